@@ -1,0 +1,22 @@
+"""The exceptions that mmvae raises for things a user can mend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SetupError(ValueError):
+    """The data cannot be used as they are. ``faults`` lists everything that was found, a sentence each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = list(faults)
+        noun = "fault" if len(self.faults) == 1 else "faults"
+        lines = "\n".join(f"  {i}. {fault}" for i, fault in enumerate(self.faults, 1))
+        super().__init__(f"Found {len(self.faults)} {noun} in the data; nothing was changed.\n{lines}")
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss became NaN or infinite. The model holds the last good weights."""

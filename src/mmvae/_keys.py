@@ -1,0 +1,46 @@
+"""Every string that more than one file must agree on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Registry: one layer per modality, one optional size factor per modality.
+LAYER_PREFIX: Final = "X_"
+SIZE_FACTOR_PREFIX: Final = "size_factor_"
+
+# Minibatch entries that are not registered fields.
+PRESENT: Final = "present"
+CELLS: Final = "ind_x"
+
+# Columns that `setup_mudata` adds where a key is not a single column of `mdata.obs`.
+RESOLVED_PREFIX: Final = "_mmvae_"
+
+# Names scvi-tools reads in the outputs of a module.
+QZ: Final = "qz"
+Z: Final = "z"
+
+# What the joint-posterior fusions call their one latent.
+JOINT: Final = "joint"
+
+# Readouts of a cell.
+FUSED: Final = "fused"
+SHARED: Final = "shared"
+
+# What `mmvae.tl.embed` writes.
+EMBEDDING: Final = "X_mmvae"
+PROVENANCE: Final = "mmvae"
+
+
+def layer_key(modality: str) -> str:
+    """Registry key of a modality's values."""
+    return f"{LAYER_PREFIX}{modality}"
+
+
+def size_factor_key(modality: str) -> str:
+    """Registry key of a modality's size factors."""
+    return f"{SIZE_FACTOR_PREFIX}{modality}"
+
+
+def embedding_key(representation: str) -> str:
+    """Name in ``obsm`` of a readout: ``X_mmvae``, ``X_mmvae_shared`` or ``X_mmvae_<modality>``."""
+    return EMBEDDING if representation == FUSED else f"{EMBEDDING}_{representation}"

@@ -1,0 +1,37 @@
+"""The border between MuData and tensors: checks, registration, minibatches."""
+
+from ._access import modalities_of, pattern_names, presence_of, rows_of
+from ._arguments import SetupArguments
+from ._dataset import MosaicDataset
+from ._columns import resolve_columns
+from ._inspect import ModalitySetup, Setup, inspect
+from ._links import confounding_notes, shared_cells
+from ._fields import fields_of
+from ._manager import MosaicManager, inspect_or_raise, registered_layers
+from ._matrix import values_of
+from ._split import split_cells
+from ._statistics import feature_statistics
+from ._table import print_setup
+
+__all__ = [
+    "ModalitySetup",
+    "MosaicDataset",
+    "MosaicManager",
+    "Setup",
+    "SetupArguments",
+    "confounding_notes",
+    "feature_statistics",
+    "fields_of",
+    "inspect",
+    "inspect_or_raise",
+    "modalities_of",
+    "pattern_names",
+    "presence_of",
+    "print_setup",
+    "registered_layers",
+    "resolve_columns",
+    "rows_of",
+    "shared_cells",
+    "split_cells",
+    "values_of",
+]

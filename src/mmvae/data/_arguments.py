@@ -1,0 +1,40 @@
+"""What a user passes to `setup_mudata`, in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class SetupArguments:
+    """Arguments of :meth:`~mmvae.MultiVAE.setup_mudata`; sequences as tuples, absent mappings as empty ones."""
+
+    batch_key: tuple[str, ...] = ()
+    labels_key: str | None = None
+    categorical_covariate_keys: tuple[str, ...] = ()
+    continuous_covariate_keys: tuple[str, ...] = ()
+    size_factor_keys: Mapping[str, str] | None = None
+    layers: Mapping[str, str | None] | None = None
+    likelihoods: Mapping[str, Any] | None = None
+    modalities: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """From the arguments of ``setup_mudata`` or ``setup_anndata``; others are ignored."""
+        given = dict(given)
+        if (name := given.get("modality")) is not None:
+            given["modalities"] = {name: name}
+            for argument in ("layer", "likelihood", "size_factor_key"):
+                if given.get(argument) is not None:
+                    given[f"{argument}s"] = {name: given[argument]}
+        known = {f.name for f in fields(cls)}
+        sequences = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys"}
+        return cls(**{k: _names(v) if k in sequences else v for k, v in given.items() if k in known})
+
+
+def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)

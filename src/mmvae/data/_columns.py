@@ -1,0 +1,143 @@
+"""Finding per-cell annotations: in `mdata.obs` first, then in the modalities."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+
+from mmvae._keys import RESOLVED_PREFIX
+
+from ._access import modalities_of, rows_of
+
+if TYPE_CHECKING:
+    from ._arguments import SetupArguments
+
+Role = Literal["batch", "labels", "categorical", "continuous", "size_factor"]
+UNLABELLED = "unknown"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One per-cell annotation that the model uses.
+
+    ``name`` is the column of ``obs`` that scvi-tools reads; it is the user's own where that serves as it stands,
+    else one of ours that ``setup_mudata`` adds. ``detail`` names the modality of a size factor.
+    """
+
+    role: Role
+    key: str
+    name: str
+    values: pd.Series
+    detail: str = ""
+
+    @property
+    def is_added(self) -> bool:
+        """Whether ``name`` is a column of ours."""
+        return self.name.startswith(RESOLVED_PREFIX)
+
+
+def resolve_columns(data: AnnData | MuData, arguments: SetupArguments) -> tuple[list[Column], list[str]]:
+    """Find every column that ``arguments`` name; return them and the faults found on the way."""
+    wanted: list[tuple[Role, tuple[str, ...], str]] = []
+    if arguments.batch_key:
+        wanted.append(("batch", arguments.batch_key, ""))
+    if arguments.labels_key is not None:
+        wanted.append(("labels", (arguments.labels_key,), ""))
+    wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
+    wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
+    wanted += [("size_factor", (key,), name) for name, key in (arguments.size_factor_keys or {}).items()]
+    columns, faults = [], []
+    for role, keys, detail in wanted:
+        found = [find_column(data, key) for key in keys]
+        faults += [f for f in found if isinstance(f, str)]
+        series = [f for f in found if isinstance(f, pd.Series)]
+        if len(series) == len(keys):
+            column = _column(data, role, keys, series, detail)
+            columns.append(column)
+            faults += _column_faults(data, column)
+    return columns, faults
+
+
+def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
+    """Values of ``key`` for every cell, or a sentence that says where it was looked for."""
+    if key in data.obs:
+        return data.obs[key]
+    if isinstance(data, AnnData):
+        return _not_found(key, {"adata.obs": list(data.obs)})
+    modalities = modalities_of(data)
+    if ":" in key:
+        name, _, own = key.partition(":")
+        modalities, key = {n: a for n, a in modalities.items() if n == name}, own
+    having = {name: adata for name, adata in modalities.items() if key in adata.obs}
+    if not having:
+        places = {"mdata.obs": list(data.obs)} | {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
+        return _not_found(key, places)
+    return _gather(data, key, having)
+
+
+def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | str:
+    gathered = pd.Series(pd.NA, index=data.obs_names, dtype=object)
+    for name, adata in having.items():
+        rows = rows_of(data, name)
+        own = pd.Series(adata.obs[key].astype(object).to_numpy()[rows], index=data.obs_names).where(rows >= 0)
+        clash = gathered.notna() & own.notna() & (gathered != own).fillna(False)
+        if clash.any():
+            return (
+                f"key '{key}' differs between modalities for {int(clash.sum())} cells, such as "
+                f"'{clash.index[clash.argmax()]}'. Put one column in mdata.obs, or name one as '{name}:{key}'."
+            )
+        gathered = gathered.where(gathered.notna(), own)
+    return gathered
+
+
+def _not_found(key: str, places: dict[str, list[str]]) -> str:
+    near = difflib.get_close_matches(key, [c for columns in places.values() for c in columns], n=2)
+    hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
+    return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
+
+
+def _column(data: AnnData | MuData, role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: str) -> Column:
+    key = "+".join(keys)
+    if len(keys) == 1 and key in data.obs and not (role == "labels" and series[0].isna().any()):
+        return Column(role, key, key, series[0], detail)
+    missing = pd.concat([s.isna() for s in series], axis=1).any(axis=1)
+    values = series[0].astype(object)
+    for other in series[1:]:
+        values = values.astype(str) + " | " + other.astype(str)
+    values = values.where(~missing, UNLABELLED if role == "labels" else None)
+    return Column(role, key, f"{RESOLVED_PREFIX}{role}_{key}", values, detail)
+
+
+def _column_faults(data: AnnData | MuData, column: Column) -> list[str]:
+    faults = []
+    missing = column.values.isna()
+    if missing.any():
+        cells = ", ".join(map(repr, column.values.index[missing][:3].tolist()))
+        faults.append(
+            f"key '{column.key}' ({column.role}) has no value for {int(missing.sum())} of {data.n_obs} cells, such as "
+            f"{cells}. Fill them in, or leave those cells out."
+        )
+    if column.role in ("continuous", "size_factor"):
+        faults += _number_faults(column)
+    elif column.role != "labels" and column.values.nunique() > max(2, data.n_obs // 2):
+        faults.append(
+            f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
+            "Give a column that groups cells; numbers belong in continuous_covariate_keys."
+        )
+    return faults
+
+
+def _number_faults(column: Column) -> list[str]:
+    numbers = pd.to_numeric(column.values, errors="coerce")
+    known = column.values.notna()
+    if (bad := known & (numbers.isna() | (numbers.abs() == float("inf")))).any():
+        example = column.values[bad].iloc[0]
+        return [f"key '{column.key}' ({column.role}) holds {example!r}, not a finite number. Convert the column."]
+    if column.role == "size_factor" and (low := known & (numbers <= 0)).any():
+        return [f"key '{column.key}' (size_factor) is not positive in {int(low.sum())} cells. Give factors above 0."]
+    return []

@@ -1,0 +1,97 @@
+"""Minibatches of mosaic data. C cells, M modalities, G_m features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from scvi.data import AnnTorchDataset
+from torch.utils.data import Dataset, Subset
+
+from mmvae._keys import CELLS, PRESENT, layer_key
+
+from ._access import rows_of
+from ._matrix import by_rows, take
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._manager import MosaicManager
+
+
+class MosaicDataset(AnnTorchDataset):
+    """Rows of each modality for the cells of a minibatch, in the cells' order.
+
+    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``; which
+    cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the
+    registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``, so the order of the cells
+    inside a modality does not matter, and nothing is padded.
+
+    Parameters
+    ----------
+    manager
+        Registered data.
+    getitem_tensors
+        Registry keys to return, as in :class:`~scvi.data.AnnTorchDataset`.
+    load_sparse_tensor
+        Whether to return sparse values as CSR tensors, to be made dense on the device.
+    """
+
+    def __init__(
+        self,
+        manager: MosaicManager,
+        getitem_tensors: list | dict[str, type] | None = None,
+        load_sparse_tensor: bool = False,
+    ) -> None:
+        super().__init__(manager, getitem_tensors, load_sparse_tensor)
+        self.names = manager.names
+        self.rows = {name: rows_of(manager.adata, name) for name in self.names}
+        registered = [name for name in self.names if layer_key(name) in manager.data_registry]
+        self.matrices = {name: by_rows(manager.get_from_registry(layer_key(name))) for name in registered}
+        self.n_features = {name: manager.n_features(name) for name in self.names}
+        layers = {layer_key(name) for name in self.names}
+        self.covariates = {
+            key: np.asarray(manager.get_from_registry(key)).astype(dtype)
+            for key, dtype in self.keys_and_dtypes.items()
+            if key not in layers
+        }
+
+    @classmethod
+    def of(
+        cls,
+        manager: MosaicManager,
+        indices: Sequence[int] | Sequence[bool] | None,
+        getitem_tensors: list | dict[str, Any] | None,
+        load_sparse_tensor: bool,
+    ) -> Dataset:
+        """Data set of the cells that ``indices`` name, of all where it is ``None``."""
+        dataset = cls(manager, getitem_tensors, load_sparse_tensor)
+        return dataset if indices is None else Subset(dataset, indices)
+
+    def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, np.ndarray | torch.Tensor]:
+        """Minibatch of the cells that ``indexes`` names."""
+        cells = np.atleast_1d(np.arange(len(self))[indexes])
+        rows = {name: self.rows[name][cells] for name in self.names}
+        batch: dict[str, np.ndarray | torch.Tensor] = {
+            PRESENT: np.stack([rows[name] >= 0 for name in self.names], axis=1),
+            CELLS: cells,
+        }
+        for name in self.names:
+            batch[layer_key(name)] = self._values(name, rows[name][rows[name] >= 0])
+        for key, values in self.covariates.items():
+            chosen = values[cells]
+            batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
+        return batch
+
+    def _values(self, name: str, rows: np.ndarray) -> np.ndarray | torch.Tensor:
+        if name not in self.matrices or len(rows) == 0:
+            return np.zeros((0, self.n_features[name]), dtype=np.float32)
+        block = take(self.matrices[name], rows)
+        if not sp.issparse(block):
+            return np.asarray(block, dtype=np.float32)
+        block = block.astype(np.float32, copy=False)
+        if not self.load_sparse_tensor:
+            return block.toarray()
+        return torch.sparse_csr_tensor(block.indptr, block.indices, block.data, size=block.shape)

@@ -1,0 +1,43 @@
+"""scvi-tools fields for a set-up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data import fields
+
+from mmvae._keys import layer_key, size_factor_key
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+    from ._inspect import Setup
+
+
+def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:
+    """Fields that register ``setup``; values were checked before and are not touched."""
+    prefix = "" if isinstance(data, AnnData) else "MuData"
+    layer, category, number, categories, numbers = (
+        getattr(fields, prefix + name)
+        for name in (
+            "LayerField",
+            "CategoricalObsField",
+            "NumericalObsField",
+            "CategoricalJointObsField",
+            "NumericalJointObsField",
+        )
+    )
+    by_role = {role: [c.name for c in setup.columns if c.role == role] for role in ("categorical", "continuous")}
+    single = {c.role: c.name for c in setup.columns if c.role in ("batch", "labels")}
+    unchecked = {"is_count_data": False, "correct_data_format": False}
+    where = {m.name: {"mod_key": m.name} if prefix else {} for m in setup.modalities}
+    return [
+        *(layer(layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
+        category(REGISTRY_KEYS.BATCH_KEY, single.get("batch")),
+        *([category(REGISTRY_KEYS.LABELS_KEY, single["labels"])] if "labels" in single else []),
+        categories(REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
+        numbers(REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
+        *(number(size_factor_key(c.detail), c.name) for c in setup.columns if c.role == "size_factor"),
+    ]

@@ -1,0 +1,227 @@
+"""Everything that can be said of the data before training: what was taken, what is wrong, what to watch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+from mudata import MuData
+
+from mmvae._errors import SetupError
+from mmvae.likelihoods import Likelihood
+
+from ._access import modalities_of, presence_of
+from ._columns import Column, resolve_columns
+from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
+from ._links import link_faults, link_notes
+from ._matrix import is_supported, values_of
+from ._names import name_faults
+from ._scan import Scan, scan
+from ._values import value_faults, value_notes
+
+if TYPE_CHECKING:
+    from ._arguments import SetupArguments
+
+MINIMUM_CELLS = 10
+
+
+@dataclass(frozen=True)
+class ModalitySetup:
+    """What was taken of one modality."""
+
+    name: str
+    kind: Kind
+    layer: str | None
+    likelihood: Any
+    why: str
+    n_cells: int
+    n_features: int
+
+    @property
+    def likelihood_name(self) -> str:
+        """Name of the likelihood, however it was given."""
+        return self.likelihood["name"] if isinstance(self.likelihood, Mapping) else self.likelihood
+
+
+@dataclass
+class Setup:
+    """Result of :func:`inspect`."""
+
+    modalities: list[ModalitySetup] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    presence: np.ndarray | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the modalities, in the data's order."""
+        return [m.name for m in self.modalities]
+
+    def raise_faults(self) -> None:
+        """Raise all faults as one :class:`~mmvae.SetupError`, if there are any."""
+        if self.faults:
+            raise SetupError(self.faults)
+
+
+def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:
+    """Look at the data without changing them.
+
+    Parameters
+    ----------
+    data
+        AnnData or MuData.
+    arguments
+        What the user asked for.
+    is_query
+        Whether the data are to be mapped onto a reference: such data may be few, lack modalities, and hold
+        modalities that no cell shares.
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is neither AnnData nor MuData.
+    """
+    setup = Setup()
+    if structural := _structure_faults(data, is_query):
+        return Setup(faults=structural)
+    chosen, setup.faults = _chosen(data, arguments, is_query)
+    named = [] if isinstance(data, AnnData) else name_faults(data, list(chosen))
+    if named or not chosen:
+        return Setup(faults=setup.faults + named)
+    for name, adata in chosen.items():
+        _inspect_modality(setup, name, adata, arguments)
+    setup.columns, column_faults = resolve_columns(data, arguments)
+    setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
+    setup.presence = presence_of(data, list(chosen))
+    if not is_query:
+        setup.faults += link_faults(data, list(chosen), setup.presence)
+        setup.notes += link_notes(list(chosen), setup.presence, setup.columns)
+    return setup
+
+
+def _structure_faults(data: object, is_query: bool) -> list[str]:
+    """What makes looking any further pointless."""
+    if not isinstance(data, AnnData | MuData):
+        msg = f"Expected a MuData or AnnData; got {type(data).__name__}. Read it with mudata.read or anndata.read_h5ad."
+        raise TypeError(msg)
+    name = "mdata" if isinstance(data, MuData) else "adata"
+    if data.is_view:
+        return [f"the data are a view of a larger object. Use {name} = {name}.copy() first."]
+    if isinstance(data, MuData) and data.axis != 0:
+        return [
+            f"modalities share axis {data.axis}, not cells. Build MuData(..., axis=0); data sets that share genes but "
+            "not cells are one modality with a batch_key for the assay."
+        ]
+    if isinstance(data, MuData) and (views := [n for n, a in data.mod.items() if a.is_view]):
+        return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
+    if data.n_obs == 0 or (data.n_obs < MINIMUM_CELLS and not is_query):
+        return [f"there are {data.n_obs} cells; at least {MINIMUM_CELLS} are needed to train."]
+    return []
+
+
+def _chosen(
+    data: AnnData | MuData, arguments: SetupArguments, is_query: bool
+) -> tuple[dict[str, AnnData], list[str]]:
+    """Modalities to use, by name, and faults of the choice."""
+    if isinstance(data, AnnData):
+        return modalities_of(data, arguments.modalities), []
+    available = modalities_of(data)
+    if not available:
+        return {}, ["the MuData holds no modality."]
+    wanted = available if arguments.modalities is None else list(arguments.modalities.values())
+    absent = [name for name in wanted if name not in available]
+    if absent and not (is_query and len(absent) < len(list(wanted))):
+        return {}, [_unknown_modality(name, list(available)) for name in absent]
+    return {name: available[name] for name in wanted if name in available}, []
+
+
+def _unknown_modality(name: str, available: list[str]) -> str:
+    near = difflib.get_close_matches(name, available, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"modality '{name}' is not in the MuData, which has {available}.{hint}"
+
+
+def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
+    """Modalities that the mappings of the arguments name and the data do not have."""
+    known = set(names) | set((arguments.modalities or {}).values())
+    mappings = {
+        "layers": arguments.layers,
+        "likelihoods": arguments.likelihoods,
+        "size_factor_keys": arguments.size_factor_keys,
+    }
+    return [
+        f"{argument}: {_unknown_modality(name, names)}"
+        for argument, mapping in mappings.items()
+        for name in mapping or {}
+        if name not in known
+    ]
+
+
+def _repeated_keys(arguments: SetupArguments) -> list[str]:
+    keys = arguments.batch_key + arguments.categorical_covariate_keys + arguments.continuous_covariate_keys
+    return [
+        f"key '{key}' is named more than once among batch and covariates. Name it once."
+        for key in dict.fromkeys(k for k in keys if keys.count(k) > 1)
+    ]
+
+
+def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments) -> None:
+    role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
+    kind = kind_of(name, adata, role)
+    layer, found, why = _layer_of(setup, name, adata, arguments)
+    if found is None:
+        return
+    likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
+    if likelihood is None:
+        return
+    taken = ModalitySetup(
+        name, kind, layer, likelihood, "; ".join(filter(None, [reason, why])), adata.n_obs, adata.n_vars
+    )
+    values = Likelihood.named(taken.likelihood_name).values
+    setup.faults += value_faults(taken, values, found, adata)
+    setup.notes += value_notes(taken, found)
+    setup.modalities.append(taken)
+
+
+def _layer_of(
+    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments
+) -> tuple[str | None, Scan | None, str]:
+    if arguments.layers is None or name not in arguments.layers:
+        if not is_supported(adata.X):
+            setup.faults.append(_unreadable(name, "X", adata.X))
+            return None, None, ""
+        return choose_layer(adata)
+    layer = arguments.layers[name]
+    if layer is not None and layer not in adata.layers:
+        setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
+        return None, None, ""
+    matrix = values_of(adata, layer)
+    if not is_supported(matrix):
+        setup.faults.append(_unreadable(name, f"layer '{layer}'" if layer else "X", matrix))
+        return None, None, ""
+    return layer, scan(matrix), ""
+
+
+def _unreadable(name: str, where: str, matrix: object) -> str:
+    got = "nothing" if matrix is None else type(matrix).__name__
+    return f"modality '{name}', {where}: expected a numpy array or a CSR or CSC matrix; got {got}. Convert it."
+
+
+def _likelihood_of(
+    setup: Setup, name: str, kind: Kind, found: Scan, arguments: SetupArguments
+) -> tuple[Any | None, str]:
+    if arguments.likelihoods is None or name not in arguments.likelihoods:
+        return choose_likelihood(kind, found)
+    given = arguments.likelihoods[name]
+    label = given.get("name") if isinstance(given, Mapping) else given
+    try:
+        Likelihood.named(str(label))
+    except ValueError as error:
+        setup.faults.append(f"modality '{name}': {error}")
+        return None, ""
+    return given, "given"

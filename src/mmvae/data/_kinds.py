@@ -1,0 +1,61 @@
+"""What a modality is: kind from its name, likelihood from its kind and values."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal
+
+from ._matrix import values_of
+from ._scan import Scan, scan
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+Kind = Literal["rna", "atac", "protein", "spatial", "other"]
+
+PATTERNS: dict[Kind, str] = {
+    "protein": r"prot|adt|cite|antibod|surface|cytof",
+    "atac": r"atac|peak|chrom|access|dnase",
+    "spatial": r"spatial|neighb|niche|visium",
+    "rna": r"rna|gex|gene|transcript|express|umi",
+}
+FEATURE_TYPES: dict[str, Kind] = {"Gene Expression": "rna", "Peaks": "atac", "Antibody Capture": "protein"}
+COUNT_LIKELIHOODS: dict[Kind, str] = {
+    "rna": "nb",
+    "atac": "poisson",
+    "protein": "nb_mixture",
+    "spatial": "nb",
+    "other": "nb",
+}
+COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi")
+
+
+def kind_of(name: str, adata: AnnData, role: str | None) -> Kind:
+    """Kind of a modality: what the user says it is, else what its features are called, else its name."""
+    if role in COUNT_LIKELIHOODS:
+        return role  # type: ignore[return-value]
+    if "feature_types" in adata.var:
+        types = {FEATURE_TYPES.get(str(t)) for t in adata.var["feature_types"].unique()}
+        if len(types) == 1 and (kind := types.pop()) is not None:
+            return kind
+    return next((kind for kind, pattern in PATTERNS.items() if re.search(pattern, name.lower())), "other")
+
+
+def choose_layer(adata: AnnData) -> tuple[str | None, Scan, str]:
+    """Layer to model, its scan, and why: X, unless X is not counts and a layer named so is."""
+    found = scan(adata.X)
+    if found.is_counts or found.n_nonfinite:
+        return None, found, ""
+    for layer in COUNT_LAYERS:
+        if layer in adata.layers and (counts := scan(values_of(adata, layer))).is_counts:
+            return layer, counts, f"X is not counts, layer '{layer}' is"
+    return None, found, ""
+
+
+def choose_likelihood(kind: Kind, found: Scan) -> tuple[str, str]:
+    """Likelihood for a kind of modality with such values, and why."""
+    if not found.is_counts:
+        return "normal", "values are not counts"
+    if found.is_binary and kind in ("atac", "other"):
+        return "bernoulli", "every value is 0 or 1"
+    return COUNT_LIKELIHOODS[kind], f"counts of kind {kind}"

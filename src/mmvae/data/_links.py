@@ -1,0 +1,97 @@
+"""Whether the modalities can learn of each other: cells that have two of them bridge the two."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components
+
+from ._access import modalities_of, pattern_names
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+    from ._columns import Column
+
+FEW_BRIDGES = 50
+SHARED_FEATURES = 0.5
+
+
+def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+    """Cells that have nothing, modalities that no cell has, and groups of modalities that share no cell."""
+    faults = []
+    if (empty := ~presence.any(axis=1)).any():
+        example = data.obs_names[np.argmax(empty)]
+        faults.append(
+            f"{int(empty.sum())} cells, such as '{example}', have none of the modalities {names}. Leave them out."
+        )
+    faults += [
+        f"modality '{name}' has no cells. Leave it out with modalities=."
+        for name, found in zip(names, presence.any(axis=0), strict=True)
+        if not found
+    ]
+    return faults or _unbridged(data, names, presence)
+
+
+def _unbridged(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+    n_groups, group = connected_components(shared_cells(presence) > 0, directed=False)
+    if n_groups == 1:
+        return []
+    groups = [[n for n, g in zip(names, group, strict=True) if g == k] for k in range(n_groups)]
+    joinable = _same_features(data, groups)
+    advice = (
+        f"{' and '.join(joinable)} share features: make them one modality with a batch_key for the assay."
+        if joinable
+        else "Measure some cells with both, or train a model for each group."
+    )
+    return [
+        f"no cell connects the modalities {' and '.join(str(g) for g in groups)}, so nothing can be learnt about how "
+        f"they relate. {advice}"
+    ]
+
+
+def _same_features(data: AnnData | MuData, groups: list[list[str]]) -> list[str]:
+    features = {name: set(adata.var_names) for name, adata in modalities_of(data).items()}
+    for i, left in enumerate(groups):
+        for right in groups[i + 1 :]:
+            for a in left:
+                for b in right:
+                    if len(features[a] & features[b]) >= SHARED_FEATURES * min(len(features[a]), len(features[b])):
+                        return [f"'{a}'", f"'{b}'"]
+    return []
+
+
+def shared_cells(presence: np.ndarray) -> np.ndarray:
+    """Number of cells that have both of each pair of modalities, ``(n_modalities, n_modalities)``."""
+    have = presence.astype(np.int64)
+    return have.T @ have
+
+
+def link_notes(names: list[str], presence: np.ndarray, columns: list[Column]) -> list[str]:
+    """Thin bridges between modalities, and batches that coincide with what is missing."""
+    shared = shared_cells(presence)
+    notes = [
+        f"only {shared[i, j]} cells have both '{names[i]}' and '{names[j]}': what one tells of the other rests on them."
+        for i in range(len(names))
+        for j in range(i + 1, len(names))
+        if 0 < shared[i, j] < FEW_BRIDGES
+    ]
+    for column in columns:
+        if column.role == "batch":
+            notes += confounding_notes(column, pattern_names(presence, names))
+    return notes
+
+
+def confounding_notes(batch: Column, patterns: np.ndarray) -> list[str]:
+    """Say so where every batch has a single missing pattern and patterns differ between batches."""
+    by_batch = {str(b): set(patterns[(batch.values == b).to_numpy()]) for b in batch.values.dropna().unique()}
+    single = all(len(found) == 1 for found in by_batch.values())
+    if len(by_batch) < 2 or len(set(patterns)) < 2 or not single:
+        return []
+    shown = "; ".join(f"{b}: {next(iter(found))}" for b, found in list(by_batch.items())[:4])
+    return [
+        f"batch '{batch.key}' coincides with what is missing ({shown}). Differences between these batches cannot be "
+        "told from differences between assays; read comparisons across them with care."
+    ]

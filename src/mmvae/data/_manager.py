@@ -1,0 +1,173 @@
+"""Registration of mosaic data with scvi-tools."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
+
+from mmvae._errors import SetupError
+from mmvae._keys import LAYER_PREFIX, layer_key
+
+from ._arguments import SetupArguments
+from ._dataset import MosaicDataset
+from ._fields import fields_of
+from ._inspect import Setup, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mudata import MuData
+
+SETUP_ARGS = "setup_args"
+FIELDS = "field_registries"
+STATE = "state_registry"
+
+
+class MosaicManager(AnnDataManager):
+    """Registers AnnData or MuData whose cells need not have every modality.
+
+    Differs from its base in three ways: presence comes from ``mdata.obsmap``; all faults of the data are found
+    before anything is written, and a failure leaves the data as they were; and data that lack one of the
+    reference's modalities can be registered against it.
+    """
+
+    def __init__(self, setup: Setup | None = None, **kwargs: Any) -> None:
+        check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
+        super().__init__(**{"validation_checks": check} | kwargs)
+        self._inspected = setup
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the model's modalities, those that the data lack included."""
+        return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
+
+    def n_features(self, name: str) -> int:
+        """Number of features of a modality, the reference's where the data lack it."""
+        for registry in (self._registry, self._source_registry):
+            if registry is not None and registry[FIELDS].get(layer_key(name)):
+                return registry[FIELDS][layer_key(name)][STATE]["n_vars"]
+        msg = f"Expected modality '{name}' in the data or in the reference; found it in neither."
+        raise KeyError(msg)
+
+    def register_fields(
+        self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any
+    ) -> None:
+        """Register the fields; on a failure take back what was written."""
+        setup, self._inspected = self._inspected, None
+        if setup is None:
+            arguments = SetupArguments.of(self._registry[SETUP_ARGS])
+            setup = inspect(adata, arguments, is_query=source_registry is not None)
+        setup.raise_faults()
+        extend = transfer_kwargs.get("extend_categories", False)
+        if source_registry is not None and not extend and (unknown := category_faults(setup, source_registry)):
+            raise SetupError(unknown)
+        with restored_on_failure(adata):
+            for column in setup.columns:
+                if column.is_added:
+                    adata.obs[column.name] = _typed(column.values, column.role)
+            super().register_fields(adata, source_registry, **transfer_kwargs)
+
+    def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
+        """Register other data against this registry."""
+        arguments = SetupArguments.of(self._registry[SETUP_ARGS])
+        setup = inspect_or_raise(adata_target, arguments, self._registry)
+        manager = type(self)(
+            setup, fields=fields_of(adata_target, setup), setup_method_args=self._get_setup_method_args()
+        )
+        manager.register_fields(adata_target, self._registry, **kwargs)
+        return manager
+
+    def create_torch_dataset(
+        self,
+        indices: Sequence[int] | Sequence[bool] | None = None,
+        data_and_attributes: list[str] | dict[str, np.dtype] | None = None,
+        load_sparse_tensor: bool = False,
+    ) -> Any:
+        """Data set of minibatches that hold the rows of present modalities only."""
+        return MosaicDataset.of(self, indices, data_and_attributes, load_sparse_tensor)
+
+
+def _typed(values: pd.Series, role: str) -> pd.Series:
+    if role in ("continuous", "size_factor"):
+        return pd.to_numeric(values)
+    return values.astype(str).astype("category")
+
+
+def inspect_or_raise(
+    data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None
+) -> Setup:
+    """Inspect ``data``, against the registry ``source`` of a reference if there is one.
+
+    Raises
+    ------
+    SetupError
+        If the data have faults; all of them in one message.
+    """
+    setup = inspect(data, arguments, is_query=source is not None)
+    if source is not None:
+        setup.faults += reference_faults(data, setup, source)
+    setup.raise_faults()
+    return setup
+
+
+def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, Any]) -> list[str]:
+    """Features that are not the reference's."""
+    faults = []
+    for modality in setup.modalities:
+        registered = source[FIELDS].get(layer_key(modality.name))
+        if not registered:
+            continue
+        expected = pd.Index(registered[STATE]["column_names"])
+        got = data.var_names if isinstance(data, AnnData) else data.mod[modality.name].var_names
+        if not expected.equals(pd.Index(got)):
+            faults.append(_feature_fault(modality.name, expected, pd.Index(got)))
+    return faults
+
+
+def _feature_fault(name: str, expected: pd.Index, got: pd.Index) -> str:
+    n_missing, n_new = len(expected.difference(got)), len(got.difference(expected))
+    if n_missing + n_new == 0:
+        return f"modality '{name}': features are the reference's in another order. Reorder with adata[:, names].copy()."
+    return (
+        f"modality '{name}': of the reference's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
+        "Give the same features in the same order."
+    )
+
+
+def category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
+    """Batches that the reference does not know."""
+    state = source[FIELDS].get(REGISTRY_KEYS.BATCH_KEY, {}).get(STATE, {})
+    known = {str(c) for c in state.get("categorical_mapping", [])}
+    return [
+        f"key '{column.key}' (batch) holds {sorted(new)[:5]}, which the reference does not know; it has "
+        f"{sorted(known)[:5]}. Map new batches with MultiVAE.load_query_data."
+        for column in setup.columns
+        if column.role == "batch" and (new := {str(v) for v in column.values.unique()} - known)
+    ]
+
+
+@contextmanager
+def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
+    """Put ``obs``, ``obsm`` and ``uns`` back as they were if the block raises."""
+    obs, obsm, uns = data.obs.copy(), dict(data.obsm), dict(data.uns)
+    try:
+        yield
+    except BaseException:
+        data.obs = obs
+        for store, before in ((data.obsm, obsm), (data.uns, uns)):
+            for key in set(store) - set(before):
+                del store[key]
+            for key, value in before.items():
+                store[key] = value
+        raise
+
+
+def registered_layers(registry: Mapping[str, Any]) -> list[str]:
+    """Names of the modalities in a registry."""
+    return [key.removeprefix(LAYER_PREFIX) for key in registry[FIELDS] if key.startswith(LAYER_PREFIX)]

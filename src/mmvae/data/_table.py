@@ -1,0 +1,50 @@
+"""What the set-up took, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ._access import pattern_names
+
+if TYPE_CHECKING:
+    from ._inspect import Setup
+
+
+def print_setup(setup: Setup, *, console: Console | None = None) -> None:
+    """Print the modalities, the missing patterns and the notes."""
+    console = console or Console()
+    console.print(_modality_table(setup))
+    patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
+    order = np.argsort(-counts)
+    shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in order[:8])
+    console.print(f"Cells by what they have: {shown}", highlight=False)
+    for column in setup.columns:
+        console.print(_column_line(column), highlight=False, markup=False)
+    for note in setup.notes:
+        console.print(f"Note: {note}", style="yellow", highlight=False, markup=False)
+
+
+def _column_line(column: object) -> str:
+    what = column.role + (f" of {column.detail}" if column.detail else "")
+    n = f", {column.values.nunique()} categories" if column.role in ("batch", "labels", "categorical") else ""
+    return f"{what.capitalize()}: '{column.key}'{n}"
+
+
+def _modality_table(setup: Setup) -> Table:
+    table = Table(title=f"MultiVAE: {len(setup.presence):,} cells")
+    for title, justify in (
+        ("modality", "left"),
+        ("cells", "right"),
+        ("features", "right"),
+        ("layer", "left"),
+        ("likelihood", "left"),
+        ("why", "left"),
+    ):
+        table.add_column(title, justify=justify)
+    for m in setup.modalities:
+        table.add_row(m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+    return table

@@ -1,0 +1,5 @@
+"""Data with known truth, for tests, examples and benchmarks."""
+
+from ._simulate import simulate
+
+__all__ = ["simulate"]

@@ -1,0 +1,139 @@
+"""Which modalities simulated cells have: C cells, M modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+Missing: TypeAlias = float | Mapping[str, float] | Mapping[str, str]
+Mask: TypeAlias = "NDArray[np.bool_]"
+
+JOIN = "+"
+FORMS = (
+    "a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
+    "or a mapping from batches such as 'batch_1' to a modality"
+)
+
+
+def draw_presence(
+    rng: Generator, missing: Missing | None, *, batches: Sequence[str], modalities: Sequence[str]
+) -> Mask:
+    """Decide which cell has which modality.
+
+    Parameters
+    ----------
+    rng
+        Random number generator.
+    missing
+        As in :func:`~mmvae.datasets.simulate`.
+    batches
+        Batch of each cell, length ``n_cells``.
+    modalities
+        Names of the modalities.
+
+    Returns
+    -------
+    Array of shape ``(n_cells, n_modalities)``; each row and each column holds at least one ``True``.
+
+    Raises
+    ------
+    ValueError
+        ``missing`` names something that does not exist, its fractions do not fit, or it would leave a cell
+        without modalities or a modality without cells.
+    TypeError
+        ``missing`` has none of the three forms.
+    """
+    if missing is None:
+        present = np.ones((len(batches), len(modalities)), dtype=bool)
+    elif isinstance(missing, Mapping):
+        present = _from_mapping(rng, missing, batches, modalities)
+    else:
+        present = _from_fraction(rng, missing, len(batches), len(modalities))
+    _check_nothing_empty(present, modalities)
+    return present
+
+
+def name_patterns(present: Mask, modalities: Sequence[str]) -> list[str]:
+    """Name what each cell has, such as ``"rna+protein"``, in the order of ``modalities``."""
+    return [JOIN.join(name for name, has in zip(modalities, row, strict=True) if has) for row in present]
+
+
+def is_number(value: object) -> bool:
+    """Whether ``value`` is a finite real number and not a boolean."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(value))
+
+
+def _from_mapping(
+    rng: Generator, missing: Mapping[str, Any], batches: Sequence[str], modalities: Sequence[str]
+) -> Mask:
+    if missing and all(_is_pattern(key, modalities) for key in missing):
+        return _from_patterns(rng, missing, len(batches), modalities)
+    if missing and set(missing) <= set(batches):
+        return _from_batches(missing, batches, modalities)
+    msg = (
+        f"Expected the keys of `missing` to be patterns of {list(modalities)} joined by '{JOIN}', or batches "
+        f"among {sorted(set(batches))}; got {list(missing)}. Use keys of one kind."
+    )
+    raise ValueError(msg)
+
+
+def _is_pattern(key: object, modalities: Sequence[str]) -> bool:
+    parts = key.split(JOIN) if isinstance(key, str) else [None]
+    return set(parts) <= set(modalities) and len(set(parts)) == len(parts)
+
+
+def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities: int) -> Mask:
+    if not is_number(fraction):
+        msg = f"Expected `missing` to be {FORMS}; got {fraction!r}. Use one of the three forms."
+        raise TypeError(msg)
+    if not 0 <= fraction <= 1:
+        msg = f"Expected `missing` to be a fraction between 0 and 1; got {fraction}. Choose a value in this range."
+        raise ValueError(msg)
+    losers = rng.permutation(n_cells)[: round(fraction * n_cells)]
+    present = np.ones((n_cells, n_modalities), dtype=bool)
+    present[losers, rng.integers(n_modalities, size=len(losers))] = False
+    return present
+
+
+def _from_patterns(
+    rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]
+) -> Mask:
+    values = list(fractions.values())
+    if not all(is_number(value) and value >= 0 for value in values) or not np.isclose(sum(values), 1.0):
+        msg = (
+            f"Expected the fractions in `missing` to be non-negative and to sum to 1; got {dict(fractions)}. "
+            "Give every pattern its share of the cells, complete cells included."
+        )
+        raise ValueError(msg)
+    has = np.array([[name in pattern.split(JOIN) for name in modalities] for pattern in fractions])
+    ends = np.rint(np.cumsum(values) * n_cells).astype(int)
+    pattern = np.repeat(np.arange(len(values)), np.diff(ends, prepend=0))
+    return has[rng.permutation(pattern)]
+
+
+def _from_batches(lost: Mapping[str, str], batches: Sequence[str], modalities: Sequence[str]) -> Mask:
+    unknown = [name for name in lost.values() if name not in modalities]
+    if unknown:
+        msg = f"Expected `missing` to map batches to one of {list(modalities)}; got {unknown}. Name one modality each."
+        raise ValueError(msg)
+    return np.array([[lost.get(batch) != name for name in modalities] for batch in batches])
+
+
+def _check_nothing_empty(present: Mask, modalities: Sequence[str]) -> None:
+    if not present.any(axis=1).all():
+        n_empty = int((~present.any(axis=1)).sum())
+        msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
+        raise ValueError(msg)
+    empty = [name for name, some in zip(modalities, present.any(axis=0), strict=True) if not some]
+    if empty:
+        msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
+        raise ValueError(msg)

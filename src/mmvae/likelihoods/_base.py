@@ -1,0 +1,129 @@
+"""Base of likelihoods: C cells, G features, H hidden units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmvae.nn import Component
+
+if TYPE_CHECKING:
+    from torch.distributions import Distribution
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Summary of a modality's training values that a likelihood starts from.
+
+    ``mean`` and ``sd`` (units of the data), ``log_mean`` and ``log_sd`` (of log1p of the data) and ``proportion`` (of
+    all counts) have shape ``(n_features,)``; ``size_factor`` is the median total of a cell.
+    """
+
+    mean: Tensor
+    sd: Tensor
+    log_mean: Tensor
+    log_sd: Tensor
+    proportion: Tensor
+    size_factor: float
+
+
+@dataclass(frozen=True)
+class Emission:
+    """How the decoder explains a modality: a distribution of shape ``(n_cells, n_features)``.
+
+    ``kl`` is the cost in nats of latents that the likelihood has of its own, shape ``(n_cells,)``, if any.
+    """
+
+    distribution: Distribution
+    kl: Tensor | None = None
+
+
+class Likelihood(Component, family="likelihood"):
+    r"""How one modality's values arise from the decoder's hidden layer, :math:`p(x_m \mid u, s)`.
+
+    Implementing one: inherit with a name, state ``values`` (what :func:`~mmvae.MultiVAE.setup_mudata` checks), make
+    the output layers in ``__init__`` and implement :meth:`forward` and :meth:`rates`. Override
+    :meth:`encoder_input` and :meth:`init_from` where the defaults (log1p of size-normalised values; nothing) do not
+    suit.
+
+    .. code-block:: python
+
+        class Exponential(Likelihood, name="exponential"):
+            values = "nonnegative"
+
+            def __init__(self, n_features, n_hidden):
+                super().__init__(n_features, n_hidden)
+                self.log_rate = torch.nn.Linear(n_hidden, n_features)
+
+            def forward(self, hidden, size_factor, batch):
+                return Emission(torch.distributions.Exponential(self.log_rate(hidden).exp()))
+
+            def rates(self, hidden, batch):
+                return (-self.log_rate(hidden)).exp()
+
+    Parameters
+    ----------
+    n_features
+        Number of features of the modality, G.
+    n_hidden
+        Width of the decoder's last hidden layer, H.
+    """
+
+    values: ClassVar[Literal["counts", "binary", "nonnegative", "real"]]
+    """What the values must be."""
+    rate_unit: ClassVar[str] = "units of the data"
+    """Unit of :meth:`rates`, for tables and docs."""
+    relative: ClassVar[bool] = False
+    """Whether :meth:`rates` are proportions that a library size multiplies."""
+
+    size_factor: Tensor
+
+    def __init__(self, n_features: int, n_hidden: int) -> None:
+        super().__init__()
+        self.n_features, self.n_hidden = n_features, n_hidden
+        self.register_buffer("size_factor", torch.ones(()))
+
+    def init_from(self, statistics: FeatureStatistics) -> None:
+        """Start from the data's summary."""
+        self.size_factor.fill_(statistics.size_factor)
+
+    def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
+        """What the encoder sees, ``(n_cells, n_features)``: log1p of the values at the median size factor.
+
+        Parameters
+        ----------
+        values
+            Values as measured, ``(n_cells, n_features)``.
+        size_factor
+            Size factor of each cell, ``(n_cells, 1)``.
+        """
+        return torch.log1p(values * (self.size_factor / size_factor))
+
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        """Explain the values.
+
+        Parameters
+        ----------
+        hidden
+            Decoder activations, ``(n_cells, n_hidden)``.
+        size_factor
+            Size factor of each cell, ``(n_cells, 1)``.
+        batch
+            Batch of each cell, ``(n_cells, 1)``.
+        """
+        raise NotImplementedError
+
+    def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
+        """Expected values free of depth, shape ``(n_cells, n_features)``; unit in ``rate_unit``."""
+        raise NotImplementedError
+
+
+def head(n_hidden: int, n_features: int) -> nn.Linear:
+    """Output layer that starts near its bias, so that training starts from the mean profile."""
+    layer = nn.Linear(n_hidden, n_features)
+    nn.init.normal_(layer.weight, std=0.1 / n_hidden**0.5)
+    nn.init.zeros_(layer.bias)
+    return layer

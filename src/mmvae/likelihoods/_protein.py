@@ -1,0 +1,104 @@
+"""Surface proteins: C cells, G proteins, H hidden units, S batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from scvi.distributions import NegativeBinomialMixture as MixtureDistribution
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import softplus
+
+from ._base import Emission, Likelihood, head
+from ._counts import LOG_THETA_RANGE
+
+if TYPE_CHECKING:
+    from ._base import FeatureStatistics
+
+LOG_SCALE_RANGE = (-4.0, 1.0)
+LOG_BACKGROUND_RANGE = (-9.0, 14.0)
+
+
+class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
+    r"""Background and foreground counts of a protein, after totalVI :cite:p:`Gayoso2021`.
+
+    .. math::
+
+        \log \beta_g &\sim N(c_{gs}, d_{gs}^2) \\
+        x_g &\sim \pi_g\,\mathrm{NB}(\beta_g, \phi_g) + (1 - \pi_g)\,\mathrm{NB}(\beta_g (1 + \alpha_g), \phi_g)
+
+    The background :math:`\beta_g` is a latent of the cell with a learned prior per protein and batch s, started at
+    the lower mode of the data; :math:`\pi` and :math:`\alpha > 0` are decoded. There is no library size: total
+    protein counts vary with biology.
+
+    Parameters
+    ----------
+    n_features
+        Number of proteins, G.
+    n_hidden
+        Width of the decoder's last hidden layer, H.
+    n_batch
+        Number of batches, S.
+    """
+
+    values = "counts"
+    rate_unit = "foreground counts"
+    log_mean: Tensor
+    log_sd: Tensor
+
+    def __init__(self, n_features: int, n_hidden: int, n_batch: int = 1) -> None:
+        super().__init__(n_features, n_hidden)
+        self.n_batch = n_batch
+        self.background_shift = head(n_hidden, n_features)
+        self.background_log_scale = head(n_hidden, n_features)
+        self.foreground = head(n_hidden, n_features)
+        self.background_logits = head(n_hidden, n_features)
+        self.prior_loc = nn.Parameter(torch.zeros(n_batch, n_features))
+        self.prior_log_scale = nn.Parameter(torch.full((n_batch, n_features), -0.5))
+        self.log_phi = nn.Parameter(torch.full((n_features,), 1.0))
+        self.register_buffer("log_mean", torch.zeros(n_features))
+        self.register_buffer("log_sd", torch.ones(n_features))
+        nn.init.constant_(self.background_log_scale.bias, -1.0)
+
+    def init_from(self, statistics: FeatureStatistics) -> None:
+        super().init_from(statistics)
+        self.log_mean.copy_(statistics.log_mean)
+        self.log_sd.copy_(torch.where(statistics.log_sd > 0, statistics.log_sd, 1.0))
+        # Two modes of equal weight at a - d and a + d have mean a and standard deviation d.
+        background = torch.expm1(statistics.log_mean - statistics.log_sd).clamp_min(0.1)
+        fold = (statistics.mean / background - 1.0).clamp(0.5, 50.0)
+        with torch.no_grad():
+            self.prior_loc.copy_(background.log().expand_as(self.prior_loc))
+            self.foreground.bias.copy_(torch.expm1(fold).log())
+
+    def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
+        return (torch.log1p(values) - self.log_mean) / self.log_sd
+
+    def _prior(self, batch: Tensor) -> Normal:
+        rows = batch.squeeze(-1)
+        scale = self.prior_log_scale.clamp(*LOG_SCALE_RANGE).exp()
+        return Normal(self.prior_loc[rows], scale[rows], validate_args=False)
+
+    def _background(self, hidden: Tensor, prior: Normal) -> Normal:
+        scale = self.background_log_scale(hidden).clamp(*LOG_SCALE_RANGE).exp()
+        return Normal(prior.loc + self.background_shift(hidden), scale, validate_args=False)
+
+    def _fold(self, hidden: Tensor) -> Tensor:
+        return 1.0 + softplus(self.foreground(hidden)) + 1e-4
+
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        prior = self._prior(batch)
+        posterior = self._background(hidden, prior)
+        background = posterior.rsample().clamp(*LOG_BACKGROUND_RANGE).exp()
+        mixture = MixtureDistribution(
+            mu1=background,
+            mu2=background * self._fold(hidden),
+            theta1=self.log_phi.clamp(*LOG_THETA_RANGE).exp(),
+            mixture_logits=self.background_logits(hidden),
+        )
+        return Emission(mixture, kl_divergence(posterior, prior).sum(dim=-1))
+
+    def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
+        background = self._background(hidden, self._prior(batch)).loc.clamp(*LOG_BACKGROUND_RANGE).exp()
+        return background * self._fold(hidden) * (-self.background_logits(hidden)).sigmoid()

@@ -1,0 +1,30 @@
+"""Defaults that follow the number of cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SMALL, MEDIUM = 3_000, 30_000
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """Sizes and schedule for a number of cells."""
+
+    n_latent: int
+    n_hidden: int
+    n_layers: int
+    dropout_rate: float
+    batch_size: int
+    max_epochs: int
+    lr: float
+    weight_decay: float
+
+
+def defaults_for(n_cells: int) -> Defaults:
+    """Defaults for ``n_cells`` training cells."""
+    if n_cells < SMALL:
+        return Defaults(10, 128, 1, 0.2, 64, 300, 2e-3, 1e-2)
+    if n_cells < MEDIUM:
+        return Defaults(15, 128, 2, 0.1, 128, max(60, min(200, 1_000_000 // n_cells)), 1e-3, 1e-4)
+    return Defaults(20, 256, 2, 0.1, 256, max(30, min(100, 3_000_000 // n_cells)), 1e-3, 1e-6)

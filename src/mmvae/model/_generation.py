@@ -1,0 +1,224 @@
+"""What the decoders say: expected values of any modality in any cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scvi import REGISTRY_KEYS
+
+from mmvae._keys import PRESENT, QZ, layer_key
+from mmvae.data import presence_of
+from mmvae.module import covariates_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+    from torch import Tensor
+
+
+class GenerationMixin:
+    """Decoded values."""
+
+    def get_normalized_expression(
+        self,
+        adata: MuData | AnnData | None = None,
+        modality: str | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        features: Sequence[str] | None = None,
+        transform_batch: str | None = None,
+        library_size: float = 1.0,
+        n_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """Expected values of a modality, decoded from everything that a cell has.
+
+        Cells that lack the modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
+        values are shares of a cell's counts times ``library_size``; for ``bernoulli`` probabilities at median depth;
+        for ``nb_mixture`` expected foreground counts; for ``normal`` and ``student_t`` means in units of the data.
+
+        Parameters
+        ----------
+        adata
+            Data other than the model's own.
+        modality
+            Which modality; may be left out if there is one.
+        indices
+            Cells, by number; all by default.
+        features
+            Features to return, by name; all by default. The result is dense, ``(n_cells, n_features)``: name the ones
+            needed where there are many cells.
+        transform_batch
+            Decode as if all cells came from this batch; each cell's own by default.
+        library_size
+            What shares are multiplied by.
+        n_samples
+            1: values at the posterior mean. More: the mean over so many samples of the posterior.
+        batch_size
+            Cells at a time.
+
+        Returns
+        -------
+        DataFrame of cells by features.
+
+        Raises
+        ------
+        ValueError
+            If a modality, feature or batch is unknown.
+        """
+        modality = self._one_modality(modality)
+        tensors = self._minibatches(self._validate_anndata(adata), indices, batch_size)
+        request = self._request(modality, features, transform_batch, library_size, n_samples)
+        return self._frame(adata, indices, modality, features, self._decoded(tensors, **request))
+
+    def impute(
+        self,
+        modality: str,
+        indices: Sequence[int] | None = None,
+        *,
+        adata: MuData | AnnData | None = None,
+        features: Sequence[str] | None = None,
+        transform_batch: str | None = None,
+        library_size: float = 1.0,
+        n_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """Expected values of a modality, predicted from the *other* modalities of a cell.
+
+        The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
+        can be held against what was measured. Units are those of :meth:`get_normalized_expression`.
+
+        Parameters
+        ----------
+        modality
+            Which modality to predict.
+        indices
+            Cells, by number; by default those that lack the modality.
+        adata
+            Data other than the model's own.
+        features, transform_batch, library_size, n_samples, batch_size
+            As in :meth:`get_normalized_expression`.
+
+        Returns
+        -------
+        DataFrame of cells by features.
+
+        Raises
+        ------
+        ValueError
+            If a cell has nothing but ``modality``, or a modality, feature or batch is unknown.
+        """
+        modality = self._one_modality(modality)
+        data = self._validate_anndata(adata)
+        indices = self._predictable(data, modality, indices)
+        tensors = (self._withheld(t, modality) for t in self._minibatches(data, indices, batch_size))
+        request = self._request(modality, features, transform_batch, library_size, n_samples)
+        return self._frame(data, indices, modality, features, self._decoded(tensors, **request))
+
+    def _one_modality(self, modality: str | None) -> str:
+        self._check_if_trained(warn=False)
+        if modality is None and len(self.modalities) == 1:
+            return self.modalities[0]
+        if modality not in self.modalities:
+            msg = f"Expected a modality, one of {self.modalities}; got {modality!r}."
+            raise ValueError(msg)
+        return modality
+
+    def _predictable(self, data: MuData | AnnData, modality: str, indices: Sequence[int] | None) -> np.ndarray:
+        presence = presence_of(data, self.modalities)
+        index = self.modalities.index(modality)
+        if indices is None:
+            return np.flatnonzero(~presence[:, index])
+        cells = np.arange(data.n_obs)[indices]
+        others = np.delete(presence[cells], index, axis=1).any(axis=1)
+        if not others.all():
+            example = data.obs_names[cells[~others][0]]
+            msg = (
+                f"Expected cells with another modality than '{modality}' to predict it from; {int((~others).sum())} "
+                f"cells, such as '{example}', have none. Leave them out of indices."
+            )
+            raise ValueError(msg)
+        return cells
+
+    def _withheld(self, tensors: dict[str, Tensor], modality: str) -> dict[str, Tensor]:
+        """The minibatch as it would be if no cell had the modality."""
+        present = tensors[PRESENT].clone()
+        present[:, self.modalities.index(modality)] = False
+        return tensors | {PRESENT: present, layer_key(modality): tensors[layer_key(modality)][:0]}
+
+    def _request(
+        self,
+        modality: str,
+        features: Sequence[str] | None,
+        transform_batch: str | None,
+        library_size: float,
+        n_samples: int,
+    ) -> dict[str, Any]:
+        likelihood = self.module.likelihoods[modality]
+        return {
+            "modality": modality,
+            "columns": self._columns(modality, features),
+            "batch": None if transform_batch is None else self._batch_code(transform_batch),
+            "scale": library_size if likelihood.relative else 1.0,
+            "n_samples": n_samples,
+        }
+
+    def _columns(self, modality: str, features: Sequence[str] | None) -> np.ndarray | slice:
+        if features is None:
+            return slice(None)
+        names = pd.Index(self.get_var_names()[modality])
+        found = names.get_indexer(list(features))
+        if (found < 0).any():
+            unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
+            msg = f"Expected features of '{modality}'; {len(unknown)} are unknown, such as '{unknown[0]}'."
+            raise ValueError(msg)
+        return found
+
+    def _batch_code(self, batch: str) -> int:
+        state = self.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
+        known = [str(c) for c in state["categorical_mapping"]]
+        if str(batch) not in known:
+            msg = f"Expected transform_batch among {known}; got '{batch}'."
+            raise ValueError(msg)
+        return known.index(str(batch))
+
+    @torch.inference_mode()
+    def _decoded(
+        self,
+        minibatches: Iterator[dict[str, Tensor]],
+        *,
+        modality: str,
+        columns: np.ndarray | slice,
+        batch: int | None,
+        scale: float,
+        n_samples: int,
+    ) -> np.ndarray:
+        """Rates of every cell, minibatch by minibatch, ``(n_cells, n_columns)``."""
+        blocks = []
+        for tensors in minibatches:
+            tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
+            if batch is not None:
+                tensors[REGISTRY_KEYS.BATCH_KEY] = torch.full_like(tensors[REGISTRY_KEYS.BATCH_KEY], batch)
+            posterior = self.module.inference(**self.module._get_inference_input(tensors))[QZ]
+            draws = [posterior.loc] if n_samples == 1 else posterior.sample((n_samples,))
+            covariates = covariates_of(tensors)
+            total = sum(self.module.rates(modality, z, covariates)[:, columns] for z in draws)
+            blocks.append((scale / len(draws) * total).cpu().numpy())
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.get_var_names()[modality][columns])))
+
+    def _frame(
+        self,
+        adata: MuData | AnnData | None,
+        indices: Sequence[int] | None,
+        modality: str,
+        features: Sequence[str] | None,
+        values: np.ndarray,
+    ) -> pd.DataFrame:
+        data = self.adata if adata is None else adata
+        cells = data.obs_names if indices is None else data.obs_names[indices]
+        return pd.DataFrame(values, index=cells, columns=self.get_var_names()[modality] if features is None else features)

@@ -1,0 +1,357 @@
+"""The model class."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
+
+from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
+from mmvae._keys import layer_key, size_factor_key
+from mmvae.data import (
+    MosaicManager,
+    SetupArguments,
+    feature_statistics,
+    fields_of,
+    inspect_or_raise,
+    presence_of,
+    print_setup,
+    shared_cells,
+)
+from mmvae.fusion import Fusion
+from mmvae.module import MultiVAEModule
+from mmvae.nn import Component
+from mmvae.priors import Prior
+
+from ._defaults import defaults_for
+from ._generation import GenerationMixin
+from ._representation import RepresentationMixin
+from ._training import TrainingMixin, seeded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+
+    from mmvae.data import Setup
+
+logger = logging.getLogger(__name__)
+
+
+class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, ArchesMixin, BaseModelClass):
+    """Multi-encoder variational autoencoder with a learned prior for each modality.
+
+    Every modality has its own encoder, its own latent and its own prior; the latents are fused, by concatenation
+    unless asked otherwise, and every modality is decoded from the fused latent. Cells need not have every modality.
+
+    Parameters
+    ----------
+    mdata
+        MuData registered with :meth:`setup_mudata`, or AnnData registered with :meth:`setup_anndata`.
+    registry
+        Registry of a saved model; used by :meth:`load` where there are no data.
+    n_latent
+        Latent dimensions of each modality, as one number or by modality. By default 10 below 3,000 cells, 15 below
+        30,000, else 20.
+    n_hidden
+        Width of the hidden layers of encoders and decoders; 128 below 30,000 cells, else 256.
+    n_layers
+        Hidden layers of an encoder; 1 below 3,000 cells, else 2.
+    dropout_rate
+        Probability with which a hidden unit of an encoder is dropped in training.
+    prior
+        Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, one of your own
+        (:class:`~mmvae.priors.Prior`), a mapping such as ``{"name": "mog", "n_components": 30}``, or one of these by
+        modality, ``{"rna": "mog", "protein": "normal"}``; modalities that are not named take ``"mog"``.
+    fusion
+        ``"concat"``, ``"poe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
+    modality_dropout
+        Share of the cells with several modalities that lose some at the encoders, in training. Without it a model of
+        complete cells is of little use for cells that have one modality.
+    modality_weights
+        Weight of a modality's likelihood in the loss, by modality; 1 where not named, which is the only choice under
+        which the loss is a bound.
+    kl_scale
+        Weight of the KL in the loss; 1 is the bound.
+    seed
+        Of the initial weights, and of :meth:`train`.
+
+    Examples
+    --------
+    >>> mdata = mmvae.datasets.simulate(500, missing=0.3)
+    >>> mmvae.MultiVAE.setup_mudata(mdata, batch_key="batch")
+    >>> model = mmvae.MultiVAE(mdata)
+    >>> model.train()
+    >>> mdata.obsm["X_mmvae"] = model.get_latent_representation()
+
+    Notes
+    -----
+    A whole batch without a modality, cells with a single one, rows in another order: all are taken as they are. What
+    a cell has is read from ``mdata.obsmap``. Modalities that no cell bridges are refused.
+    """
+
+    _module_cls = MultiVAEModule
+
+    def __init__(
+        self,
+        mdata: MuData | AnnData | None = None,
+        registry: dict | None = None,
+        *,
+        n_latent: int | Mapping[str, int] | None = None,
+        n_hidden: int | None = None,
+        n_layers: int | None = None,
+        dropout_rate: float | None = None,
+        prior: str | Mapping[str, Any] | Prior = "mog",
+        fusion: str | Mapping[str, Any] | Fusion = "concat",
+        modality_dropout: float = 0.3,
+        modality_weights: Mapping[str, float] | None = None,
+        kl_scale: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(mdata, registry)
+        # Sizes are settled here and saved, so that a query of another size does not change them.
+        chosen = defaults_for(0 if mdata is None else mdata.n_obs)
+        names = list(self._arguments.likelihoods)
+        n_latent = _by_modality("n_latent", n_latent or chosen.n_latent, names)
+        n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
+        dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
+        modality_weights = _by_modality("modality_weights", {n: 1.0 for n in names} | dict(modality_weights or {}), names)
+        self.seed = seed
+        self.shared_ = None
+        network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)
+        with seeded(seed):
+            self.module = MultiVAEModule(self._config(n_latent, modality_weights, network, prior, fusion))
+        if mdata is not None:
+            self._learn_from_data()
+        prior = {name: p.spec() for name, p in self.module.priors.items()}
+        fusion = self.module.fusion.spec()
+        self._model_summary_string = self._summary()
+        self.init_params_ = self._get_init_params(locals())
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        *,
+        batch_key: str | Sequence[str] | None = None,
+        labels_key: str | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
+        continuous_covariate_keys: Sequence[str] | None = None,
+        size_factor_keys: Mapping[str, str] | None = None,
+        layers: Mapping[str, str | None] | None = None,
+        likelihoods: Mapping[str, Any] | None = None,
+        modalities: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register a MuData, mosaic or complete, and print what was taken.
+
+        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
+        The data are not copied, padded, reordered or made dense; columns whose names begin with ``_scvi_`` or
+        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written.
+
+        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
+
+        Parameters
+        ----------
+        mdata
+            MuData whose modalities share cells (``axis=0``).
+        batch_key
+            Column of technical batches, such as slides or libraries; several are combined. The decoders see the batch
+            and the latents need not carry it. The modality is not a batch.
+        labels_key
+            Column of labels, for the cells that have one; read by scvi-tools' tuner.
+        categorical_covariate_keys
+            Columns of further categories that the decoders should see.
+        continuous_covariate_keys
+            Columns of numbers that the decoders should see.
+        size_factor_keys
+            By modality, column of size factors. By default the cell's total over the modality's features.
+        layers
+            By modality, layer to model; ``None`` is X. By default X, or a layer named ``counts`` where X is not counts.
+        likelihoods
+            By modality, a likelihood's name (``nb``, ``zinb``, ``poisson``, ``bernoulli``, ``nb_mixture``, ``normal``,
+            ``student_t``) or that of one of your own (:class:`~mmvae.likelihoods.Likelihood`).
+        modalities
+            Which modalities to use, by what they are: ``{"rna": "gex", "atac": "peaks"}``. By default all.
+        **kwargs
+            For scvi-tools.
+
+        Raises
+        ------
+        SetupError
+            If the data have faults; the message lists all of them. A ``ValueError``.
+        TypeError
+            If ``mdata`` is not a MuData.
+        """
+        if not _is_mudata(mdata):
+            msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
+            raise TypeError(msg)
+        arguments = SetupArguments.of(locals())
+        setup = inspect_or_raise(mdata, arguments, kwargs.get("source_registry"))
+        names = setup.names
+        modalities = dict(modalities) if modalities is not None else {name: name for name in names}
+        likelihoods = dict(likelihoods or {}) | {m.name: m.likelihood for m in setup.modalities}
+        layers = dict(layers or {}) | {m.name: m.layer for m in setup.modalities}
+        cls._register(mdata, setup, cls._setup_args(locals()), kwargs)
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        modality: str = "rna",
+        batch_key: str | Sequence[str] | None = None,
+        labels_key: str | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
+        continuous_covariate_keys: Sequence[str] | None = None,
+        size_factor_key: str | None = None,
+        layer: str | None = None,
+        likelihood: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register an AnnData: a MuData of one modality, called ``modality``.
+
+        Parameters are those of :meth:`setup_mudata`, for the one modality.
+
+        Raises
+        ------
+        SetupError
+            If the data have faults; the message lists all of them.
+        TypeError
+            If ``adata`` is not an AnnData.
+        """
+        if _is_mudata(adata) or not hasattr(adata, "X"):
+            msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
+            raise TypeError(msg)
+        arguments = SetupArguments.of(locals())
+        setup = inspect_or_raise(adata, arguments, kwargs.get("source_registry"))
+        (taken,) = setup.modalities
+        layer, likelihood = taken.layer, taken.likelihood
+        cls._register(adata, setup, cls._setup_args(locals()), kwargs)
+
+    @classmethod
+    def _setup_args(cls, local_variables: dict[str, Any]) -> dict[str, Any]:
+        """What scvi-tools replays on load: this method's own arguments, as resolved."""
+        return cls._get_setup_method_args(
+            **{k: v for k, v in local_variables.items() if k not in ("arguments", "setup", "names", "taken")}
+        )
+
+    @classmethod
+    def _register(
+        cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
+    ) -> None:
+        manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
+        manager.register_fields(data, **kwargs)
+        cls.register_manager(manager)
+        if kwargs.get("source_registry") is None:
+            print_setup(setup)
+
+    @property
+    def _arguments(self) -> SetupArguments:
+        return SetupArguments.of(self.registry_["setup_args"])
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities."""
+        return list(self.module.names)
+
+    def _config(
+        self,
+        n_latent: Mapping[str, int],
+        weights: Mapping[str, float],
+        network: NetworkConfig,
+        prior: Any,
+        fusion: Any,
+    ) -> ModelConfig:
+        likelihoods = self._arguments.likelihoods
+        modalities = {
+            name: ModalityConfig(self.summary_stats[f"n_{layer_key(name)}"], n_latent[name], choice, weights[name])
+            for name, choice in likelihoods.items()
+        }
+        latents = Fusion.build(fusion, n_latent=n_latent).latents
+        return ModelConfig(
+            modalities, _priors_of(prior, list(latents), list(n_latent)), fusion, network, self._covariate_config()
+        )
+
+    def _covariate_config(self) -> CovariateConfig:
+        fields = self.registry_["field_registries"]
+        state = fields.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry", {})
+        return CovariateConfig(
+            n_batch=self.summary_stats.n_batch,
+            n_categories=tuple(state.get("n_cats_per_key", ())),
+            n_continuous=self.summary_stats.get("n_extra_continuous_covs", 0),
+        )
+
+    def _learn_from_data(self) -> None:
+        """Start likelihoods and fusion from the registered data."""
+        manager, presence = self.adata_manager, presence_of(self.adata, self.modalities)
+        self.module.fusion.link(torch.as_tensor(shared_cells(presence)))
+        for index, name in enumerate(self.modalities):
+            if layer_key(name) not in manager.data_registry:
+                continue
+            statistics = feature_statistics(manager.get_from_registry(layer_key(name)))
+            self.module.likelihoods[name].init_from(statistics)
+            if size_factor_key(name) in manager.data_registry:
+                given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[presence[:, index]]
+                self.module.size_factor_scale[name].fill_(statistics.size_factor / float(np.median(given)))
+
+    def _summary(self) -> str:
+        module, rows = self.module, []
+        for name in self.modalities:
+            likelihood = module.likelihoods[name]
+            prior = f"prior {module.priors[name].name}, " if name in module.priors else ""
+            rows.append(
+                f"  {name}: {likelihood.n_features:,} features, likelihood {likelihood.name}, {prior}"
+                f"{module.fusion.n_latent[name]} latent dimensions"
+            )
+        joint = [f"prior {p.name}" for n, p in module.priors.items() if n not in self.modalities]
+        fused = ", ".join([f"fusion {module.fusion.name}", *joint, f"{module.fusion.n_output} fused dimensions"])
+        return "\n".join([f"MultiVAE of {len(rows)} modalities; {fused}", *rows])
+
+    def __repr__(self) -> str:
+        trained = "trained" if self.is_trained_ else "not trained"
+        cells = "no data" if self.adata is None else f"{self.adata.n_obs:,} cells"
+        return f"{self._model_summary_string}\n{cells}; {trained}"
+
+    def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray]:
+        """Feature names of each modality, also where the model was loaded without data."""
+        fields = self.registry_["field_registries"]
+        return {
+            name: np.asarray(fields[layer_key(name)]["state_registry"]["column_names"], dtype=str)
+            for name in self.modalities
+            if layer_key(name) in fields
+        }
+
+
+def _is_mudata(data: object) -> bool:
+    return hasattr(data, "mod") and hasattr(data, "obsmap")
+
+
+def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
+    """One value for each modality, from one for all or a complete mapping."""
+    if not isinstance(value, Mapping):
+        value = dict.fromkeys(names, value)
+    if set(value) != set(names):
+        msg = f"Expected {argument} as one number or for each of {names}; got {dict(value)}."
+        raise ValueError(msg)
+    if low := {name: v for name, v in value.items() if not v > 0}:
+        msg = f"Expected {argument} above 0; got {low}."
+        raise ValueError(msg)
+    return {name: value[name] for name in names}
+
+
+def _priors_of(choice: Any, latents: list[str], names: list[str]) -> dict[str, Any]:
+    """A prior's choice for each latent of the fusion."""
+    if isinstance(choice, str | Component) or "name" in choice:
+        return dict.fromkeys(latents, choice)
+    if unknown := sorted(set(choice) - set(latents)):
+        known = f"modalities {names}" if set(latents) == set(names) else f"the one latent {latents}"
+        msg = f"Expected a prior for {known}; got priors for {unknown}."
+        raise ValueError(msg)
+    return {latent: choice.get(latent, "mog") for latent in latents}

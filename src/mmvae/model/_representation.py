@@ -1,0 +1,163 @@
+"""Readouts: where a cell lies in the fused latent, in a modality's own, and in what the modalities share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mmvae._keys import FUSED, PRESENT, QZ, SHARED
+
+from ._shared import SharedSubspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+    from torch import Tensor
+
+READOUT_BATCH = 1_024
+
+
+class RepresentationMixin:
+    """Latent representations."""
+
+    @torch.inference_mode()
+    def get_latent_representation(
+        self,
+        adata: MuData | AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        give_mean: bool = True,
+        mc_samples: int = 1,
+        batch_size: int | None = None,
+        return_dist: bool = False,
+        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        *,
+        representation: str = FUSED,
+        **data_loader_kwargs: Any,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Latent representation of cells, whatever they have.
+
+        Parameters
+        ----------
+        adata
+            Data other than the model's own. They may lack modalities.
+        indices
+            Cells, by number; all by default.
+        give_mean
+            Whether to return the posterior mean; else the mean of ``mc_samples`` samples.
+        mc_samples
+            Number of samples where ``give_mean`` is ``False``.
+        batch_size
+            Cells at a time.
+        return_dist
+            Whether to return the mean and the variance of the posterior.
+        dataloader
+            Minibatches to use in place of ``adata``.
+        representation
+            ``"fused"``: what the decoders read; the block of a modality that a cell lacks is predicted from the others.
+            ``"shared"``: what the modalities agree on (see below); it mixes cells with different missing modalities
+            where ``"fused"`` tells them apart by construction. The name of a modality: that modality's own latent,
+            predicted where a cell lacks it.
+        **data_loader_kwargs
+            Passed to the loader.
+
+        Returns
+        -------
+        Array of shape ``(n_cells, n_dimensions)``, in the order of ``indices`` or of the data; with ``return_dist``
+        the means and variances.
+
+        Notes
+        -----
+        ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
+        cells that have several, fitted on first use and saved with the model. It needs such cells.
+        """
+        self._check_if_trained(warn=False)
+        if representation == SHARED:
+            return self._shared_representation(adata, indices, batch_size, return_dist, dataloader)
+        if representation not in (FUSED, *self.modalities):
+            msg = f"Expected representation 'fused', 'shared' or one of {self.modalities}; got '{representation}'."
+            raise ValueError(msg)
+        means, variances = [], []
+        for outputs in self._outputs(adata, indices, batch_size, dataloader, **data_loader_kwargs):
+            posterior = outputs[QZ]
+            if representation != FUSED:
+                posterior = self.module.fusion.single(representation, outputs["experts"])
+            mean = posterior.loc if give_mean or return_dist else posterior.sample((mc_samples,)).mean(dim=0)
+            means.append(mean.cpu())
+            variances.append(posterior.scale.square().cpu())
+        mean = torch.cat(means).numpy()
+        return (mean, torch.cat(variances).numpy()) if return_dist else mean
+
+    def get_shared_spectrum(self) -> np.ndarray:
+        """Eigenvalues of the modalities' correlation matrix, largest first, ``(n_dimensions,)``.
+
+        With two modalities an eigenvalue is 1 plus a canonical correlation; those above 1.4 span ``"shared"``.
+        """
+        self._check_if_trained(warn=False)
+        return self._shared_subspace().spectrum
+
+    def _outputs(
+        self,
+        adata: MuData | AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        **data_loader_kwargs: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Inference outputs, and which cells have what, minibatch by minibatch."""
+        for tensors in self._minibatches(adata, indices, batch_size, dataloader, **data_loader_kwargs):
+            yield self.module.inference(**self.module._get_inference_input(tensors)) | {PRESENT: tensors[PRESENT]}
+
+    def _minibatches(
+        self,
+        adata: MuData | AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        **data_loader_kwargs: Any,
+    ) -> Iterator[dict[str, Tensor]]:
+        if dataloader is not None:
+            return dataloader
+        adata = self._validate_anndata(adata)
+        batch_size = batch_size or READOUT_BATCH
+        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size, **data_loader_kwargs)
+
+    def _shared_representation(
+        self,
+        adata: MuData | AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        return_dist: bool,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+    ) -> np.ndarray:
+        if return_dist:
+            msg = "Expected return_dist=False for representation 'shared', which has no posterior; got True."
+            raise ValueError(msg)
+        return self._shared_subspace().transform(*self._modality_means(adata, indices, batch_size, dataloader))
+
+    def _shared_subspace(self) -> SharedSubspace:
+        if self.shared_ is None:
+            indices = None if self.train_indices_ is None else np.asarray(self.train_indices_)
+            self.shared_ = SharedSubspace.fit(*self._modality_means(None, indices, None, None)).to_dict()
+        return SharedSubspace(**self.shared_)
+
+    @torch.inference_mode()
+    def _modality_means(
+        self,
+        adata: MuData | AnnData | None,
+        indices: Sequence[int] | None,
+        batch_size: int | None,
+        dataloader: Iterator[dict[str, Tensor]] | None,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Posterior means of each modality and which cells have it."""
+        means: dict[str, list[Tensor]] = {name: [] for name in self.modalities}
+        present = []
+        for outputs in self._outputs(adata, indices, batch_size, dataloader):
+            experts = outputs["experts"]
+            for name in self.modalities:
+                means[name].append(self.module.fusion.single(name, experts).loc.cpu())
+            present.append(outputs[PRESENT].cpu())
+        return {n: torch.cat(m).double().numpy() for n, m in means.items()}, torch.cat(present).numpy()

@@ -1,0 +1,221 @@
+"""Training."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.model.base import UnsupervisedTrainingMixin
+
+from mmvae._errors import TrainingDivergedError
+from mmvae._keys import JOINT
+from mmvae.data import pattern_names, presence_of, split_cells
+from mmvae.priors import PosteriorSample
+
+from ._callbacks import KeepWeights, PriorStart
+from ._defaults import defaults_for
+from ._plan import MultiVAEPlan, NonFiniteLossError
+from ._report import training_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
+WARM_START_EPOCHS = 10
+PRIOR_CELLS = 10_000
+GRADIENT_NORM = 50.0
+
+
+class TrainingMixin(UnsupervisedTrainingMixin):
+    """``train`` with defaults that follow the number of cells."""
+
+    _training_plan_cls = MultiVAEPlan
+
+    def train(
+        self,
+        max_epochs: int | None = None,
+        *,
+        batch_size: int | None = None,
+        lr: float | None = None,
+        train_size: float = 0.9,
+        validation_size: float | None = None,
+        early_stopping: bool = True,
+        early_stopping_patience: int = 30,
+        seed: int | None = None,
+        load_sparse_tensor: bool | None = None,
+        plan_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Train the model.
+
+        Two runs with the same model, data, seed and versions of the software give the same model on a CPU, whatever
+        state the global random generators are in; they are left as they were.
+
+        Parameters
+        ----------
+        max_epochs
+            Epochs at the most. By default 300 below 3,000 cells, falling to 30 for 100,000.
+        batch_size
+            Cells in a minibatch. By default 64 below 3,000 cells, 128 below 30,000, else 256.
+        lr
+            Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
+        train_size
+            Share of the cells to train on. The split is the same within each missing pattern and batch.
+        validation_size
+            Share of the cells to validate on; by default what training leaves.
+        early_stopping
+            Whether to stop once the validation ELBO has not improved for ``early_stopping_patience`` epochs, counted
+            from the end of the KL warm-up. The weights of the best epoch are kept either way.
+        early_stopping_patience
+            Epochs without improvement.
+        seed
+            Of the split, the minibatches, and the noise of training; that of the model by default.
+        load_sparse_tensor
+            Whether minibatches travel to the device as sparse tensors. By default on a GPU only.
+        plan_kwargs
+            Passed to the training plan, such as ``weight_decay``, ``n_epochs_kl_warmup``, ``max_kl_weight``.
+        **kwargs
+            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
+            ``enable_progress_bar``, ...
+
+        Raises
+        ------
+        TrainingDivergedError
+            At the first loss that is NaN or infinite. The model then holds its last good weights, and the message
+            names the modality, the cells and what to try.
+
+        Warns
+        -----
+        UserWarning
+            At the end, in words: if the validation ELBO never improved, a modality's latent carries under 1 nat per
+            cell, or a batch coincides with a missing pattern.
+        """
+        seed = self.seed if seed is None else seed
+        chosen = defaults_for(self.adata.n_obs)
+        epochs = max_epochs or chosen.max_epochs
+        split = split_cells(self._strata(), train_size, validation_size, seed)
+        batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
+        steps = max(1, len(split[0]) // batch_size)
+        warmup_epochs = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
+        warm_start = min(WARM_START_EPOCHS, warmup_epochs)
+        keep = KeepWeights(first=warmup_epochs)
+        on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
+        with seeded(seed), _quiet():
+            try:
+                super().train(
+                    max_epochs=epochs,
+                    batch_size=batch_size,
+                    early_stopping=early_stopping and len(split[1]) > 0,
+                    early_stopping_patience=early_stopping_patience,
+                    early_stopping_warmup_epochs=warmup_epochs,
+                    load_sparse_tensor=on_gpu if load_sparse_tensor is None else load_sparse_tensor,
+                    datasplitter_kwargs={"external_indexing": list(split)} | kwargs.pop("datasplitter_kwargs", {}),
+                    plan_kwargs={
+                        "lr": lr or chosen.lr,
+                        "eps": 1e-8,
+                        "weight_decay": chosen.weight_decay,
+                        "n_epochs_kl_warmup": warmup_epochs,
+                    }
+                    | (plan_kwargs or {}),
+                    callbacks=[PriorStart(lambda: self._start_priors(split[0]), warm_start), keep]
+                    + kwargs.pop("callbacks", []),
+                    **{
+                        "gradient_clip_val": GRADIENT_NORM,
+                        "early_stopping_min_delta": 0.1,
+                        "check_val_every_n_epoch": 1 if len(split[1]) else None,
+                        "log_every_n_steps": steps,
+                    }
+                    | kwargs,
+                )
+            except NonFiniteLossError as error:
+                self._restore(keep.best_state or keep.last_state)
+                self.is_trained_ = keep.last_epoch is not None
+                raise TrainingDivergedError(self._divergence(error, keep)) from error
+        if keep.best_state is not None:
+            self._restore(keep.best_state)
+        self._finish_training(keep)
+
+    def _finish_training(self, keep: KeepWeights) -> None:
+        self.best_epoch_ = keep.best_epoch
+        self.shared_ = None
+        self.training_report_ = training_report(self)
+        for line in self.training_report_:
+            warnings.warn(line, UserWarning, stacklevel=3)
+
+    def _strata(self) -> np.ndarray:
+        """Missing pattern and batch of each cell, as one number, ``(n_cells,)``."""
+        names = self.adata_manager.names
+        batch = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
+        patterns = pattern_names(presence_of(self.adata, names), names)
+        return np.unique([f"{p} {b}" for p, b in zip(patterns, batch, strict=True)], return_inverse=True)[1]
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state)
+        self.module.eval()
+
+    def _divergence(self, error: NonFiniteLossError, keep: KeepWeights) -> str:
+        cells = ", ".join(f"'{name}'" for name in self.adata.obs_names[error.cells[:3]])
+        where = " and ".join(error.parts) or "the sum of the parts"
+        state = "initial weights" if keep.last_epoch is None else f"weights of epoch {keep.last_epoch}"
+        if keep.best_state is not None:
+            state = f"weights of epoch {keep.best_epoch}, the best so far"
+        return (
+            f"Training stopped in epoch {error.epoch}: the loss is not finite in the {where}, for a minibatch of "
+            f"{len(error.cells)} cells such as {cells}. The model holds the {state}. Try a lower lr, fewer or other "
+            "features, or another likelihood for that modality."
+        )
+
+    @torch.no_grad()
+    def _start_priors(self, indices: Sequence[int]) -> None:
+        """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
+        chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
+        training = self.module.training
+        self.module.eval()
+        loader = self._make_data_loader(adata=self.adata, indices=np.sort(chosen), batch_size=512)
+        found: dict[str, list[tuple[torch.Tensor, ...]]] = {name: [] for name in self.module.priors}
+        for tensors in loader:
+            inputs = self.module._get_inference_input(tensors)
+            outputs = self.module.inference(**inputs)
+            experts = outputs["experts"]
+            for latent in self.module.fusion.priced(experts, outputs["qz"], outputs["z"]):
+                own = () if latent.name == JOINT else (self.module.hidden(latent.name, **inputs),)
+                found[latent.name].append((latent.posterior.loc, latent.posterior.scale, *own))
+        for name, parts in found.items():
+            columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+            self.module.priors[name].init_from(PosteriorSample(*columns))
+        self.module.train(training)
+
+
+class seeded:  # noqa: N801
+    """Context in which all random generators start from ``seed``; they are put back afterwards."""
+
+    def __init__(self, seed: int | None) -> None:
+        self.seed = seed
+
+    def __enter__(self) -> None:
+        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        if self.seed is not None:
+            random.seed(self.seed)
+            np.random.seed(self.seed % 2**32)
+            torch.manual_seed(self.seed)
+
+    def __exit__(self, *exc: object) -> None:
+        random.setstate(self.states[0])
+        np.random.set_state(self.states[1])
+        torch.set_rng_state(self.states[2])
+        if self.cuda:
+            torch.cuda.set_rng_state_all(self.cuda)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence Lightning's advice on worker processes: for data in memory they make loading slower."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        yield

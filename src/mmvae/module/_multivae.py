@@ -1,0 +1,251 @@
+"""The module: C cells, M modalities, G_m features, D_m latent dimensions, U fused dimensions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from scvi import REGISTRY_KEYS
+from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
+from torch import Tensor, nn
+
+from mmvae._keys import PRESENT, QZ, Z, layer_key, size_factor_key
+from mmvae.fusion import Experts, Fusion
+from mmvae.likelihoods import Emission, Likelihood
+from mmvae.nn import Covariates, Decoder, Encoder
+from mmvae.priors import Prior, PriorContext
+
+from ._dropout import drop_modalities
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch.distributions import Normal
+
+    from mmvae._config import ModelConfig
+
+
+class MultiVAEModule(BaseModuleClass):
+    r"""Variational autoencoder with one encoder, one prior and one decoder for each modality.
+
+    For a cell with modalities O, of which the encoders saw S (all of O outside training), the loss is
+
+    .. math::
+
+        -\sum_{m \in O} \lambda_m\, \mathbb{E}_q \log p(x_m \mid u, s)
+        + \beta \sum_{m \in S} KL(q_m \| p_m),
+        \qquad u = F(z_S)
+
+    in nats, averaged over cells. Minibatches hold the rows of the cells that have a modality and no others.
+
+    Parameters
+    ----------
+    config
+        Sizes and choices.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.names = list(config.modalities)
+        self.network = config.network
+        self.weights = {name: modality.weight for name, modality in config.modalities.items()}
+        latent = {name: modality.n_latent for name, modality in config.modalities.items()}
+        self.fusion = Fusion.build(config.fusion, n_latent=latent)
+        self.encoders = nn.ModuleDict({name: _encoder(name, config) for name in self.names})
+        self.decoders = nn.ModuleDict({name: _decoder(self.fusion.n_output, config) for name in self.names})
+        self.likelihoods = nn.ModuleDict({name: _likelihood(name, config) for name in self.names})
+        self.priors = nn.ModuleDict(
+            {
+                name: Prior.build(config.priors[name], n_latent=width, n_hidden=config.network.n_hidden)
+                for name, width in self.fusion.latents.items()
+            }
+        )
+        self.size_factor_scale = nn.ParameterDict(
+            {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
+        )
+
+    def context(self, latent: str) -> PriorContext:
+        """What the prior of ``latent`` may look at."""
+        return PriorContext(encoder=self.encoders[latent] if latent in self.encoders else None)
+
+    def size_factor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+        """Size factors of the cells that have modality ``name``, in counts, ``(n_present, 1)``.
+
+        The total over the modality's features, or the user's factors brought to the scale of such totals.
+        """
+        if size_factor_key(name) in tensors:
+            rows = tensors[PRESENT][:, self.names.index(name)]
+            return tensors[size_factor_key(name)][rows] * self.size_factor_scale[name]
+        return tensors[layer_key(name)].sum(dim=1, keepdim=True).clamp_min(1.0)
+
+    def _get_inference_input(self, tensors: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
+        return {
+            "values": {name: tensors[layer_key(name)] for name in self.names},
+            "size_factors": {name: self.size_factor(tensors, name) for name in self.names},
+            "present": tensors[PRESENT],
+        }
+
+    @auto_move_data
+    def inference(self, values: dict[str, Tensor], size_factors: dict[str, Tensor], present: Tensor) -> dict[str, Any]:
+        """Encode what each cell has and fuse it.
+
+        Parameters
+        ----------
+        values
+            Per modality, the values of the cells that have it, ``(n_present, G_m)``.
+        size_factors
+            Their size factors, ``(n_present, 1)``.
+        present
+            Which cells have which modality, boolean, ``(n_cells, n_modalities)``.
+
+        Returns
+        -------
+        ``experts``, the fused posterior ``qz`` and its sample ``z``, ``(n_cells, U)``.
+        """
+        encoded = drop_modalities(present, self.network.modality_dropout) if self.training else present
+        posteriors = {}
+        for index, name in enumerate(self.names):
+            rows = encoded[present[:, index], index]
+            posteriors[name] = self.encoders[name](self._shown(name, values[name][rows], size_factors[name][rows]))
+        experts = Experts(posteriors, encoded)
+        qz = self.fusion.posterior(experts)
+        return {"experts": experts, QZ: qz, Z: qz.rsample()}
+
+    def _shown(self, name: str, values: Tensor, size_factor: Tensor) -> Tensor:
+        return self.likelihoods[name].encoder_input(values, size_factor)
+
+    @auto_move_data
+    def hidden(self, name: str, values: dict[str, Tensor], size_factors: dict[str, Tensor], present: Tensor) -> Tensor:
+        """First-layer activations of one modality's encoder, ``(n_present, n_hidden)``."""
+        return self.encoders[name].hidden(self._shown(name, values[name], size_factors[name]))
+
+    def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict[str, Any]) -> dict[str, Any]:
+        return {
+            Z: inference_outputs[Z],
+            "size_factors": {name: self.size_factor(tensors, name) for name in self.names},
+            "present": tensors[PRESENT],
+            "covariates": covariates_of(tensors),
+        }
+
+    @auto_move_data
+    def generative(
+        self, z: Tensor, size_factors: dict[str, Tensor], present: Tensor, covariates: Covariates
+    ) -> dict[str, Emission]:
+        """Explain every modality of every cell that has it, from the fused latent ``z``, ``(n_cells, U)``."""
+        emissions = {}
+        for index, name in enumerate(self.names):
+            rows = present[:, index]
+            known = covariates.rows(rows)
+            hidden = self.decoders[name](z[rows], known)
+            emissions[name] = self.likelihoods[name](hidden, size_factors[name], known.batch)
+        return emissions
+
+    def rates(self, name: str, z: Tensor, covariates: Covariates) -> Tensor:
+        """Expected values of a modality, free of depth, for any cell, ``(n_cells, G_m)``."""
+        return self.likelihoods[name].rates(self.decoders[name](z, covariates), covariates.batch)
+
+    def loss(
+        self,
+        tensors: dict[str, Tensor],
+        inference_outputs: dict[str, Any],
+        generative_outputs: dict[str, Emission],
+        kl_weight: Tensor | float = 1.0,
+    ) -> LossOutput:
+        """Negative ELBO per cell, its parts by modality, and the cost of the fusion's own training."""
+        present, experts = tensors[PRESENT], inference_outputs["experts"]
+        reconstruction = self._reconstruction(tensors, generative_outputs)
+        kl = self._kl(experts, inference_outputs[QZ], inference_outputs[Z])
+        kl |= self._emission_kl(present, generative_outputs)
+        misfit = sum(self.weights[name] * value for name, value in reconstruction.items())
+        per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
+        if (extra := self.fusion.loss(experts)) is not None:
+            per_cell = per_cell + extra
+        regularizer = sum(prior.regularizer() for prior in self.priors.values())
+        return LossOutput(
+            loss=per_cell.mean() + regularizer,
+            reconstruction_loss=reconstruction,
+            kl_local=kl,
+            extra_metrics=self._metrics(tensors, inference_outputs, kl),
+        )
+
+    def _reconstruction(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
+        """Negative log-likelihood of what was measured, 0 where it was not; a tensor ``(n_cells,)`` per modality."""
+        return {
+            name: _scatter(
+                tensors[PRESENT][:, index], -emission.distribution.log_prob(tensors[layer_key(name)]).sum(dim=-1)
+            )
+            for index, (name, emission) in enumerate(emissions.items())
+        }
+
+    def _kl(self, experts: Experts, posterior: Normal, sample: Tensor) -> dict[str, Tensor]:
+        return {
+            latent.name: _scatter(
+                latent.rows, self.priors[latent.name].kl(latent.posterior, latent.sample, self.context(latent.name))
+            )
+            for latent in self.fusion.priced(experts, posterior, sample)
+        }
+
+    @staticmethod
+    def _emission_kl(present: Tensor, emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
+        return {
+            f"{name}_likelihood": _scatter(present[:, index], emission.kl)
+            for index, (name, emission) in enumerate(emissions.items())
+            if emission.kl is not None
+        }
+
+    def _metrics(
+        self, tensors: Mapping[str, Tensor], inference_outputs: Mapping[str, Any], kl: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """KL in nats per cell that has the modality; and what scvi-tools' tuner looks for."""
+        experts = inference_outputs["experts"]
+        counts = {name: experts.rows(name).sum() if name in self.names else len(value) for name, value in kl.items()}
+        metrics = {f"kl_{name}": value.detach().sum() / max(int(counts[name]), 1) for name, value in kl.items()}
+        seen = {"z": inference_outputs[Z], "batch": tensors[REGISTRY_KEYS.BATCH_KEY]}
+        if REGISTRY_KEYS.LABELS_KEY in tensors:
+            seen["labels"] = tensors[REGISTRY_KEYS.LABELS_KEY]
+        return metrics | seen
+
+
+def covariates_of(tensors: Mapping[str, Tensor]) -> Covariates:
+    """Covariates of a minibatch."""
+    categorical = tensors.get(REGISTRY_KEYS.CAT_COVS_KEY)
+    columns = () if categorical is None else tuple(categorical.split(1, dim=1))
+    return Covariates(tensors[REGISTRY_KEYS.BATCH_KEY], columns, tensors.get(REGISTRY_KEYS.CONT_COVS_KEY))
+
+
+def _scatter(rows: Tensor, value: Tensor) -> Tensor:
+    """Values of the marked cells at their places, 0 elsewhere, ``(n_cells,)``."""
+    return value.new_zeros(len(rows)).index_put((rows.nonzero(as_tuple=True)[0],), value)
+
+
+def _encoder(name: str, config: ModelConfig) -> Encoder:
+    modality, network = config.modalities[name], config.network
+    return Encoder(
+        modality.n_features,
+        modality.n_latent,
+        n_hidden=network.n_hidden,
+        n_layers=network.n_layers,
+        dropout_rate=network.dropout_rate,
+    )
+
+
+def _decoder(n_input: int, config: ModelConfig) -> Decoder:
+    covariates, network = config.covariates, config.network
+    return Decoder(
+        n_input,
+        n_categories=[covariates.n_batch, *covariates.n_categories],
+        n_continuous=covariates.n_continuous,
+        n_hidden=network.n_hidden,
+        n_layers=1,
+        dropout_rate=0.0,
+    )
+
+
+def _likelihood(name: str, config: ModelConfig) -> Likelihood:
+    modality = config.modalities[name]
+    return Likelihood.build(
+        modality.likelihood,
+        n_features=modality.n_features,
+        n_hidden=config.network.n_hidden,
+        n_batch=config.covariates.n_batch,
+    )

@@ -1,0 +1,112 @@
+"""Parts of a model that a user picks by name or brings as an object."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Component(nn.Module):
+    """Base of likelihoods, fusions and priors.
+
+    Writing one of your own:
+
+    1. inherit from the family's base class and give it a name: ``class Mine(Prior, name="mine")``;
+    2. store every argument of ``__init__`` as an attribute of the same name, so that :meth:`spec` can
+       write the object into a saved model without pickling code;
+    3. implement what the family's base class asks for.
+
+    The name can then be used wherever the built-in ones can. A model that uses it can be loaded once
+    the module that defines the class has been imported.
+    """
+
+    family: ClassVar[str]
+    registry: ClassVar[dict[str, type[Component]]]
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str | None = None, family: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if family is not None:
+            cls.family, cls.registry = family, {}
+        if name is not None:
+            cls.name = name
+            cls.registry[name] = cls
+
+    @classmethod
+    def arguments(cls) -> list[str]:
+        """Names of the arguments of ``__init__``."""
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def spec(self) -> dict[str, Any]:
+        """Plain description of the object: its name and the arguments it was made with."""
+        return {"name": self.name} | {name: getattr(self, name) for name in self.arguments()}
+
+    @classmethod
+    def named(cls, name: str) -> type[Self]:
+        """Class of that name.
+
+        Raises
+        ------
+        ValueError
+            If no class of this family has the name.
+        """
+        if name not in cls.registry:
+            near = difflib.get_close_matches(name, cls.registry, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            msg = (
+                f"Expected the name of a {cls.family}, one of {sorted(cls.registry)}; got '{name}'.{hint} "
+                f"A {cls.family} of your own must be imported before it is named."
+            )
+            raise ValueError(msg)
+        return cls.registry[name]  # type: ignore[return-value]
+
+    @classmethod
+    def build(cls, choice: str | Mapping[str, Any] | Self, **sizes: Any) -> Self:
+        """Make the component that ``choice`` names, describes or already is.
+
+        Parameters
+        ----------
+        choice
+            A name, a mapping with ``"name"`` and arguments (as from :meth:`spec`), or an object, of which
+            a copy is returned.
+        **sizes
+            What the model knows (numbers of features, latent dimensions, batches); each class takes what it
+            asks for.
+
+        Raises
+        ------
+        TypeError
+            If ``choice`` is none of the three.
+        ValueError
+            If the name or an argument is unknown, or an object's sizes differ from the model's.
+        """
+        if isinstance(choice, cls):
+            return cls._copy(choice, sizes)
+        settings = {"name": choice} if isinstance(choice, str) else choice
+        if not hasattr(settings, "keys") or "name" not in settings:
+            msg = (
+                f"Expected a {cls.family} as a name, a mapping with 'name', or a {cls.__name__} object; "
+                f"got {choice!r}. Names are {sorted(cls.registry)}."
+            )
+            raise TypeError(msg)
+        kind = cls.named(settings["name"])
+        given = {key: value for key, value in settings.items() if key != "name"}
+        if unknown := sorted(set(given) - set(kind.arguments())):
+            msg = f"Expected arguments of {cls.family} '{kind.name}' among {kind.arguments()}; got {unknown}."
+            raise ValueError(msg)
+        return kind(**given | {key: value for key, value in sizes.items() if key in kind.arguments()})
+
+    @classmethod
+    def _copy(cls, given: Self, sizes: Mapping[str, Any]) -> Self:
+        for key in set(sizes) & set(given.arguments()):
+            if getattr(given, key) != sizes[key]:
+                msg = f"Expected a {cls.family} with {key}={sizes[key]}; got {getattr(given, key)}."
+                raise ValueError(msg)
+        return copy.deepcopy(given)

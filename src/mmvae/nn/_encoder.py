@@ -1,0 +1,55 @@
+"""Encoder: C cells, G inputs, H hidden units, D latent dimensions."""
+
+from __future__ import annotations
+
+from scvi.nn import FCLayers
+from torch import Tensor, nn
+from torch.distributions import Normal
+
+LOG_VAR_RANGE = (-8.0, 4.0)
+
+
+class Encoder(nn.Module):
+    r"""Posterior of one modality's latent, :math:`q(z \mid x) = N(\mu(x), \operatorname{diag} v(x))`.
+
+    LayerNorm and never BatchNorm: the rows of a batch differ in which modalities they have, and a batch may
+    hold a single row of one modality, or none.
+
+    Parameters
+    ----------
+    n_input
+        Number of input features, G.
+    n_latent
+        Number of latent dimensions, D.
+    n_hidden
+        Width of the hidden layers, H.
+    n_layers
+        Number of hidden layers, at least 1.
+    dropout_rate
+        Probability with which a hidden unit is dropped in training.
+    """
+
+    def __init__(self, n_input: int, n_latent: int, *, n_hidden: int, n_layers: int, dropout_rate: float) -> None:
+        super().__init__()
+        norms = {"use_batch_norm": False, "use_layer_norm": True}
+        self.first = FCLayers(n_input, n_hidden, n_layers=1, dropout_rate=dropout_rate, **norms)
+        self.rest: nn.Module = nn.Identity()
+        if n_layers > 1:
+            self.rest = FCLayers(
+                n_hidden, n_hidden, n_layers=n_layers - 1, n_hidden=n_hidden, dropout_rate=dropout_rate, **norms
+            )
+        self.loc = nn.Linear(n_hidden, n_latent)
+        self.log_var = nn.Linear(n_hidden, n_latent)
+
+    def hidden(self, values: Tensor) -> Tensor:
+        """Activations of the first layer, shape ``(n_cells, n_hidden)``."""
+        return self.first(values)
+
+    def posterior(self, hidden: Tensor) -> Normal:
+        """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``."""
+        top = self.rest(hidden)
+        return Normal(self.loc(top), (0.5 * self.log_var(top).clamp(*LOG_VAR_RANGE)).exp(), validate_args=False)
+
+    def forward(self, values: Tensor) -> Normal:
+        """Posterior of each row of ``values``, shape ``(n_cells, n_input)``."""
+        return self.posterior(self.hidden(values))

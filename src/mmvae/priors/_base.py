@@ -1,0 +1,118 @@
+"""Base of priors: C cells, D latent dimensions, K components."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+from mmvae.nn import Component, Encoder
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PriorContext:
+    """What a prior may look at beside the latent. ``encoder`` is that of the latent's modality, if it has one."""
+
+    encoder: Encoder | None = None
+
+
+@dataclass(frozen=True)
+class PosteriorSample:
+    """Posteriors of training cells, from which a prior starts after the warm start.
+
+    ``loc`` and ``scale`` have shape ``(n_cells, n_latent)``; ``hidden``, the encoder's first-layer activations,
+    ``(n_cells, n_hidden)``, or ``None`` where the latent is not one modality's.
+    """
+
+    loc: Tensor
+    scale: Tensor
+    hidden: Tensor | None = None
+
+
+class Prior(Component, family="prior"):
+    r"""A learned density of one latent, :math:`p_m(z_m)`.
+
+    Implementing one: inherit with a name and implement :meth:`forward`, which returns a distribution with event
+    shape ``(n_latent,)``. The KL follows: in closed form where torch has one for a diagonal Gaussian, else from the
+    sample that the reconstruction used.
+
+    .. code-block:: python
+
+        class Laplace(Prior, name="laplace"):
+            def __init__(self, n_latent):
+                super().__init__(n_latent)
+                self.log_scale = torch.nn.Parameter(torch.zeros(n_latent))
+
+            def forward(self, context):
+                scale = self.log_scale.exp()
+                return Independent(torch.distributions.Laplace(torch.zeros_like(scale), scale), 1)
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions, D.
+    """
+
+    needs_encoder: ClassVar[bool] = False
+    """Whether the prior reads the encoder of one modality, and so suits no joint latent."""
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__()
+        self.n_latent = n_latent
+
+    def forward(self, context: PriorContext) -> Distribution:
+        """The prior, event shape ``(n_latent,)``."""
+        raise NotImplementedError
+
+    def kl(self, posterior: Normal, sample: Tensor, context: PriorContext) -> Tensor:
+        r""":math:`KL(q \| p)` in nats per cell, ``(n_cells,)``; a one-sample estimate where there is no closed form.
+
+        Parameters
+        ----------
+        posterior
+            :math:`q`, batch shape ``(n_cells, n_latent)``.
+        sample
+            A sample of it, of that shape.
+        context
+            What else the prior may look at.
+        """
+        q, p = Independent(posterior, 1), self(context)
+        if isinstance(p, Independent) and isinstance(p.base_dist, Normal):
+            return kl_divergence(q, p)
+        return q.log_prob(sample) - p.log_prob(sample)
+
+    def init_from(self, sample: PosteriorSample) -> None:
+        """Start from the posteriors of training cells. Called once, after a warm start under N(0, I)."""
+
+    def regularizer(self) -> Tensor:
+        """Cost in nats, per cell, of the prior's own parameters; a scalar."""
+        return torch.zeros((), device=next(self.parameters(), torch.zeros(())).device)
+
+
+class WarmStarted(Prior):
+    """A prior that is N(0, I) until :meth:`init_from` has seen the latents.
+
+    A mixture placed at random before the encoders have learnt anything stays merged; fitted to the latents after a
+    short warm start it closes most of the gap to the aggregated posterior.
+    """
+
+    ready: Tensor
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__(n_latent)
+        self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("_zeros", torch.zeros(n_latent), persistent=False)
+
+    def forward(self, context: PriorContext) -> Distribution:
+        if self.ready:
+            return self.learned(context)
+        return Independent(Normal(self._zeros, 1 + self._zeros, validate_args=False), 1)
+
+    def learned(self, context: PriorContext) -> Distribution:
+        """The prior once it has started, event shape ``(n_latent,)``."""
+        raise NotImplementedError

@@ -1,0 +1,71 @@
+"""Mixture of Gaussians: D latent dimensions, K components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import nn
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from ._base import WarmStarted
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ._base import PosteriorSample, PriorContext
+
+LOG_SCALE_RANGE = (-2.5, 1.5)
+ANCHOR = 1e-3
+
+
+class MixtureOfGaussians(WarmStarted, name="mog"):
+    r""":math:`p(z) = \sum_k \pi_k N(z; \mu_k, \operatorname{diag} \sigma_k^2)`.
+
+    N(0, I) during a short warm start; then the components are fitted to the latents of training cells by
+    expectation-maximisation and learned on from there. The fit is the part that matters: from random means the
+    components stay merged.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions, D.
+    n_components
+        Number of components, K. Components that are not needed lose their weight, which does no harm.
+    """
+
+    def __init__(self, n_latent: int, n_components: int = 16) -> None:
+        super().__init__(n_latent)
+        self.n_components = n_components
+        self.loc = nn.Parameter(torch.randn(n_components, n_latent))
+        self.log_scale = nn.Parameter(torch.full((n_components, n_latent), -0.25))
+        self.logits = nn.Parameter(torch.zeros(n_components))
+
+    def learned(self, context: PriorContext) -> MixtureSameFamily:
+        scale = self.log_scale.clamp(*LOG_SCALE_RANGE).exp()
+        components = Independent(Normal(self.loc, scale, validate_args=False), 1)
+        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
+
+    @torch.no_grad()
+    def init_from(self, sample: PosteriorSample) -> None:
+        k = min(self.n_components, len(sample.loc))
+        fit = GaussianMixture(k, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(sample.loc.cpu().numpy())
+        like = {"dtype": self.loc.dtype, "device": self.loc.device}
+        # A component covers its cells' posteriors, not only their means.
+        within = torch.as_tensor(fit.covariances_, **like) + sample.scale.square().mean(dim=0).to(**like)
+        self.loc[:k] = torch.as_tensor(fit.means_, **like)
+        self.log_scale[:k] = 0.5 * within.log()
+        self.logits.fill_(-10.0)
+        self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
+        self.ready.fill_(True)
+
+    def regularizer(self) -> Tensor:
+        """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
+        if not self.ready:
+            return super().regularizer()
+        weight = self.logits.softmax(dim=0)[:, None]
+        mean = (weight * self.loc).sum(dim=0)
+        second = (weight * (self.loc.square() + (2 * self.log_scale.clamp(*LOG_SCALE_RANGE)).exp())).sum(dim=0)
+        variance = (second - mean.square()).clamp_min(1e-6)
+        return ANCHOR * 0.5 * (variance + mean.square() - 1 - variance.log()).sum()

@@ -105,7 +105,8 @@ def _lay_out(rng: Generator, batch: Labels) -> Floats:
     left = 0.0
     for slide in range(batch.max() + 1):
         cells = np.flatnonzero(batch == slide)
-        grid = _hexagonal_grid(len(cells)) + [left, 0.0]
+        grid = _hexagonal_grid(len(cells))
+        grid[:, 0] += left
         position[rng.permutation(cells)] = grid
         left = grid[:, 0].max() + SLIDE_GAP
     return position

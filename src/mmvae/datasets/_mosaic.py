@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -67,9 +68,9 @@ def name_patterns(present: Mask, modalities: Sequence[str]) -> list[str]:
     return [JOIN.join(name for name, has in zip(modalities, row, strict=True) if has) for row in present]
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether ``value`` is a finite real number and not a boolean."""
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and bool(np.isfinite(value))
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and isfinite(value)
 
 
 def _from_mapping(
@@ -104,9 +105,7 @@ def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities:
     return present
 
 
-def _from_patterns(
-    rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]
-) -> Mask:
+def _from_patterns(rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]) -> Mask:
     values = list(fractions.values())
     if not all(is_number(value) and value >= 0 for value in values) or not np.isclose(sum(values), 1.0):
         msg = (
@@ -133,7 +132,7 @@ def _check_nothing_empty(present: Mask, modalities: Sequence[str]) -> None:
         n_empty = int((~present.any(axis=1)).sum())
         msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
         raise ValueError(msg)
-    empty = [name for name, some in zip(modalities, present.any(axis=0), strict=True) if not some]
+    empty = [modalities[m] for m in np.flatnonzero(~present.any(axis=0)).tolist()]
     if empty:
         msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
         raise ValueError(msg)

@@ -139,7 +139,8 @@ def simulate(
     cells = draw_cells(for_cells, n_cells, n_clusters=n_clusters, n_batches=n_batches, spatial=spatial)
     names = list(n_features)
     for_presence, for_order = for_mosaic.spawn(2)
-    present = draw_presence(for_presence, missing, batches=_name_batches(cells.batch), modalities=names)
+    batches = [f"batch_{b}" for b in cells.batch]
+    present = draw_presence(for_presence, missing, batches=batches, modalities=names)
     measured = {name: _measure(stream[name], _KINDS[name], cells, n, batch_strength) for name, n in n_features.items()}
     orders = _draw_orders(for_order, present, shuffle=missing is not None)
     mods = {name: _to_anndata(_KINDS[name], measured[name], rows) for name, rows in zip(names, orders, strict=True)}
@@ -206,16 +207,19 @@ def _to_anndata(kind: _Kind, measured: _Measured, rows: NDArray[np.intp]) -> Ann
 
 
 def _make_obs(cells: Cells, patterns: Sequence[str]) -> pd.DataFrame:
-    clusters = [f"cluster_{k}" for k in range(cells.cluster.max() + 1)]
     return pd.DataFrame(
         {
-            "cluster": pd.Categorical.from_codes(cells.cluster, clusters),
+            "cluster": _to_categorical(cells.cluster, "cluster"),
             "trajectory": cells.trajectory,
-            "batch": pd.Categorical(_name_batches(cells.batch)),
-            "pattern": pd.Categorical(patterns),
+            "batch": _to_categorical(cells.batch, "batch"),
+            "pattern": pd.Index(patterns).astype("category"),
         },
         index=[f"cell_{row}" for row in range(len(cells.batch))],
     )
+
+
+def _to_categorical(codes: Labels, prefix: str) -> pd.Categorical[str]:
+    return pd.Categorical.from_codes(codes, pd.Index([f"{prefix}_{k}" for k in range(codes.max() + 1)]))
 
 
 def _make_obsm(cells: Cells, measured: Mapping[str, _Measured], keep_rates: bool) -> dict[str, Floats]:
@@ -239,10 +243,6 @@ def _no_pulling() -> AbstractContextManager[object]:
     """Adopt what mudata 0.4 does by default; mudata 0.3 warns unless it is told which behaviour to take."""
     set_options = getattr(mudata, "set_options", None)
     return nullcontext() if set_options is None else set_options(pull_on_update=False)
-
-
-def _name_batches(batch: Labels) -> list[str]:
-    return [f"batch_{b}" for b in batch]
 
 
 def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str, int]:

@@ -81,6 +81,8 @@ class Prior(Component, family="prior"):
         context
             What else the prior may look at.
         """
+        if len(sample) == 0:
+            return sample.sum(dim=-1)  # torch's Independent cannot sum over an event where there are no rows
         q, p = Independent(posterior, 1), self(context)
         if isinstance(p, Independent) and isinstance(p.base_dist, Normal):
             return kl_divergence(q, p)

@@ -1,0 +1,55 @@
+"""The real data sets, found through the environment variable MMVAE_DATA."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mudata
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A file, its columns of labels and batches, and labels that mean 'not known'."""
+
+    file: str
+    labels: str
+    batch: str | None = None
+    unknown: tuple[str, ...] = ()
+
+    def read(self, folder: Path) -> MuData:
+        """The data as they are on disk."""
+        with mudata.set_options(pull_on_update=False):
+            return mudata.read_h5mu(folder / self.file)
+
+
+DATA_SETS = {
+    "teaseq": DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"),
+    "cite600": DataSet("neurips_bmmc_cite600.h5mu", "cell_type_coarse", "batch"),
+    "multiome500": DataSet("neurips_bmmc_multiome500.h5mu", "cell_type_coarse", "batch"),
+    "trimodal": DataSet("neurips_bmmc_trimodal_mosaic.h5mu", "cell_type_coarse", "batch"),
+    "tcga": DataSet("bulk_breast_tcga_mosaic.h5mu", "cell_type"),
+    "snareseq": DataSet("snareseq_mouse_cortex.h5mu", "cell_type", "batch", ("Mis",)),
+}
+
+
+def data_folder() -> Path:
+    """Folder of the data sets.
+
+    Raises
+    ------
+    SystemExit
+        If it does not exist.
+    """
+    folder = Path(os.environ.get("MMVAE_DATA", DEFAULT_FOLDER))
+    if not folder.is_dir():
+        msg = f"No data at {folder}. Set MMVAE_DATA to the folder that holds them."
+        raise SystemExit(msg)
+    return folder

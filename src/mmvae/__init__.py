@@ -1,11 +1,43 @@
 """Multi-encoder variational autoencoder with a learned prior for each modality."""
 
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
-from . import datasets, fusion, likelihoods, priors
-from ._errors import SetupError, TrainingDivergedError
-from .model import MultiVAE
+if TYPE_CHECKING:
+    from . import datasets, fusion, likelihoods, pl, pp, priors, tl
+    from ._errors import SetupError, TrainingDivergedError
+    from .model import MultiVAE
 
-__all__ = ["MultiVAE", "SetupError", "TrainingDivergedError", "datasets", "fusion", "likelihoods", "priors"]
+__all__ = [
+    "MultiVAE",
+    "SetupError",
+    "TrainingDivergedError",
+    "datasets",
+    "fusion",
+    "likelihoods",
+    "pl",
+    "pp",
+    "priors",
+    "tl",
+]
 
 __version__ = version("mmvae")
+
+_CLASSES = {"MultiVAE": ".model", "SetupError": "._errors", "TrainingDivergedError": "._errors"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use: torch and scvi-tools take seconds to load, which ``mmvae --help`` need not wait for."""
+    if name in _CLASSES:
+        return getattr(import_module(_CLASSES[name], __name__), name)
+    if name in __all__:
+        return import_module(f".{name}", __name__)
+    msg = f"module '{__name__}' has no attribute '{name}'"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

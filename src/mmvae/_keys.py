@@ -30,6 +30,9 @@ SHARED: Final = "shared"
 EMBEDDING: Final = "X_mmvae"
 PROVENANCE: Final = "mmvae"
 
+# Where scanpy keeps its UMAP.
+UMAP: Final = "X_umap"
+
 
 def layer_key(modality: str) -> str:
     """Registry key of a modality's values."""

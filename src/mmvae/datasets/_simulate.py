@@ -126,6 +126,11 @@ def simulate(
       with ``spatial``, ``spatial``, shape ``(n_cells, 2)``, in distances between neighbours; with ``keep_rates``,
       ``rate_<modality>``, shape ``(n_cells, n_features)``, rows sum to 1, without batch effect and background.
 
+    Notes
+    -----
+    mudata 0.3 reorders the cells of a mosaic in ``copy`` and on reading unless its option ``pull_on_update`` is
+    ``False``; names, truth and counts stay aligned.
+
     Raises
     ------
     ValueError, TypeError

@@ -1,0 +1,86 @@
+"""Pictures of a demo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import scanpy as sc
+from anndata import AnnData
+from matplotlib.lines import Line2D
+
+from mmvae import pl
+from mmvae._keys import FUSED, SHARED
+
+from ._files import replacing
+from ._umap import umap_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from mudata import MuData
+
+    from mmvae.model import MultiVAE
+
+COLOURED = {"cluster": "True cluster", "batch": "Batch", "pattern": "What was measured"}
+ROWS = {FUSED: "fused: all that was measured", SHARED: "shared: what modalities agree on"}
+RESOLUTION = 150
+DOT = 18
+
+
+def save_umap(mdata: MuData, path: Path) -> None:
+    """Both UMAPs, coloured by truth, batch and missing pattern, with one legend below each column."""
+    cells = AnnData(
+        obs=mdata.obs[list(COLOURED)].copy(), obsm={umap_key(row): mdata.obsm[umap_key(row)] for row in ROWS}
+    )
+    # Cells are drawn in random order, so that no batch lies on top of the others.
+    cells = cells[cells.obs.sample(frac=1, random_state=0).index].copy()
+    figure, grid = plt.subplots(len(ROWS), len(COLOURED), figsize=(11, 8.4))
+    for panels, (row, label) in zip(grid, ROWS.items(), strict=True):
+        for panel, column in zip(panels, COLOURED, strict=True):
+            _draw(panel, cells, umap_key(row), column)
+        panels[0].set_ylabel(label, fontsize=11)
+    for panel, title in zip(grid[0], COLOURED.values(), strict=True):
+        panel.set_title(title, fontsize=12)
+    figure.subplots_adjust(left=0.04, right=0.99, top=0.95, bottom=0.14, wspace=0.05, hspace=0.05)
+    for panel, column in zip(grid[-1], COLOURED, strict=True):
+        _add_legend(panel, cells, column)
+    _save(figure, path)
+
+
+def save_history(model: MultiVAE, path: Path) -> None:
+    """Loss and divergences over the epochs."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
+    pl.history(model, axes=axes, show=False)
+    _save(figure, path)
+
+
+def _draw(panel: Axes, cells: AnnData, basis: str, column: str) -> None:
+    sc.pl.embedding(cells, basis, color=column, ax=panel, show=False, legend_loc="none", size=DOT, title="")
+    panel.set(xlabel="", ylabel="")
+    panel.spines[:].set_color("0.85")
+
+
+def _add_legend(panel: Axes, cells: AnnData, column: str) -> None:
+    names = cells.obs[column].cat.categories
+    handles = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=name.replace("_", " "))
+        for name, colour in zip(names, cells.uns[f"{column}_colors"], strict=True)
+    ]
+    panel.legend(
+        handles=handles,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.02),
+        ncols=2 if len(names) > 4 else len(names),
+        frameon=False,
+        handletextpad=0.2,
+        columnspacing=1.2,
+    )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with replacing(path) as part:
+        figure.savefig(part, dpi=RESOLUTION)
+    plt.close(figure)

@@ -1,0 +1,93 @@
+"""Reading and writing: nothing half-written, nothing overwritten unasked."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+import anndata
+import mudata
+
+from ._errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from anndata import AnnData
+    from mudata import MuData
+
+READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
+
+
+def read(path: Path) -> MuData | AnnData:
+    """Read a file of either format.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not of the format that its name says.
+    """
+    if path.suffix not in READERS:
+        msg = f"Expected a .h5mu or .h5ad file; got '{path}'. Write your data in one of the two formats."
+        raise InputError(msg)
+    if not path.is_file():
+        msg = f"Expected a file; '{path}' is not one. Check the path."
+        raise InputError(msg)
+    try:
+        with _unchanged():
+            return READERS[path.suffix](path)
+    # The readers raise anything for a file that they do not understand.
+    except Exception as error:
+        msg = f"Expected a {path.suffix} file; '{path}' cannot be read: {error}. Check that it is complete."
+        raise InputError(msg) from error
+
+
+def write(data: MuData | AnnData, path: Path) -> None:
+    """Write to a temporary name, then rename."""
+    with replacing(path) as part, _unchanged():
+        data.write(part)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary name beside ``path`` with its suffix; what is written there becomes ``path`` if all goes well."""
+    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def refuse_existing(path: Path, *, overwrite: bool) -> None:
+    """Raise :class:`InputError` if ``path`` is a folder, or a file that may not be replaced."""
+    if path.is_dir():
+        msg = f"Expected the name of a file to write; '{path}' is a folder. Name a file in it."
+        raise InputError(msg)
+    if path.exists() and not overwrite:
+        msg = f"'{path}' exists. Name another file, or add --overwrite."
+        raise InputError(msg)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"Expected a folder to write to; '{path}' cannot be made: {error}. Name another."
+        raise InputError(msg) from error
+
+
+def _unchanged() -> AbstractContextManager[object]:
+    # mudata 0.3 copies columns between the MuData and its modalities unless told not to; 0.4 does not.
+    set_options = getattr(mudata, "set_options", None)
+    return nullcontext() if set_options is None else set_options(pull_on_update=False)

@@ -1,0 +1,107 @@
+"""How training went."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import scanpy as sc
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from mmvae.model import MultiVAE
+
+PANEL = (5.0, 3.6)
+# Early epochs are far above the rest: the axis ends a little above what this share of the epochs reaches.
+SHOWN_SHARE = 0.9
+MARGIN = 0.1
+
+
+def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool | None = None) -> list[Axes] | None:
+    """Plot the loss of training and validation, and what each latent carries, over the epochs.
+
+    The left panel shows the negative evidence lower bound; the right one the Kullback-Leibler divergence of each
+    latent from its prior on training cells. Both are in nats per cell. The epoch whose weights the model holds is
+    marked.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    axes
+        Two axes to draw on; a new figure by default.
+    show
+        Whether to show the figure; by default as ``scanpy.settings.autoshow`` says.
+
+    Returns
+    -------
+    The two axes if ``show`` is ``False``, else nothing.
+
+    Raises
+    ------
+    ValueError
+        If the model is not trained, or ``axes`` are not two.
+
+    Examples
+    --------
+    >>> mmvae.pl.history(model)
+    """
+    if not model.history_:
+        msg = "Expected a trained model; got one without a history. Call model.train() first."
+        raise ValueError(msg)
+    left, right = _two(axes)
+    _draw_loss(left, model)
+    _draw_divergences(right, model)
+    for panel in (left, right):
+        _finish(panel, model.best_epoch_)
+    if sc.settings.autoshow if show is None else show:
+        plt.show()
+        return None
+    return [left, right]
+
+
+def _two(axes: Sequence[Axes] | None) -> Sequence[Axes]:
+    if axes is None:
+        return plt.subplots(1, 2, figsize=(2 * PANEL[0], PANEL[1]), layout="constrained")[1]
+    if len(axes) != 2:
+        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots(1, 2)."
+        raise ValueError(msg)
+    return axes
+
+
+def _series(model: MultiVAE, name: str) -> pd.Series:
+    """Values by epoch; empty where nothing of that name was recorded."""
+    recorded = model.history_.get(name)
+    return pd.Series(dtype=float) if recorded is None else pd.to_numeric(recorded.iloc[:, 0])
+
+
+def _draw_loss(panel: Axes, model: MultiVAE) -> None:
+    curves = {label: _series(model, f"elbo_{label}") for label in ("train", "validation")}
+    for label, values in curves.items():
+        if len(values):
+            panel.plot(values.index, values, label="training" if label == "train" else label)
+    shown = pd.concat(curves.values())
+    low, high = shown.min(), shown.quantile(SHOWN_SHARE)
+    if high > low:
+        panel.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
+    panel.set(title="Loss", ylabel="negative ELBO (nats per cell)")
+
+
+def _draw_divergences(panel: Axes, model: MultiVAE) -> None:
+    for name in model.module.priors:
+        values = _series(model, f"kl_{name}_train")
+        panel.plot(values.index, values, label=name)
+    panel.set_ylim(bottom=0)
+    panel.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")
+
+
+def _finish(panel: Axes, best_epoch: int | None) -> None:
+    if best_epoch is not None:
+        panel.axvline(best_epoch, color="0.5", linestyle="--", linewidth=1, label=f"best epoch: {best_epoch}")
+    panel.set_xlabel("epoch")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(frameon=False)

@@ -1,0 +1,82 @@
+"""What the set-up would take of the data, without taking it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from mmvae.data import SetupArguments, inspect, print_setup
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+
+    from mmvae.data import Setup
+
+
+def check(
+    data: MuData | AnnData,
+    *,
+    batch_key: str | Sequence[str] | None = None,
+    labels_key: str | None = None,
+    categorical_covariate_keys: Sequence[str] | None = None,
+    continuous_covariate_keys: Sequence[str] | None = None,
+    size_factor_keys: Mapping[str, str] | None = None,
+    layers: Mapping[str, str | None] | None = None,
+    likelihoods: Mapping[str, Any] | None = None,
+    modalities: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Print what :meth:`~mmvae.MultiVAE.setup_mudata` would take, and change nothing.
+
+    Parameters
+    ----------
+    data
+        MuData, or AnnData as a MuData of one modality called ``"rna"`` unless ``modalities`` says otherwise.
+    batch_key, labels_key, categorical_covariate_keys, continuous_covariate_keys
+        As in :meth:`~mmvae.MultiVAE.setup_mudata`.
+    size_factor_keys, layers, likelihoods, modalities
+        As in :meth:`~mmvae.MultiVAE.setup_mudata`.
+
+    Returns
+    -------
+    One row per modality, with columns ``modality``, ``cells``, ``features``, ``layer``, ``likelihood`` and ``why``.
+    ``attrs["notes"]`` lists what is not wrong but should be known, a sentence each.
+
+    Raises
+    ------
+    SetupError
+        If the data have faults; the message lists all of them.
+    TypeError
+        If ``data`` is neither MuData nor AnnData.
+
+    Examples
+    --------
+    >>> mdata = mmvae.datasets.simulate(500, missing=0.3)
+    >>> table = mmvae.pp.check(mdata, batch_key="batch")
+    >>> table.attrs["notes"]
+    []
+    """
+    setup = inspect(data, SetupArguments.of(locals()))
+    # Where a modality cannot be read at all, there is no table of what would be taken.
+    if setup.presence is not None and setup.presence.shape[1] == len(setup.modalities):
+        print_setup(setup)
+    setup.raise_faults()
+    return _to_frame(setup)
+
+
+def _to_frame(setup: Setup) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "modality": [m.name for m in setup.modalities],
+            "cells": [m.n_cells for m in setup.modalities],
+            "features": [m.n_features for m in setup.modalities],
+            "layer": [m.layer or "X" for m in setup.modalities],
+            "likelihood": [m.likelihood_name for m in setup.modalities],
+            "why": [m.why for m in setup.modalities],
+        }
+    )
+    frame.attrs["notes"] = list(setup.notes)
+    return frame

@@ -1,0 +1,5 @@
+"""After training: results written to the data."""
+
+from ._embed import embed
+
+__all__ = ["embed"]

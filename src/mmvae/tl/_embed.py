@@ -1,0 +1,93 @@
+"""Every readout of a model, written to the data with its provenance."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+    from mudata import MuData
+
+    from mmvae.model import MultiVAE
+
+PACKAGES = ("mmvae", "scvi-tools", "torch")
+
+
+def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
+    """Write all embeddings of ``model`` to ``mdata.obsm``, and where they come from to ``mdata.uns["mmvae"]``.
+
+    Parameters
+    ----------
+    model
+        A trained model.
+    mdata
+        The model's own data, or data of the same features. Everything is computed before anything is written.
+
+    Returns
+    -------
+    Nothing. Written are, each of shape ``(n_cells, n_dimensions)``:
+
+    - ``obsm["X_mmvae"]``: the fused latent, see :meth:`~mmvae.MultiVAE.get_latent_representation`;
+    - ``obsm["X_mmvae_<modality>"]``: the latent of each modality, predicted in cells that lack it;
+    - ``obsm["X_mmvae_shared"]``: what the modalities agree on. It is left out where that cannot be estimated, for
+      the reason given in ``uns["mmvae"]["left_out"]``;
+    - ``uns["mmvae"]``: versions, a summary of the model, and what each of these is.
+
+    Raises
+    ------
+    RuntimeError
+        If the model is not trained.
+    ValueError
+        If ``mdata`` does not fit the model.
+
+    Examples
+    --------
+    >>> mmvae.tl.embed(model, mdata)
+    >>> sc.pp.neighbors(mdata, use_rep="X_mmvae")
+    """
+    reason = _why_not_shared(model)
+    readouts = [FUSED, *model.modalities, *([] if reason else [SHARED])]
+    found = {embedding_key(name): model.get_latent_representation(mdata, representation=name) for name in readouts}
+    provenance: dict[str, Any] = {
+        "versions": {package: version(package) for package in PACKAGES},
+        "model": _summary(model),
+        "embeddings": {embedding_key(name): _meaning(name) for name in readouts},
+    }
+    if reason:
+        provenance["left_out"] = {embedding_key(SHARED): reason}
+    for key, values in found.items():
+        mdata.obsm[key] = values
+    mdata.uns[PROVENANCE] = provenance
+
+
+def _why_not_shared(model: MultiVAE) -> str:
+    """Why the model has no shared readout; empty if it has one."""
+    try:
+        model.get_shared_spectrum()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _meaning(readout: str) -> str:
+    if readout == FUSED:
+        return "fused latent: what the decoders read"
+    if readout == SHARED:
+        return "what the modalities agree on: generalised canonical correlation of their latents"
+    return f"latent of modality '{readout}', predicted from the others in cells that lack it"
+
+
+def _summary(model: MultiVAE) -> dict[str, Any]:
+    """The model in types that HDF5 can hold."""
+    module = model.module
+    numbers = {"seed": model.seed, "best_epoch": model.best_epoch_, "n_epochs": len(model.history_["elbo_train"])}
+    return {
+        "fusion": module.fusion.name,
+        "n_latent": dict(module.fusion.n_latent),
+        "n_fused": module.fusion.n_output,
+        "likelihoods": {name: likelihood.name for name, likelihood in module.likelihoods.items()},
+        "priors": {name: prior.name for name, prior in module.priors.items()},
+    } | {name: int(value) for name, value in numbers.items() if value is not None}

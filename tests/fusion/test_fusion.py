@@ -1,0 +1,146 @@
+"""Properties that every fusion has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.distributions import Normal
+
+from mmvae.fusion import Experts, Fusion
+
+D = 3
+NAMES = ("rna", "atac", "protein")
+
+
+def experts_of(encoded: torch.Tensor, names=NAMES, seed: int = 0) -> Experts:
+    """Posteriors that depend on the cell and the modality's name, not on their order."""
+    posteriors = {}
+    for index, name in enumerate(names):
+        generator = torch.Generator().manual_seed(seed + sum(map(ord, name)))
+        loc = torch.randn(len(encoded), D, generator=generator)
+        scale = torch.rand(len(encoded), D, generator=generator) + 0.2
+        rows = encoded[:, index]
+        posteriors[name] = Normal(loc[rows].requires_grad_(), scale[rows])
+    return Experts(posteriors, encoded)
+
+
+def build(name: str, names=NAMES) -> Fusion:
+    torch.manual_seed(0)
+    return Fusion.build(name, n_latent=dict.fromkeys(names, D)).eval()
+
+
+@pytest.fixture(params=sorted(Fusion.registry))
+def name(request) -> str:
+    return request.param
+
+
+MIXED = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+
+
+def test_every_cell_gets_a_finite_posterior(name):
+    fusion = build(name)
+    posterior = fusion.posterior(experts_of(MIXED))
+    assert posterior.loc.shape == (len(MIXED), fusion.n_output)
+    assert torch.isfinite(posterior.loc).all()
+    assert (posterior.scale > 0).all()
+
+
+def test_a_cell_does_not_depend_on_the_others(name):
+    fusion = build(name)
+    together = fusion.posterior(experts_of(MIXED)).loc
+    experts = experts_of(MIXED)
+    alone = []
+    for i in range(len(MIXED)):
+        mine = {}
+        for index, (key, q) in enumerate(experts.posteriors.items()):
+            rows = torch.arange(len(MIXED))[MIXED[:, index]] == i
+            mine[key] = Normal(q.loc[rows], q.scale[rows])
+        alone.append(fusion.posterior(Experts(mine, MIXED[i : i + 1])).loc)
+    assert torch.allclose(together, torch.cat(alone), atol=1e-6)
+
+
+def test_one_modality_gives_back_that_expert():
+    q = Normal(torch.randn(4, D), torch.rand(4, D) + 0.1)
+    fusion = build("concat", ("rna",))
+    posterior = fusion.posterior(Experts({"rna": q}, torch.ones(4, 1, dtype=torch.bool)))
+    assert torch.equal(posterior.loc, q.loc)
+    assert torch.allclose(posterior.scale, q.scale)
+
+
+def test_product_does_not_depend_on_the_order_of_modalities():
+    turned = tuple(reversed(NAMES))
+    one = build("poe").posterior(experts_of(MIXED))
+    other = build("poe", turned).posterior(experts_of(MIXED.flip(1), turned))
+    assert torch.allclose(one.loc, other.loc, atol=1e-6)
+
+
+def test_product_of_nothing_is_the_prior():
+    posterior = build("poe").posterior(experts_of(torch.zeros(2, 3, dtype=torch.bool)))
+    assert torch.equal(posterior.loc, torch.zeros(2, D))
+    assert torch.equal(posterior.scale, torch.ones(2, D))
+
+
+def test_product_is_the_closed_form():
+    q1, q2 = Normal(torch.tensor([[1.0]]), torch.tensor([[0.5]])), Normal(torch.tensor([[3.0]]), torch.tensor([[1.0]]))
+    fusion = Fusion.build("poe", n_latent={"a": 1, "b": 1})
+    posterior = fusion.posterior(Experts({"a": q1, "b": q2}, torch.ones(1, 2, dtype=torch.bool)))
+    assert posterior.loc.item() == pytest.approx((4 * 1 + 1 * 3) / (1 + 4 + 1))
+    assert posterior.scale.item() == pytest.approx(6**-0.5)
+
+
+def test_priced_latents_are_those_that_get_priors(name):
+    fusion = build(name)
+    experts = experts_of(MIXED)
+    posterior = fusion.posterior(experts)
+    priced = fusion.priced(experts, posterior, posterior.rsample())
+    assert {p.name for p in priced} == set(fusion.latents)
+    for latent in priced:
+        assert latent.sample.shape == latent.posterior.loc.shape == (int(latent.rows.sum()), fusion.latents[latent.name])
+
+
+def test_the_fill_sends_no_gradient_to_the_encoders():
+    experts = experts_of(torch.tensor([[1, 0, 0]], dtype=torch.bool))
+    posterior = build("concat").posterior(experts)
+    posterior.loc[:, D:].sum().backward() if posterior.loc[:, D:].requires_grad else None
+    grad = experts.posteriors["rna"].loc.grad
+    assert grad is None or grad.abs().sum() == 0
+
+
+def test_the_fill_depends_on_what_the_cell_has():
+    fusion = build("concat")
+    one = experts_of(torch.tensor([[1, 0, 0]], dtype=torch.bool), seed=0)
+    other = experts_of(torch.tensor([[1, 0, 0]], dtype=torch.bool), seed=50)
+    assert not torch.allclose(fusion.posterior(one).loc[:, D:], fusion.posterior(other).loc[:, D:])
+
+
+def test_unlinked_modalities_are_reached_over_a_bridge():
+    fusion = build("concat")
+    shared = torch.tensor([[9, 9, 9], [9, 9, 0], [9, 0, 9]])
+    fusion.link(shared)
+    use = fusion.predictor.sources("protein", torch.tensor([[False, True, False]]))
+    assert not use.any()
+    posterior = fusion.posterior(experts_of(torch.tensor([[0, 1, 0]], dtype=torch.bool)))
+    assert posterior.loc[:, 2 * D :].abs().sum() > 0
+
+
+def test_predictor_learns_what_one_latent_says_of_another():
+    torch.manual_seed(0)
+    fusion = Fusion.build("concat", n_latent={"a": D, "b": D})
+    optimizer = torch.optim.Adam(fusion.parameters(), 1e-2)
+    for _ in range(300):
+        z = torch.randn(128, D)
+        q = {"a": Normal(z, torch.full_like(z, 0.1)), "b": Normal(-2 * z, torch.full_like(z, 0.1))}
+        optimizer.zero_grad()
+        fusion.loss(Experts(q, torch.ones(128, 2, dtype=torch.bool))).mean().backward()
+        optimizer.step()
+    z = torch.randn(50, D)
+    only = Experts(
+        {"a": Normal(z, torch.full_like(z, 0.1)), "b": Normal(z[:0], z[:0] + 1)},
+        torch.tensor([[True, False]]).expand(50, 2),
+    )
+    assert torch.corrcoef(torch.stack([fusion.posterior(only).loc[:, D], -2 * z[:, 0]]))[0, 1] > 0.95
+
+
+def test_product_refuses_modalities_of_different_width():
+    with pytest.raises(ValueError, match="one n_latent"):
+        Fusion.build("poe", n_latent={"a": 2, "b": 3})

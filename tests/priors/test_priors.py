@@ -1,0 +1,124 @@
+"""Properties that every prior has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
+
+from mmvae.nn import Encoder
+from mmvae.priors import MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
+
+D, H, N = 2, 16, 400
+
+
+def started(name: str) -> tuple[Prior, PriorContext]:
+    torch.manual_seed(0)
+    encoder = Encoder(5, D, n_hidden=H, n_layers=1, dropout_rate=0.1).eval()
+    prior = Prior.build(name, n_latent=D, n_hidden=H)
+    hidden = encoder.hidden(torch.randn(N, 5)).detach()
+    loc = torch.randn(N, D) + 2 * torch.randint(0, 2, (N, 1))
+    prior.init_from(PosteriorSample(loc, torch.full((N, D), 0.3), hidden))
+    return prior, PriorContext(encoder=encoder)
+
+
+@pytest.fixture(params=sorted(Prior.registry))
+def name(request) -> str:
+    return request.param
+
+
+def test_density_integrates_to_one(name):
+    prior, context = started(name)
+    axis = torch.linspace(-12, 12, 400)
+    grid = torch.cartesian_prod(axis, axis)
+    cell = (axis[1] - axis[0]) ** 2
+    with torch.no_grad():
+        total = prior(context).log_prob(grid).exp().sum() * cell
+    assert total == pytest.approx(1.0, abs=0.02)
+
+
+def test_gradient_reaches_every_parameter(name):
+    prior, context = started(name)
+    q = Normal(torch.randn(64, D), torch.full((64, D), 0.5))
+    prior.kl(q, q.rsample(), context).sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in prior.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in prior.parameters())
+
+
+def test_kl_of_no_cells_is_empty(name):
+    prior, context = started(name)
+    q = Normal(torch.zeros(0, D), torch.ones(0, D))
+    assert prior.kl(q, q.rsample(), context).shape == (0,)
+
+
+def test_average_sampled_kl_is_not_negative(name):
+    prior, context = started(name)
+    q = Normal(torch.randn(1, D).expand(20_000, D), torch.full((20_000, D), 0.4))
+    with torch.no_grad():
+        assert prior.kl(q, q.sample(), context).mean() > -0.01
+
+
+def test_state_survives_a_round_trip(name):
+    prior, context = started(name)
+    again = Prior.build(prior.spec(), n_latent=D, n_hidden=H)
+    again.load_state_dict(prior.state_dict())
+    z = torch.randn(10, D)
+    assert torch.equal(prior(context).log_prob(z), again(context).log_prob(z))
+
+
+def test_spec_is_plain(name):
+    prior, _ = started(name)
+    assert all(isinstance(value, str | int | float | bool) for value in prior.spec().values())
+
+
+def test_closed_form_kl_of_the_standard_normal():
+    q = Normal(torch.randn(7, D), torch.rand(7, D) + 0.1)
+    expected = kl_divergence(q, Normal(0.0, 1.0)).sum(-1)
+    assert torch.allclose(StandardNormal(D).kl(q, q.rsample(), PriorContext()), expected)
+
+
+def test_mixture_is_standard_normal_until_it_starts():
+    z = torch.randn(5, D)
+    expected = Independent(Normal(torch.zeros(D), torch.ones(D)), 1).log_prob(z)
+    assert torch.allclose(MixtureOfGaussians(D)(PriorContext()).log_prob(z), expected)
+
+
+def test_mixture_equals_torch_mixture_of_multivariate_normals():
+    prior, context = started("mog")
+    covariance = torch.diag_embed((2 * prior.log_scale.clamp(-2.5, 1.5)).exp())
+    expected = MixtureSameFamily(Categorical(logits=prior.logits), MultivariateNormal(prior.loc, covariance))
+    z = torch.randn(50, D)
+    assert torch.allclose(prior(context).log_prob(z), expected.log_prob(z), atol=1e-4)
+
+
+def test_mixture_finds_separate_clusters():
+    loc = torch.cat([torch.randn(200, D) * 0.1 - 4, torch.randn(200, D) * 0.1 + 4])
+    prior = MixtureOfGaussians(D, n_components=4)
+    prior.init_from(PosteriorSample(loc, torch.full_like(loc, 0.1)))
+    log_density = prior(PriorContext()).log_prob(torch.tensor([[-4.0, -4.0], [4.0, 4.0], [0.0, 0.0]]))
+    assert log_density[0] > log_density[2] + 5
+    assert log_density[1] > log_density[2] + 5
+
+
+def test_mixture_starts_with_fewer_cells_than_components():
+    prior = MixtureOfGaussians(D, n_components=16)
+    prior.init_from(PosteriorSample(torch.randn(5, D), torch.ones(5, D)))
+    assert torch.isfinite(prior(PriorContext()).log_prob(torch.zeros(1, D))).all()
+
+
+def test_a_prior_of_ones_own_is_built_by_name():
+    class Laplace(Prior, name="laplace_for_test"):
+        def __init__(self, n_latent: int, width: float = 1.0) -> None:
+            super().__init__(n_latent)
+            self.width = width
+
+        def forward(self, context):
+            return Independent(torch.distributions.Laplace(torch.zeros(self.n_latent), self.width), 1)
+
+    try:
+        prior = Prior.build({"name": "laplace_for_test", "width": 2.0}, n_latent=3, n_hidden=4)
+        assert prior.spec() == {"name": "laplace_for_test", "n_latent": 3, "width": 2.0}
+        q = Normal(torch.zeros(4, 3), torch.ones(4, 3))
+        assert prior.kl(q, q.rsample(), PriorContext()).shape == (4,)
+    finally:
+        del Prior.registry["laplace_for_test"]

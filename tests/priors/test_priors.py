@@ -39,7 +39,7 @@ def test_density_integrates_to_one(name):
 
 def test_gradient_reaches_every_parameter(name):
     prior, context = started(name)
-    q = Normal(torch.randn(64, D), torch.full((64, D), 0.5))
+    q = Normal(torch.randn(64, D).requires_grad_(), torch.full((64, D), 0.5))
     prior.kl(q, q.rsample(), context).sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in prior.parameters())
     assert all(p.grad.abs().sum() > 0 for p in prior.parameters())

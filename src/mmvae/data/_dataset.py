@@ -94,4 +94,7 @@ class MosaicDataset(AnnTorchDataset):
         block = block.astype(np.float32, copy=False)
         if not self.load_sparse_tensor:
             return block.toarray()
-        return torch.sparse_csr_tensor(block.indptr, block.indices, block.data, size=block.shape)
+        # scipy has made a valid matrix: no need for torch to check it again.
+        return torch.sparse_csr_tensor(
+            block.indptr, block.indices, block.data, size=block.shape, check_invariants=False
+        )

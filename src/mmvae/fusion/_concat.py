@@ -55,8 +55,10 @@ class Concatenation(Fusion, name="concat"):
             for name, block in zip(self.n_latent, blocks, strict=True)
         ]
 
-    def loss(self, experts: Experts) -> Tensor:
+    def loss(self, experts: Experts) -> Tensor | None:
         r""":math:`\sum_t KL(q_t \| r_t)` over modalities t held out at random from cells that have several."""
+        if len(self.n_latent) == 1:
+            return None
         sources, targets = self._hold_out(experts.encoded)
         known = {
             name: experts.scatter(name, q.loc.detach()) for name, q in experts.posteriors.items()

@@ -118,21 +118,24 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
         names = list(self._arguments.likelihoods)
-        n_latent = _by_modality("n_latent", n_latent or chosen.n_latent, names)
+        n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
         modality_weights = _by_modality("modality_weights", {n: 1.0 for n in names} | dict(modality_weights or {}), names)
         self.seed = seed
         self.shared_ = None
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)
+        _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
         with seeded(seed):
             self.module = MultiVAEModule(self._config(n_latent, modality_weights, network, prior, fusion))
+        _check_encoders(self.module)
         if mdata is not None:
             self._learn_from_data()
         prior = {name: p.spec() for name, p in self.module.priors.items()}
         fusion = self.module.fusion.spec()
         self._model_summary_string = self._summary()
-        self.init_params_ = self._get_init_params(locals())
+        # scvi-tools leaves data out of what it saves, but not the `None` that stands for them in a model without data.
+        self.init_params_ = self._get_init_params({k: v for k, v in locals().items() if k != "mdata"})
 
     @classmethod
     def setup_mudata(
@@ -344,6 +347,22 @@ def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
         msg = f"Expected {argument} above 0; got {low}."
         raise ValueError(msg)
     return {name: value[name] for name in names}
+
+
+def _check_shares(**shares: float) -> None:
+    if wrong := {name: value for name, value in shares.items() if not 0 <= value < 1}:
+        msg = f"Expected shares of at least 0 and below 1; got {wrong}."
+        raise ValueError(msg)
+
+
+def _check_encoders(module: MultiVAEModule) -> None:
+    for name, prior in module.priors.items():
+        if prior.needs_encoder and name not in module.encoders:
+            msg = (
+                f"Expected a prior that suits the joint latent of fusion '{module.fusion.name}'; got '{prior.name}', which "
+                "needs one modality's encoder. Use 'mog' or 'normal'."
+            )
+            raise ValueError(msg)
 
 
 def _priors_of(choice: Any, latents: list[str], names: list[str]) -> dict[str, Any]:

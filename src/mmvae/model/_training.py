@@ -116,7 +116,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
                     load_sparse_tensor=on_gpu if load_sparse_tensor is None else load_sparse_tensor,
                     datasplitter_kwargs={"external_indexing": list(split)} | kwargs.pop("datasplitter_kwargs", {}),
                     plan_kwargs={
-                        "lr": lr or chosen.lr,
+                        "lr": chosen.lr if lr is None else lr,
                         "eps": 1e-8,
                         "weight_decay": chosen.weight_decay,
                         "n_epochs_kl_warmup": warmup_epochs,
@@ -215,7 +215,14 @@ class seeded:  # noqa: N801
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Lightning's advice on worker processes: for data in memory they make loading slower."""
+    """Silence three warnings that do not apply.
+
+    Worker processes make loading slower for data in memory; the size of a batch, which Lightning guesses from the first
+    tensor, is used for nothing but the logging of a weight that is the same for all batches; and a small last batch
+    does no harm where there is no BatchNorm.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message="Last batch will have a small size")
+        warnings.filterwarnings("ignore", message="Trying to infer the `batch_size`")
         yield

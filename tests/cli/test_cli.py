@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+
+import mudata
+import numpy as np
+import pytest
+import torch
+
+import mmvae
+from mmvae.cli import main
+from mmvae.cli._files import read, replacing, write
+
+READOUTS = {"X_mmvae", "X_mmvae_rna", "X_mmvae_atac", "X_mmvae_protein", "X_mmvae_shared"}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Inputs: cells.h5mu, atac.h5ad, and files that are not what their names say."""
+    folder = tmp_path_factory.mktemp("inputs")
+    mdata = mmvae.datasets.simulate(100, missing=0.3)
+    write(mdata, folder / "cells.h5mu")
+    write(mdata["atac"], folder / "atac.h5ad")
+    mdata["rna"].X.data[0] = np.nan
+    write(mdata, folder / "nan.h5mu")
+    for name in ("broken.h5mu", "broken.h5ad", "cells.csv"):
+        (folder / name).write_text("no HDF5")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Put back the number of threads: the demo sets it, and UMAP resets it for the whole process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; from mmvae.cli import main; import contextlib\n"
+    code += "with contextlib.suppress(SystemExit): main(['fit', '--help'])\n"
+    code += "sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "examples:" in done.stdout
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"mmvae {mmvae.__version__}\n"
+
+
+def test_demo(tmp_path, capsys):
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--cells", "120", "--epochs", "2"]) == 0
+    printed = capsys.readouterr()
+    assert "clusters, kNN accuracy" in printed.out
+    assert "Traceback" not in printed.err
+    # no temporary files either
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {"demo.h5mu", "umap.png", "history.png"}
+    mdata = read(tmp_path / "demo" / "demo.h5mu")
+    assert set(mdata.obsm) >= READOUTS | {"X_umap", "X_umap_shared"}
+    assert mdata.uns["mmvae"]["model"]["n_epochs"] == 2
+
+
+def test_fit_adds_to_the_data_and_saves_the_model(folder, tmp_path, capsys):
+    out = tmp_path / "out.h5mu"
+    given = ["--out", str(out), "--model", str(tmp_path / "model"), "--batch-key", "batch", "--prior", "normal"]
+    assert main(["fit", str(folder / "cells.h5mu"), *given, "--epochs", "2", "--no-umap"]) == 0
+    mdata, before = read(out), read(folder / "cells.h5mu")
+    assert set(mdata.obsm) >= READOUTS
+    assert set(mdata.uns["mmvae"]["model"]["priors"].values()) == {"normal"}
+    assert mdata.obs[list(before.obs)].equals(before.obs)
+    assert list(mdata.obs_names) == list(before.obs_names)
+    model = mmvae.MultiVAE.load(tmp_path / "model", adata=before, accelerator="cpu")
+    np.testing.assert_allclose(model.get_latent_representation(), mdata.obsm["X_mmvae"], atol=1e-4)
+    # libraries have nothing to say
+    assert all(line.startswith("Note: ") for line in capsys.readouterr().err.splitlines())
+
+
+def test_fit_of_an_anndata(folder, tmp_path):
+    out = tmp_path / "out.h5ad"
+    given = ["--out", str(out), "--modality", "atac", "--layer", "atac=X", "--epochs", "1", "--no-umap"]
+    assert main(["fit", str(folder / "atac.h5ad"), *given]) == 0
+    adata = read(out)
+    assert {"X_mmvae", "X_mmvae_atac"} <= set(adata.obsm)
+    assert adata.uns["mmvae"]["model"]["likelihoods"] == {"atac": "poisson"}
+
+
+def test_existing_output_is_kept(folder, tmp_path, capsys):
+    out = tmp_path / "out.h5mu"
+    out.write_text("precious")
+    assert main(["fit", str(folder / "cells.h5mu"), "--out", str(out)]) == 2
+    assert out.read_text() == "precious"
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_existing_model_is_kept(folder, tmp_path):
+    (tmp_path / "model.pt").write_text("precious")
+    given = ["--out", str(tmp_path / "out.h5mu"), "--model", str(tmp_path)]
+    assert main(["fit", str(folder / "cells.h5mu"), *given]) == 2
+    assert (tmp_path / "model.pt").read_text() == "precious"
+
+
+def test_check_prints_and_writes_nothing(folder, capsys):
+    before = sorted(folder.iterdir())
+    assert main(["check", str(folder / "cells.h5mu"), "--batch-key", "batch"]) == 0
+    assert "No faults found." in capsys.readouterr().out
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        pytest.param(["check", "absent.h5mu"], "is not one", id="no_such_file"),
+        pytest.param(["check", "cells.csv"], "Expected a .h5mu or .h5ad file", id="other_format"),
+        pytest.param(["check", "broken.h5mu"], "cannot be read", id="broken_h5mu"),
+        pytest.param(["check", "broken.h5ad"], "cannot be read", id="broken_h5ad"),
+        pytest.param(["check", "nan.h5mu"], "1 values are NaN", id="faulty_data"),
+        pytest.param(["check", "cells.h5mu", "--batch-key", "batc"], "Did you mean 'batch'?", id="unknown_key"),
+        pytest.param(["check", "cells.h5mu", "--layer", "ran=X"], "Did you mean 'rna'?", id="unknown_modality"),
+        pytest.param(["check", "cells.h5mu", "--likelihood", "rna=nbb"], "nbb", id="unknown_likelihood"),
+        pytest.param(["check", "cells.h5mu", "--modality", "rna"], "--modality", id="modality_of_a_mudata"),
+        pytest.param(["fit", "cells.h5mu", "--out", "out.h5ad"], "Expected OUT to end in '.h5mu'", id="mixed_formats"),
+        pytest.param(["fit", "cells.h5mu", "--out", "no/out.h5mu"], "Make it first", id="no_such_folder"),
+        pytest.param(["fit", "cells.h5mu", "--out", "x.h5mu", "--prior", "nope"], "nope", id="unknown_prior"),
+        pytest.param(["fit", "cells.h5mu", "--out", "x.h5mu", "--fusion", "nope"], "nope", id="unknown_fusion"),
+        pytest.param(
+            ["fit", "atac.h5ad", "--out", "x.h5ad", "--layer", "atac=X"], "by --modality", id="unnamed_modality"
+        ),
+        pytest.param(["demo", "--out", "cells.csv"], "cannot be made", id="file_for_a_folder"),
+    ],
+)
+def test_what_a_user_can_mend_is_code_2_and_a_sentence(folder, monkeypatch, capsys, given, message):
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    assert main(given) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param([], id="no_command"),
+        pytest.param(["demo", "--cells", "99"], id="too_few_cells"),
+        pytest.param(["demo", "--epochs", "none"], id="epochs_in_words"),
+        pytest.param(["demo", "--seed", str(2**32)], id="seed_too_large"),
+        pytest.param(["check", "cells.h5mu", "--layer", "counts"], id="layer_of_no_modality"),
+        pytest.param(["fit", "cells.h5mu"], id="no_output"),
+    ],
+)
+def test_bad_usage_is_code_2(given, capsys):
+    with pytest.raises(SystemExit) as left:
+        main(given)
+    assert left.value.code == 2
+    assert "usage: mmvae" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(folder, capsys):
+    assert main(["check", str(folder / "absent.h5mu"), "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_own_warnings_are_notes_and_others_are_not_shown(monkeypatch, capsys):
+    def warn(args):
+        warnings.warn_explicit("ours", UserWarning, mmvae.__file__, 1)
+        warnings.warn_explicit("in our files", FutureWarning, mmvae.__file__, 1)
+        warnings.warn_explicit("theirs", UserWarning, mudata.__file__, 1)
+
+    monkeypatch.setattr(import_module("mmvae.cli._check"), "run", warn)
+    assert main(["check", "cells.h5mu"]) == 0
+    assert capsys.readouterr().err == "Note: ours\n"
+
+
+def interrupted(args):
+    raise KeyboardInterrupt
+
+
+def interrupted_in_training(args):
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+def failing(args):
+    raise RuntimeError("out of luck")
+
+
+@pytest.mark.parametrize(
+    ("run", "code", "message"),
+    [
+        (interrupted, 130, "Interrupted."),
+        (interrupted_in_training, 130, "Interrupted."),
+        (failing, 1, "RuntimeError: out of luck"),
+    ],
+)
+def test_other_ends(monkeypatch, capsys, run, code, message):
+    monkeypatch.setattr(import_module("mmvae.cli._check"), "run", run)
+    assert main(["check", "cells.h5mu"]) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_half_written_files_are_removed(tmp_path):
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    with pytest.raises(OSError, match="full"), replacing(target) as part:
+        part.write_text("half")
+        raise OSError("disk full")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
+    assert target.read_text() == "old"

@@ -1,0 +1,79 @@
+"""Minibatches of mosaic data."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+from mudata import MuData, set_options
+
+import mmvae
+from mmvae._keys import CELLS, PRESENT
+
+
+def registered(mdata: MuData, **kwargs):
+    mmvae.MultiVAE.setup_mudata(mdata, **kwargs)
+    return mmvae.MultiVAE._get_most_recent_anndata_manager(mdata, required=True).create_torch_dataset()
+
+
+def dense(matrix) -> np.ndarray:
+    return matrix.toarray() if sp.issparse(matrix) else np.asarray(matrix)
+
+
+def test_rows_are_those_of_the_cells_by_name():
+    mdata = mmvae.datasets.simulate(60, missing=0.5)
+    batch = registered(mdata)[[7, 3, 41, 0]]
+    for index, name in enumerate(["rna", "atac", "protein"]):
+        cells = mdata.obs_names[batch[CELLS][batch[PRESENT][:, index]]]
+        expected = dense(mdata.mod[name][cells].X)
+        assert np.array_equal(batch[f"X_{name}"], expected)
+
+
+def test_absent_cells_take_no_rows():
+    mdata = mmvae.datasets.simulate(60, missing={"rna+protein": 0.5, "rna": 0.5}, modalities=("rna", "protein"))
+    batch = registered(mdata)[list(range(60))]
+    assert batch["X_rna"].shape[0] == 60
+    assert batch["X_protein"].shape[0] == 30 == batch[PRESENT][:, 1].sum()
+
+
+def test_an_empty_measured_cell_stays_observed():
+    mdata = mmvae.datasets.simulate(60, modalities=("rna", "protein"))
+    values = dense(mdata["rna"].X).copy()
+    values[5] = 0
+    mdata.mod["rna"].X = sp.csr_matrix(values)
+    cell = list(mdata.obs_names).index(mdata["rna"].obs_names[5])
+    batch = registered(mdata)[[cell]]
+    assert batch[PRESENT].all()
+    assert batch["X_rna"].sum() == 0
+
+
+def test_sparse_tensors_hold_the_same_values():
+    mdata = mmvae.datasets.simulate(60)
+    mmvae.MultiVAE.setup_mudata(mdata)
+    manager = mmvae.MultiVAE._get_most_recent_anndata_manager(mdata, required=True)
+    one = manager.create_torch_dataset()[[1, 5]]
+    other = manager.create_torch_dataset(load_sparse_tensor=True)[[1, 5]]
+    assert np.array_equal(one["X_rna"], other["X_rna"].to_dense().numpy())
+
+
+def test_storage_is_not_changed():
+    mdata = mmvae.datasets.simulate(60)
+    mdata.mod["rna"].X = sp.csc_matrix(mdata["rna"].X)
+    registered(mdata)[[0, 1]]
+    assert mdata["rna"].X.format == "csc"
+
+
+def test_several_batch_keys_are_combined():
+    mdata = mmvae.datasets.simulate(60, n_batches=2)
+    mdata.obs["site"] = np.where(np.arange(60) % 2, "a", "b")
+    registered(mdata, batch_key=["batch", "site"])
+    manager = mmvae.MultiVAE._get_most_recent_anndata_manager(mdata, required=True)
+    assert manager.summary_stats.n_batch == 4
+
+
+def test_a_key_of_a_modality_is_found():
+    with set_options(pull_on_update=False):
+        mdata = mmvae.datasets.simulate(60, n_batches=3)
+        batch = mdata.obs.pop("batch")
+        mdata.mod["rna"].obs["library"] = batch[mdata["rna"].obs_names].to_numpy()
+        registered(mdata, batch_key="library")
+    assert (mdata.obs["_mmvae_batch_library"].astype(str) == batch.astype(str)).all()

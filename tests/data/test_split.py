@@ -1,0 +1,38 @@
+"""Splits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mmvae.data import split_cells
+
+STRATA = np.repeat([0, 1, 2], [700, 200, 100])
+
+
+def test_parts_cover_all_cells_once():
+    parts = split_cells(STRATA, 0.8, 0.1, seed=0)
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(1000))
+    assert [len(p) for p in parts] == [800, 100, 100]
+
+
+def test_every_stratum_has_its_share():
+    _, validation, _ = split_cells(STRATA, 0.9, None, seed=1)
+    assert np.allclose(np.bincount(STRATA[validation]), [70, 20, 10], atol=1)
+
+
+def test_same_seed_same_split():
+    first, again, other = (split_cells(STRATA, 0.9, None, seed=s)[1] for s in (3, 3, 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_all_cells_may_train():
+    train, validation, test = split_cells(STRATA, 1.0, None, seed=0)
+    assert (len(train), len(validation), len(test)) == (1000, 0, 0)
+
+
+@pytest.mark.parametrize(("train", "validation"), [(0, None), (1.2, None), (0.9, 0.2), (0.5, -0.1)])
+def test_impossible_shares_are_refused(train, validation):
+    with pytest.raises(ValueError, match="train_size"):
+        split_cells(STRATA, train, validation, seed=0)

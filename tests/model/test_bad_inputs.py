@@ -1,0 +1,301 @@
+"""Every bad input gives the documented exception, says what is wrong, and leaves the data as they were."""
+
+from __future__ import annotations
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from mudata import MuData, set_options
+
+import mmvae
+from mmvae import MultiVAE, SetupError
+
+N = 40
+
+
+@pytest.fixture
+def mdata() -> MuData:
+    made = mmvae.datasets.simulate(N, modalities={"rna": 12, "atac": 15, "protein": 6}, n_clusters=3, seed=3)
+    made.obs["age"] = np.linspace(1, 2, N)
+    return made
+
+
+def change(mdata: MuData, name: str, row: int, value: float) -> None:
+    values = mdata[name].X.toarray() if sp.issparse(mdata[name].X) else np.array(mdata[name].X)
+    values = values.astype(np.float64)
+    values[row, 0] = value
+    mdata.mod[name].X = values
+
+
+def set_obs(mdata: MuData, key: str, values) -> None:
+    mdata.obs[key] = values
+
+
+def missing_in(values, n: int = 3):
+    out = pd.Series(values, dtype=object).copy()
+    out.iloc[:n] = None
+    return out.to_numpy()
+
+
+def rebuilt(**modalities) -> MuData:
+    with set_options(pull_on_update=False):
+        return MuData(modalities)
+
+
+def counts(n: int, prefix: str, cells: str = "cell", features: int = 5) -> ad.AnnData:
+    x = sp.csr_matrix(np.random.default_rng(0).poisson(2.0, (n, features)).astype(np.float32))
+    made = ad.AnnData(x)
+    made.obs_names, made.var_names = [f"{cells}_{i}" for i in range(n)], [f"{prefix}_{i}" for i in range(features)]
+    return made
+
+
+# name: (what to do to the data or what to use instead, arguments, words that the message must hold)
+CASES = {
+    "NaN": (lambda m: change(m, "rna", 4, np.nan), {}, ["'rna'", "1 values are NaN or infinite", "drop"]),
+    "infinity": (lambda m: change(m, "atac", 4, np.inf), {}, ["'atac'", "NaN or infinite"]),
+    "negative counts": (
+        lambda m: change(m, "rna", 4, -1),
+        {"likelihoods": {"rna": "nb"}},
+        ["'rna'", "negative", "layers="],
+    ),
+    "fractions under counts": (
+        lambda m: change(m, "rna", 4, 3.57),
+        {"likelihoods": {"rna": "nb"}},
+        ["3.57", "not integers", "layers="],
+    ),
+    "counts under bernoulli": (
+        lambda m: change(m, "atac", 0, 7),
+        {"likelihoods": {"atac": "bernoulli"}},
+        ["go up to", "0 or 1", "poisson"],
+    ),
+    "fractions under poisson": (
+        lambda m: change(m, "atac", 0, 0.5),
+        {"likelihoods": {"atac": "poisson"}},
+        ["'poisson' needs counts", "0.5"],
+    ),
+    "unknown batch": (None, {"batch_key": "bach"}, ["'bach' not found", "mdata.obs", "mdata['rna'].obs", "'batch'"]),
+    "unknown labels": (None, {"labels_key": "clusters"}, ["'clusters'", "Did you mean 'cluster'"]),
+    "unknown category": (None, {"categorical_covariate_keys": ["sex"]}, ["'sex' not found"]),
+    "unknown number": (None, {"continuous_covariate_keys": ["agee"]}, ["'agee'", "'age'"]),
+    "unknown size factor": (None, {"size_factor_keys": {"rna": "sf"}}, ["'sf' not found"]),
+    "unknown of several batches": (None, {"batch_key": ["batch", "site"]}, ["'site' not found"]),
+    "key of an unknown modality": (None, {"batch_key": "rnaa:batch"}, ["not found"]),
+    "missing batch": (
+        lambda m: set_obs(m, "batch", missing_in(m.obs["batch"])),
+        {"batch_key": "batch"},
+        ["'batch'", "no value for 3 of 40"],
+    ),
+    "missing category": (
+        lambda m: set_obs(m, "site", missing_in(["a"] * N)),
+        {"categorical_covariate_keys": ["site"]},
+        ["'site'", "no value for 3"],
+    ),
+    "missing number": (
+        lambda m: set_obs(m, "age", np.r_[np.nan, np.ones(N - 1)]),
+        {"continuous_covariate_keys": ["age"]},
+        ["'age'", "no value for 1"],
+    ),
+    "text for a number": (
+        lambda m: set_obs(m, "age", ["old"] * N),
+        {"continuous_covariate_keys": ["age"]},
+        ["'old', not a finite number"],
+    ),
+    "infinite number": (
+        lambda m: set_obs(m, "age", np.r_[np.inf, np.ones(N - 1)]),
+        {"continuous_covariate_keys": ["age"]},
+        ["not a finite number"],
+    ),
+    "size factor of zero": (
+        lambda m: set_obs(m, "sf", np.zeros(N)),
+        {"size_factor_keys": {"rna": "sf"}},
+        ["not positive in 40 cells"],
+    ),
+    "a batch per cell": (
+        lambda m: set_obs(m, "batch", [f"b{i}" for i in range(N)]),
+        {"batch_key": "batch"},
+        ["40 categories for 40 cells"],
+    ),
+    "a key twice": (
+        None,
+        {"batch_key": "batch", "categorical_covariate_keys": ["batch"]},
+        ["named more than once"],
+    ),
+    "unknown layer": (None, {"layers": {"rna": "counts"}}, ["no layer 'counts'"]),
+    "layer of an unknown modality": (None, {"layers": {"rnaa": None}}, ["layers", "'rnaa'", "Did you mean 'rna'"]),
+    "unknown likelihood": (None, {"likelihoods": {"rna": "nbb"}}, ["'nbb'", "Did you mean 'nb'"]),
+    "likelihood of an unknown modality": (None, {"likelihoods": {"adt": "nb"}}, ["likelihoods", "'adt'"]),
+    "size factor of an unknown modality": (None, {"size_factor_keys": {"adt": "age"}}, ["size_factor_keys", "'adt'"]),
+    "unknown modality": (None, {"modalities": {"rna": "gex"}}, ["'gex' is not in the MuData"]),
+    "duplicate features": (
+        lambda m: setattr(m.mod["rna"], "var_names", ["g"] * 12),
+        {},
+        ["mdata['rna'].var_names", "more than once", "'g'"],
+    ),
+    "modality shuffled in place": (
+        lambda m: setattr(m.mod["rna"], "obs_names", list(m["rna"].obs_names[::-1])),
+        {},
+        ["'rna' was changed", "mdata.update()"],
+    ),
+    "no values": (lambda m: setattr(m.mod["rna"], "X", None), {}, ["'rna'", "got nothing"]),
+    "name with a dot": (lambda m: rebuilt(**{"rna.1": counts(N, "g")}), {}, ["'rna.1' cannot be used", "Rename"]),
+    "name of a torch method": (lambda m: rebuilt(keys=counts(N, "g")), {}, ["'keys' cannot be used"]),
+    "reserved name": (lambda m: rebuilt(shared=counts(N, "g")), {}, ["'shared' cannot be used"]),
+    "no features": (
+        lambda m: rebuilt(rna=counts(N, "g"), atac=ad.AnnData(np.zeros((N, 0)), obs=counts(N, "g").obs)),
+        {},
+        ["'atac' has no features"],
+    ),
+    "no common cell": (
+        lambda m: rebuilt(rna=counts(N, "g"), atac=counts(N, "p", "other")),
+        {},
+        ["no cell connects", "['rna']", "['atac']"],
+    ),
+    "no common cell but common features": (
+        lambda m: rebuilt(rna=counts(N, "g"), visium=counts(N, "g", "spot")),
+        {},
+        ["share features", "batch_key for the assay"],
+    ),
+    "two islands of modalities": (
+        lambda m: rebuilt(
+            a=counts(N, "a"), b=counts(N, "b"), c=counts(N, "c", "other"), d=counts(N, "d", "other")
+        ),
+        {},
+        ["no cell connects", "['a', 'b']"],
+    ),
+    "cells outside the chosen modalities": (
+        lambda m: rebuilt(rna=counts(N, "g"), atac=counts(N + 5, "p")),
+        {"modalities": {"rna": "rna"}},
+        ["5 cells", "none of the modalities"],
+    ),
+    "too few cells": (lambda m: rebuilt(rna=counts(5, "g")), {}, ["5 cells", "at least 10"]),
+    "view": (lambda m: m[:20], {}, ["view", ".copy()"]),
+    "modalities share features": (
+        lambda m: MuData({"a": counts(N, "g", "x"), "b": counts(N, "g", "y")}, axis=1),
+        {},
+        ["axis", "batch_key for the assay"],
+    ),
+    "modalities disagree on a key": (
+        lambda m: [
+            m.mod[n].obs.__setitem__("donor", v) for n, v in (("rna", ["a"] * N), ("atac", ["b"] * N))
+        ]
+        and None,
+        {"batch_key": "donor"},
+        ["'donor' differs between modalities for 40 cells"],
+    ),
+}
+
+
+def snapshot(mdata: MuData) -> dict:
+    return {
+        "obs": mdata.obs.copy(),
+        "obsm": sorted(mdata.obsm),
+        "uns": sorted(mdata.uns),
+        "order": list(mdata.mod),
+        "own obs": {n: a.obs.copy() for n, a in mdata.mod.items()},
+        "own uns": {n: sorted(a.uns) for n, a in mdata.mod.items()},
+        "rows": {n: list(a.obs_names) for n, a in mdata.mod.items()},
+        "x": {n: None if a.X is None else np.asarray(a.X.sum()) for n, a in mdata.mod.items()},
+    }
+
+
+def assert_same(before: dict, after: dict) -> None:
+    pd.testing.assert_frame_equal(before["obs"], after["obs"])
+    for name, obs in before["own obs"].items():
+        pd.testing.assert_frame_equal(obs, after["own obs"][name])
+    for key in ("obsm", "uns", "order", "own uns", "rows"):
+        assert before[key] == after[key]
+    for name, total in before["x"].items():
+        assert total is after["x"][name] is None or np.array_equal(total, after["x"][name], equal_nan=True)
+
+
+@pytest.mark.filterwarnings("ignore:var_names are not unique")
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_named_and_nothing_is_changed(mdata, case):
+    spoil, arguments, words = CASES[case]
+    other = spoil(mdata) if spoil else None
+    mdata = mdata if other is None else other
+    before = snapshot(mdata)
+    with pytest.raises(SetupError) as caught:
+        MultiVAE.setup_mudata(mdata, **arguments)
+    for word in words:
+        assert word in str(caught.value)
+    assert_same(before, snapshot(mdata))
+
+
+def test_all_faults_come_in_one_message(mdata):
+    change(mdata, "rna", 1, np.nan)
+    change(mdata, "atac", 1, -3)
+    with pytest.raises(SetupError) as caught:
+        MultiVAE.setup_mudata(mdata, batch_key="bach", likelihoods={"atac": "poisson", "protein": "nbb"})
+    assert len(caught.value.faults) == 4
+    assert "Found 4 faults" in str(caught.value)
+
+
+@pytest.mark.parametrize(("data", "match"), [(counts(N, "g"), "setup_anndata"), (3, "got int"), ("file", "got str")])
+def test_other_objects_are_refused(data, match):
+    with pytest.raises(TypeError, match=match):
+        MultiVAE.setup_mudata(data)
+
+
+def test_mudata_is_refused_where_anndata_is_asked_for(mdata):
+    with pytest.raises(TypeError, match="setup_mudata"):
+        MultiVAE.setup_anndata(mdata)
+
+
+def test_faults_of_an_anndata_are_found_too():
+    adata = counts(N, "g")
+    adata.X[3, 0] = np.nan
+    with pytest.raises(SetupError, match="'rna'"):
+        MultiVAE.setup_anndata(adata, batch_key="nope")
+
+
+def test_a_model_needs_registered_data(mdata):
+    with pytest.raises(ValueError, match="setup_mudata|setup_anndata"):
+        MultiVAE(mdata)
+
+
+@pytest.fixture(scope="module")
+def model():
+    mdata = mmvae.datasets.simulate(N, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=3)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, n_hidden=8, n_latent=2)
+    with pytest.warns(UserWarning):
+        model.train(max_epochs=1, enable_progress_bar=False)
+    return model
+
+
+def query(spoil=None) -> MuData:
+    made = mmvae.datasets.simulate(N, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=4)
+    if spoil is not None:
+        spoil(made)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda m: setattr(m.mod["rna"], "var_names", [f"x{i}" for i in range(12)]), ["12 are missing", "12 are new"]),
+        (lambda m: setattr(m.mod["rna"], "var_names", list(m["rna"].var_names[::-1])), ["another order"]),
+        (lambda m: change(m, "rna", 0, np.nan), ["NaN"]),
+        (lambda m: set_obs(m, "batch", ["new"] * N), ["'new'", "load_query_data"]),
+        (lambda m: m.obs.drop(columns="batch", inplace=True), ["'batch' not found"]),
+    ],
+    ids=["other features", "features in another order", "NaN", "unknown batch", "no batch"],
+)
+def test_bad_query_is_named_and_left_alone(model, spoil, words):
+    data = query(spoil)
+    before = snapshot(data)
+    with pytest.raises(SetupError) as caught:
+        model.get_latent_representation(data)
+    for word in words:
+        assert word in str(caught.value)
+    assert_same(before, snapshot(data))
+
+
+def test_untrained_model_says_so():
+    mdata = query()
+    MultiVAE.setup_mudata(mdata)
+    with pytest.raises(RuntimeError, match="train"):
+        MultiVAE(mdata).get_latent_representation()

@@ -1,0 +1,166 @@
+"""The scientific promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from mudata import MuData, set_options
+from sklearn.linear_model import RidgeCV
+
+import mmvae
+from mmvae import MultiVAE
+
+# A few epochs on a hundred cells teach a model little, and it says so.
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+
+
+@pytest.fixture(scope="module")
+def mosaic():
+    return mmvae.datasets.simulate(120, modalities={"rna": 40, "atac": 50, "protein": 8}, missing=0.5, seed=2)
+
+
+@pytest.fixture(scope="module")
+def model(mosaic):
+    MultiVAE.setup_mudata(mosaic, batch_key="batch")
+    model = MultiVAE(mosaic, n_hidden=16)
+    model.train(max_epochs=4, enable_progress_bar=False)
+    return model
+
+
+def rebuilt(mdata: MuData, modalities: dict) -> MuData:
+    """The same cells in the same order with other modality objects."""
+    with set_options(pull_on_update=False):
+        return MuData(modalities, axis=0)[mdata.obs_names].copy()
+
+
+def with_obs(new: MuData, old: MuData) -> MuData:
+    new.obs["batch"] = old.obs["batch"].reindex(new.obs_names)
+    return new
+
+
+def test_order_of_cells_inside_a_modality_does_not_matter(model, mosaic):
+    rng = np.random.default_rng(0)
+    shuffled = {n: a[rng.permutation(a.n_obs)].copy() for n, a in mosaic.mod.items()}
+    other = with_obs(rebuilt(mosaic, shuffled), mosaic)
+    order = mosaic.obs_names.get_indexer(other.obs_names)
+    expected = model.get_latent_representation(mosaic)[order]
+    assert np.allclose(model.get_latent_representation(other), expected, atol=1e-5)
+
+
+def test_order_of_modalities_does_not_matter(model, mosaic):
+    turned = {n: mosaic[n].copy() for n in reversed(list(mosaic.mod))}
+    other = with_obs(rebuilt(mosaic, turned), mosaic)
+    order = mosaic.obs_names.get_indexer(other.obs_names)
+    expected = model.get_latent_representation(mosaic)[order]
+    assert np.allclose(model.get_latent_representation(other), expected, atol=1e-5)
+
+
+def test_what_stands_in_rows_of_an_absent_modality_changes_nothing(model):
+    tensors = {
+        "values": {"rna": torch.ones(3, 40), "atac": torch.ones(3, 50), "protein": torch.zeros(0, 8)},
+        "size_factors": {n: torch.ones(3 if n != "protein" else 0, 1) for n in model.modalities},
+        "present": torch.tensor([[True, True, False]] * 3),
+    }
+    one = model.module.inference(**tensors)["qz"]
+    lone = {
+        "values": {"rna": torch.ones(1, 40), "atac": torch.ones(1, 50), "protein": torch.full((2, 8), 1e6)},
+        "size_factors": {"rna": torch.ones(1, 1), "atac": torch.ones(1, 1), "protein": torch.ones(2, 1)},
+        "present": torch.tensor([[True, True, False], [False, False, True], [False, False, True]]),
+    }
+    other = model.module.inference(**lone)["qz"]
+    assert torch.allclose(one.loc[0], other.loc[0], atol=1e-6)
+    assert torch.allclose(one.scale[0], other.scale[0], atol=1e-6)
+
+
+def test_absent_modality_adds_nothing_to_the_loss(model):
+    loader = model._make_data_loader(adata=model.adata, batch_size=120)
+    tensors = next(iter(loader))
+    _, _, loss = model.module(tensors)
+    absent = ~tensors["present"]
+    for index, name in enumerate(model.modalities):
+        assert (loss.reconstruction_loss[name][absent[:, index]] == 0).all()
+        assert (loss.kl_local[name][absent[:, index]] == 0).all()
+
+
+def test_gradient_of_a_cell_without_a_modality_does_not_reach_its_encoder(model):
+    module = model.module
+    module.zero_grad()
+    values = {"rna": torch.ones(2, 40), "atac": torch.zeros(0, 50), "protein": torch.zeros(0, 8)}
+    outputs = module.inference(
+        values, {n: torch.ones(len(v), 1) for n, v in values.items()}, torch.tensor([[True, False, False]] * 2)
+    )
+    outputs["z"].sum().backward()
+    assert module.encoders["rna"].loc.weight.grad.abs().sum() > 0
+    assert all(p.grad is None or p.grad.abs().sum() == 0 for p in module.encoders["atac"].parameters())
+
+
+def test_doubling_the_depth_of_a_cell_leaves_its_latent_nearly_unchanged(model, mosaic):
+    with set_options(pull_on_update=False):
+        deeper = mosaic.copy()
+    deeper.mod["rna"].X = sp.csr_matrix(deeper["rna"].X) * 2
+    moved = np.abs(
+        model.get_latent_representation(deeper, representation="rna") - model.get_latent_representation(representation="rna")
+    )
+    assert moved.max() < 1e-3
+
+
+def test_a_query_may_lack_a_modality(model, mosaic):
+    with set_options(pull_on_update=False):
+        query = MuData({"rna": mosaic["rna"].copy(), "protein": mosaic["protein"].copy()})
+    with_obs(query, mosaic)
+    latent = model.get_latent_representation(query)
+    assert latent.shape == (query.n_obs, model.module.fusion.n_output)
+    both = mosaic.obs["pattern"] == "rna+protein"
+    expected = model.get_latent_representation()[both.to_numpy()]
+    got = latent[query.obs_names.get_indexer(mosaic.obs_names[both])]
+    assert np.allclose(got, expected, atol=1e-5)
+    assert model.impute("atac", adata=query).shape == (query.n_obs, 50)
+
+
+def test_elbo_is_below_the_importance_weighted_bound():
+    mdata = mmvae.datasets.simulate(60, modalities={"rna": 30, "protein": 6}, seed=0)
+    MultiVAE.setup_mudata(mdata)
+    for prior in sorted(mmvae.priors.Prior.registry):
+        model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior=prior)
+        model.train(max_epochs=25, enable_progress_bar=False, train_size=1.0)
+        torch.manual_seed(0)
+        weights = torch.stack([model.get_elbo(return_mean=False, dataloader=[_whole(model)]) for _ in range(64)])
+        bound = torch.logsumexp(weights, 0) - np.log(64)
+        assert weights.mean() <= bound.mean() + 0.1, prior
+
+
+def _whole(model) -> dict:
+    return next(iter(model._make_data_loader(adata=model.adata, batch_size=model.adata.n_obs)))
+
+
+def shared_r2(model: MultiVAE, mdata: MuData) -> float:
+    """R2 of the shared factors from the fused latent of cells that show their RNA alone."""
+    with set_options(pull_on_update=False):
+        rna = with_obs(MuData({"rna": mdata["rna"].copy()}), mdata)
+    latent = model.get_latent_representation(rna)
+    truth = mdata.obsm["shared"][mdata.obs_names.get_indexer(rna.obs_names)]
+    half = len(latent) // 2
+    probe = RidgeCV(np.logspace(-2, 3, 6)).fit(latent[:half], truth[:half])
+    return probe.score(latent[half:], truth[half:])
+
+
+def test_shared_factors_are_recovered_from_rna_alone():
+    mdata = mmvae.datasets.simulate(1500, modalities=("rna", "atac"), seed=0)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata)
+    model.train(max_epochs=40, enable_progress_bar=False)
+    assert shared_r2(model, mdata) > 0.8
+
+
+@pytest.mark.slow
+def test_learned_gaussian_equals_the_standard_normal():
+    mdata = mmvae.datasets.simulate(1000, modalities=("rna", "atac"), seed=0)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    bounds = {}
+    for prior in ("normal", "gaussian"):
+        model = MultiVAE(mdata, prior=prior)
+        model.train(max_epochs=100, enable_progress_bar=False)
+        bounds[prior] = min(model.history_["elbo_validation"].iloc[:, 0].astype(float))
+    assert bounds["gaussian"] == pytest.approx(bounds["normal"], abs=1.5)

@@ -45,7 +45,6 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
     values = "counts"
     rate_unit = "foreground counts"
     log_mean: Tensor
-    log_sd: Tensor
 
     def __init__(self, n_features: int, n_hidden: int, n_batch: int = 1) -> None:
         super().__init__(n_features, n_hidden)
@@ -58,13 +57,11 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         self.prior_log_scale = nn.Parameter(torch.full((n_batch, n_features), -0.5))
         self.log_phi = nn.Parameter(torch.full((n_features,), 1.0))
         self.register_buffer("log_mean", torch.zeros(n_features))
-        self.register_buffer("log_sd", torch.ones(n_features))
         nn.init.constant_(self.background_log_scale.bias, -1.0)
 
     def init_from(self, statistics: FeatureStatistics) -> None:
         super().init_from(statistics)
         self.log_mean.copy_(statistics.log_mean)
-        self.log_sd.copy_(torch.where(statistics.log_sd > 0, statistics.log_sd, 1.0))
         # Two modes of equal weight at a - d and a + d have mean a and standard deviation d.
         background = torch.expm1(statistics.log_mean - statistics.log_sd).clamp_min(0.1)
         fold = (statistics.mean / background - 1.0).clamp(0.5, 50.0)
@@ -73,7 +70,10 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
             self.foreground.bias.copy_(torch.expm1(fold).log())
 
     def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
-        return (torch.log1p(values) - self.log_mean) / self.log_sd
+        # Centred by protein and by cell, as a centred log ratio; not scaled by protein, which would raise the noise of
+        # proteins that are background everywhere to the level of those that vary.
+        logs = torch.log1p(values) - self.log_mean
+        return logs - logs.mean(dim=-1, keepdim=True)
 
     def _prior(self, batch: Tensor) -> Normal:
         rows = batch.squeeze(-1)

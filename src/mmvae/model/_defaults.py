@@ -24,7 +24,7 @@ class Defaults:
 def defaults_for(n_cells: int) -> Defaults:
     """Defaults for ``n_cells`` training cells."""
     if n_cells < SMALL:
-        return Defaults(10, 128, 1, 0.2, 64, 300, 2e-3, 1e-2)
+        return Defaults(10, 128, 1, 0.1, 128, 200, 2e-3, 1e-4)
     if n_cells < MEDIUM:
-        return Defaults(15, 128, 2, 0.1, 128, max(60, min(200, 1_000_000 // n_cells)), 1e-3, 1e-4)
-    return Defaults(20, 256, 2, 0.1, 256, max(30, min(100, 3_000_000 // n_cells)), 1e-3, 1e-6)
+        return Defaults(15, 128, 2, 0.1, 128, max(40, min(200, 500_000 // n_cells)), 1e-3, 1e-4)
+    return Defaults(20, 256, 2, 0.1, 256, max(20, min(50, 1_500_000 // n_cells)), 1e-3, 1e-6)

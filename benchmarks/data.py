@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import mudata
 
+from mmvae._compat import unpulled
+
 if TYPE_CHECKING:
     from mudata import MuData
 
@@ -26,7 +28,7 @@ class DataSet:
 
     def read(self, folder: Path) -> MuData:
         """The data as they are on disk."""
-        with mudata.set_options(pull_on_update=False):
+        with unpulled():
             return mudata.read_h5mu(folder / self.file)
 
 

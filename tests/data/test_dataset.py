@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+import pytest
 import scipy.sparse as sp
-from mudata import MuData, set_options
 
 import mmvae
+from mmvae._compat import unpulled
 from mmvae._keys import CELLS, PRESENT
+
+if TYPE_CHECKING:
+    from mudata import MuData
 
 
 def registered(mdata: MuData, **kwargs):
@@ -46,6 +52,7 @@ def test_an_empty_measured_cell_stays_observed():
     assert batch["X_rna"].sum() == 0
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 def test_sparse_tensors_hold_the_same_values():
     mdata = mmvae.datasets.simulate(60)
     mmvae.MultiVAE.setup_mudata(mdata)
@@ -71,7 +78,7 @@ def test_several_batch_keys_are_combined():
 
 
 def test_a_key_of_a_modality_is_found():
-    with set_options(pull_on_update=False):
+    with unpulled():
         mdata = mmvae.datasets.simulate(60, n_batches=3)
         batch = mdata.obs.pop("batch")
         mdata.mod["rna"].obs["library"] = batch[mdata["rna"].obs_names].to_numpy()

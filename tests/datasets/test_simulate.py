@@ -1,6 +1,5 @@
 """The simulator keeps its promises about truth, counts, mosaics and order."""
 
-from contextlib import nullcontext
 from functools import cache
 
 import mudata
@@ -10,6 +9,7 @@ import pytest
 from scipy.sparse import issparse
 from scipy.spatial import KDTree
 
+from mmvae._compat import unpulled
 from mmvae.datasets import simulate
 
 SIZES = {"rna": 120, "atac": 150, "protein": 20}
@@ -262,8 +262,7 @@ def test_mosaics_keep_cells_in_order_and_shuffle_the_modalities(missing):
 def test_updating_a_mosaic_changes_neither_order_nor_truth():
     mdata = simulate(60, modalities=PAIR, missing=0.5)
     obs, shared = mdata.obs.copy(), mdata.obsm["shared"].copy()
-    set_options = getattr(mudata, "set_options", lambda **_: nullcontext())
-    with set_options(pull_on_update=False):
+    with unpulled():
         mdata.update()
     pd.testing.assert_frame_equal(mdata.obs, obs)
     np.testing.assert_array_equal(mdata.obsm["shared"], shared)

@@ -95,7 +95,9 @@ def test_priced_latents_are_those_that_get_priors(name):
     priced = fusion.priced(experts, posterior, posterior.rsample())
     assert {p.name for p in priced} == set(fusion.latents)
     for latent in priced:
-        assert latent.sample.shape == latent.posterior.loc.shape == (int(latent.rows.sum()), fusion.latents[latent.name])
+        assert (
+            latent.sample.shape == latent.posterior.loc.shape == (int(latent.rows.sum()), fusion.latents[latent.name])
+        )
 
 
 def test_the_fill_sends_no_gradient_to_the_encoders():

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from mudata import MuData, set_options
+from mudata import MuData
 
 import mmvae
 from mmvae import MultiVAE, SetupError
+from mmvae._compat import unpulled
 
 N = 40
 
@@ -40,7 +41,7 @@ def missing_in(values, n: int = 3):
 
 
 def rebuilt(**modalities) -> MuData:
-    with set_options(pull_on_update=False):
+    with unpulled():
         return MuData(modalities)
 
 
@@ -158,9 +159,7 @@ CASES = {
         ["share features", "batch_key for the assay"],
     ),
     "two islands of modalities": (
-        lambda m: rebuilt(
-            a=counts(N, "a"), b=counts(N, "b"), c=counts(N, "c", "other"), d=counts(N, "d", "other")
-        ),
+        lambda m: rebuilt(a=counts(N, "a"), b=counts(N, "b"), c=counts(N, "c", "other"), d=counts(N, "d", "other")),
         {},
         ["no cell connects", "['a', 'b']"],
     ),
@@ -177,10 +176,7 @@ CASES = {
         ["axis", "batch_key for the assay"],
     ),
     "modalities disagree on a key": (
-        lambda m: [
-            m.mod[n].obs.__setitem__("donor", v) for n, v in (("rna", ["a"] * N), ("atac", ["b"] * N))
-        ]
-        and None,
+        lambda m: [m.mod[n].obs.__setitem__("donor", v) for n, v in (("rna", ["a"] * N), ("atac", ["b"] * N))] and None,
         {"batch_key": "donor"},
         ["'donor' differs between modalities for 40 cells"],
     ),

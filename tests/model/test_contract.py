@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from mudata import set_options
 
 import mmvae
 from mmvae import MultiVAE
+from mmvae._compat import unpulled
 
 # A few epochs on a hundred cells teach a model little, and it says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -140,7 +140,7 @@ def test_imputation_withholds_the_own_measurement(mdata, model):
     cells = np.flatnonzero((mdata.obs["pattern"] == "rna+atac+protein").to_numpy())[:4]
     withheld = model.impute("protein", indices=cells)
     assert not np.allclose(withheld, model.get_normalized_expression(modality="protein", indices=cells))
-    with set_options(pull_on_update=False):
+    with unpulled():
         changed = mdata.copy()
     changed.mod["protein"].X = changed["protein"].X * 3
     assert np.allclose(model.impute("protein", indices=cells, adata=changed), withheld, atol=1e-4)
@@ -253,7 +253,9 @@ def test_size_factors_of_any_scale_train(mdata):
     model = MultiVAE(mdata, n_latent=4)
     expected = MultiVAE.setup_mudata(mdata) or MultiVAE(mdata, n_latent=4)
     scale = float(model.module.size_factor_scale["rna"])
-    assert scale == pytest.approx(1000 * float(expected.module.likelihoods["rna"].size_factor) / np.median(total), rel=1e-3)
+    assert scale == pytest.approx(
+        1000 * float(expected.module.likelihoods["rna"].size_factor) / np.median(total), rel=1e-3
+    )
     del mdata.obs["depth"]
 
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import torch
-from mudata import MuData, set_options
+from mudata import MuData
 from sklearn.linear_model import RidgeCV
 
 import mmvae
 from mmvae import MultiVAE
+from mmvae._compat import unpulled
 
 # A few epochs on a hundred cells teach a model little, and it says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -31,7 +32,7 @@ def model(mosaic):
 
 def rebuilt(mdata: MuData, modalities: dict) -> MuData:
     """The same cells in the same order with other modality objects."""
-    with set_options(pull_on_update=False):
+    with unpulled():
         return MuData(modalities, axis=0)[mdata.obs_names].copy()
 
 
@@ -97,17 +98,18 @@ def test_gradient_of_a_cell_without_a_modality_does_not_reach_its_encoder(model)
 
 
 def test_doubling_the_depth_of_a_cell_leaves_its_latent_nearly_unchanged(model, mosaic):
-    with set_options(pull_on_update=False):
+    with unpulled():
         deeper = mosaic.copy()
     deeper.mod["rna"].X = sp.csr_matrix(deeper["rna"].X) * 2
     moved = np.abs(
-        model.get_latent_representation(deeper, representation="rna") - model.get_latent_representation(representation="rna")
+        model.get_latent_representation(deeper, representation="rna")
+        - model.get_latent_representation(representation="rna")
     )
     assert moved.max() < 1e-3
 
 
 def test_a_query_may_lack_a_modality(model, mosaic):
-    with set_options(pull_on_update=False):
+    with unpulled():
         query = MuData({"rna": mosaic["rna"].copy(), "protein": mosaic["protein"].copy()})
     with_obs(query, mosaic)
     latent = model.get_latent_representation(query)
@@ -137,7 +139,7 @@ def _whole(model) -> dict:
 
 def shared_r2(model: MultiVAE, mdata: MuData) -> float:
     """R2 of the shared factors from the fused latent of cells that show their RNA alone."""
-    with set_options(pull_on_update=False):
+    with unpulled():
         rna = with_obs(MuData({"rna": mdata["rna"].copy()}), mdata)
     latent = model.get_latent_representation(rna)
     truth = mdata.obsm["shared"][mdata.obs_names.get_indexer(rna.obs_names)]

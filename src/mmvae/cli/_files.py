@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import anndata
 import mudata
 
+from mmvae._compat import unpulled
+
 from ._errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from anndata import AnnData
@@ -37,7 +38,7 @@ def read(path: Path) -> MuData | AnnData:
         msg = f"Expected a file; '{path}' is not one. Check the path."
         raise InputError(msg)
     try:
-        with _unchanged():
+        with unpulled():
             return READERS[path.suffix](path)
     # The readers raise anything for a file that they do not understand.
     except Exception as error:
@@ -47,7 +48,7 @@ def read(path: Path) -> MuData | AnnData:
 
 def write(data: MuData | AnnData, path: Path) -> None:
     """Write to a temporary name, then rename."""
-    with replacing(path) as part, _unchanged():
+    with replacing(path) as part, unpulled():
         data.write(part)
 
 
@@ -85,9 +86,3 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         msg = f"Expected a folder to write to; '{path}' cannot be made: {error}. Name another."
         raise InputError(msg) from error
-
-
-def _unchanged() -> AbstractContextManager[object]:
-    # mudata 0.3 copies columns between the MuData and its modalities unless told not to; 0.4 does not.
-    set_options = getattr(mudata, "set_options", None)
-    return nullcontext() if set_options is None else set_options(pull_on_update=False)

@@ -2,11 +2,11 @@
 
 from ._access import modalities_of, pattern_names, presence_of, rows_of
 from ._arguments import SetupArguments
-from ._dataset import MosaicDataset
 from ._columns import resolve_columns
+from ._dataset import MosaicDataset
+from ._fields import fields_of
 from ._inspect import ModalitySetup, Setup, inspect
 from ._links import confounding_notes, shared_cells
-from ._fields import fields_of
 from ._manager import MosaicManager, inspect_or_raise, registered_layers
 from ._matrix import values_of
 from ._split import split_cells

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from anndata import AnnData
-from mudata import MuData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mudata import MuData
 
 
 def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None) -> dict[str, AnnData]:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 from anndata import AnnData
-from mudata import MuData
 
 from mmvae._keys import RESOLVED_PREFIX
 
 from ._access import modalities_of, rows_of
 
 if TYPE_CHECKING:
+    from mudata import MuData
+
     from ._arguments import SetupArguments
 
 Role = Literal["batch", "labels", "categorical", "continuous", "size_factor"]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from anndata import AnnData
 from mudata import MuData
 
@@ -24,6 +23,8 @@ from ._scan import Scan, scan
 from ._values import value_faults, value_notes
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from ._arguments import SetupArguments
 
 MINIMUM_CELLS = 10
@@ -124,9 +125,7 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
     return []
 
 
-def _chosen(
-    data: AnnData | MuData, arguments: SetupArguments, is_query: bool
-) -> tuple[dict[str, AnnData], list[str]]:
+def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -> tuple[dict[str, AnnData], list[str]]:
     """Modalities to use, by name, and faults of the choice."""
     if isinstance(data, AnnData):
         return modalities_of(data, arguments.modalities), []

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
@@ -22,6 +21,7 @@ from ._inspect import Setup, inspect
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    import numpy as np
     from mudata import MuData
 
 SETUP_ARGS = "setup_args"
@@ -99,9 +99,7 @@ def _typed(values: pd.Series, role: str) -> pd.Series:
     return values.astype(str).astype("category")
 
 
-def inspect_or_raise(
-    data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None
-) -> Setup:
+def inspect_or_raise(data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None) -> Setup:
     """Inspect ``data``, against the registry ``source`` of a reference if there is one.
 
     Raises

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED
@@ -13,6 +12,7 @@ from mmvae._keys import FUSED, JOINT, SHARED
 from ._access import rows_of
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mudata import MuData
 
 RESERVED = {FUSED, SHARED, JOINT}

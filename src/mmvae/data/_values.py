@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._scan import Scan
-
 if TYPE_CHECKING:
     from anndata import AnnData
 
     from ._inspect import ModalitySetup
+    from ._scan import Scan
 
 
 def value_faults(taken: ModalitySetup, values: str, found: Scan, adata: AnnData) -> list[str]:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from numbers import Integral
 from typing import TYPE_CHECKING, TypeAlias
 
-import mudata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 from scipy.special import expit, softmax
+
+from mmvae._compat import unpulled
 
 from ._factors import Cells, Floats, Labels, draw_cells, draw_gradient, draw_ring, draw_states
 from ._mosaic import Mask, Missing, draw_presence, is_number, name_patterns
@@ -238,16 +238,10 @@ def _make_obsm(cells: Cells, measured: Mapping[str, _Measured], keep_rates: bool
 
 def _to_mudata(mods: dict[str, AnnData], obs: pd.DataFrame, obsm: dict[str, Floats]) -> MuData:
     # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
-    with _no_pulling():
+    with unpulled():
         mdata = MuData(mods, obs=obs[[]], obsm=obsm)
     mdata.obs = obs
     return mdata
-
-
-def _no_pulling() -> AbstractContextManager[object]:
-    """Adopt what mudata 0.4 does by default; mudata 0.3 warns unless it is told which behaviour to take."""
-    set_options = getattr(mudata, "set_options", None)
-    return nullcontext() if set_options is None else set_options(pull_on_update=False)
 
 
 def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str, int]:

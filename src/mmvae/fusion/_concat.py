@@ -10,12 +10,13 @@ from torch.distributions import Normal, kl_divergence
 from mmvae.nn import Predictor
 
 from ._base import Fusion, Priced
-from ._experts import Experts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from ._experts import Experts
 
 
 class Concatenation(Fusion, name="concat"):
@@ -60,9 +61,7 @@ class Concatenation(Fusion, name="concat"):
         if len(self.n_latent) == 1:
             return None
         sources, targets = self._hold_out(experts.encoded)
-        known = {
-            name: experts.scatter(name, q.loc.detach()) for name, q in experts.posteriors.items()
-        }
+        known = {name: experts.scatter(name, q.loc.detach()) for name, q in experts.posteriors.items()}
         total = sources.new_zeros(len(sources), dtype=torch.float32)
         for index, (name, q) in enumerate(experts.posteriors.items()):
             use = self.predictor.sources(name, sources)

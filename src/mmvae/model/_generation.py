@@ -221,4 +221,6 @@ class GenerationMixin:
     ) -> pd.DataFrame:
         data = self.adata if adata is None else adata
         cells = data.obs_names if indices is None else data.obs_names[indices]
-        return pd.DataFrame(values, index=cells, columns=self.get_var_names()[modality] if features is None else features)
+        return pd.DataFrame(
+            values, index=cells, columns=self.get_var_names()[modality] if features is None else features
+        )

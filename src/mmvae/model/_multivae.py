@@ -26,7 +26,6 @@ from mmvae.data import (
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
-from mmvae.priors import Prior
 
 from ._defaults import defaults_for
 from ._generation import GenerationMixin
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
     from mmvae.data import Setup
+    from mmvae.priors import Prior
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,9 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
         n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
-        modality_weights = _by_modality("modality_weights", {n: 1.0 for n in names} | dict(modality_weights or {}), names)
+        modality_weights = _by_modality(
+            "modality_weights", dict.fromkeys(names, 1.0) | dict(modality_weights or {}), names
+        )
         self.seed = seed
         self.shared_ = None
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)

@@ -53,5 +53,8 @@ def _confounded(model: MultiVAE) -> list[str]:
     columns, _ = resolve_columns(model.adata, SetupArguments.of(model.registry_["setup_args"]))
     patterns = pattern_names(presence_of(model.adata, names), names)
     return [
-        note for column in columns if column.role == REGISTRY_KEYS.BATCH_KEY for note in confounding_notes(column, patterns)
+        note
+        for column in columns
+        if column.role == REGISTRY_KEYS.BATCH_KEY
+        for note in confounding_notes(column, patterns)
     ]

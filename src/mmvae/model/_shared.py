@@ -126,9 +126,7 @@ def _correlation(white: Mapping[str, np.ndarray], presence: np.ndarray) -> np.nd
     return vectors * np.clip(values, RIDGE, None) @ vectors.T
 
 
-def _bridged(
-    blocks: Mapping[tuple[str, str], np.ndarray], names: list[str], a: str, b: str
-) -> np.ndarray:
+def _bridged(blocks: Mapping[tuple[str, str], np.ndarray], names: list[str], a: str, b: str) -> np.ndarray:
     """Correlation of two modalities that share no cell, if they are independent given the best bridge."""
     paths = [blocks[a, c] @ blocks[c, b] for c in names if (a, c) in blocks and (c, b) in blocks and c not in (a, b)]
     if not paths:

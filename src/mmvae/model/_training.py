@@ -191,7 +191,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         self.module.train(training)
 
 
-class seeded:  # noqa: N801
+class seeded:
     """Context in which all random generators start from ``seed``; they are put back afterwards."""
 
     def __init__(self, seed: int | None) -> None:
@@ -215,14 +215,15 @@ class seeded:  # noqa: N801
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence three warnings that do not apply.
+    """Silence warnings that do not apply.
 
     Worker processes make loading slower for data in memory; the size of a batch, which Lightning guesses from the first
     tensor, is used for nothing but the logging of a weight that is the same for all batches; and a small last batch
-    does no harm where there is no BatchNorm.
+    does no harm where there is no BatchNorm; and of CSR tensors only making them and making them dense is asked.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         warnings.filterwarnings("ignore", message="Last batch will have a small size")
         warnings.filterwarnings("ignore", message="Trying to infer the `batch_size`")
         yield

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from sklearn.mixture import GaussianMixture
 from torch import nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from ._base import WarmStarted
 

@@ -18,14 +18,14 @@ def test_table_says_what_set_up_would_take(mdata):
     assert table["modality"].tolist() == ["rna", "atac", "protein"]
     assert table["cells"].tolist() == [mdata.mod[name].n_obs for name in mdata.mod]
     assert table["features"].tolist() == [300, 800, 30]
-    assert table["likelihood"].tolist() == ["nb", "poisson", "nb_mixture"]
+    assert table["likelihood"].tolist() == ["nb", "poisson", "nb"]
     assert set(table["layer"]) == {"X"}
 
 
 def test_prints_the_table_and_the_batch(mdata, capsys):
     mmvae.pp.check(mdata, batch_key="batch")
     printed = capsys.readouterr().out
-    assert "nb_mixture" in printed
+    assert "nb" in printed
     assert "Batch: 'batch', 3 categories" in printed
 
 
@@ -63,7 +63,7 @@ def test_modality_that_cannot_be_read_is_a_fault(mdata):
 
 def test_anndata_is_one_modality(mdata):
     table = mmvae.pp.check(mdata["protein"].copy(), modalities={"protein": "protein"})
-    assert table[["modality", "likelihood"]].to_numpy().tolist() == [["protein", "nb_mixture"]]
+    assert table[["modality", "likelihood"]].to_numpy().tolist() == [["protein", "nb"]]
 
 
 def test_other_types_are_refused():

@@ -38,7 +38,7 @@ def test_provenance_names_what_was_written(embedded):
         "fusion": "concat",
         "n_latent": {"rna": 5, "atac": 5, "protein": 5},
         "n_fused": 15,
-        "likelihoods": {"rna": "nb", "atac": "poisson", "protein": "nb_mixture"},
+        "likelihoods": {"rna": "nb", "atac": "poisson", "protein": "nb"},
         "priors": {"rna": "mog", "atac": "mog", "protein": "mog"},
         "seed": 0,
         "best_epoch": model.best_epoch_,

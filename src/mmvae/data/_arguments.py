@@ -33,7 +33,13 @@ class SetupArguments:
                     given[f"{argument}s"] = {name: given[argument]}
         known = {f.name for f in fields(cls)}
         sequences = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys"}
-        return cls(**{k: _names(v) if k in sequences else v for k, v in given.items() if k in known})
+        taken: dict[str, Any] = {k: _names(v) if k in sequences else v for k, v in given.items() if k in known}
+        return cls(**taken)
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Likelihood of each modality; empty until the set-up has chosen them."""
+        return self.likelihoods or {}
 
 
 def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | s
         if clash.any():
             return (
                 f"key '{key}' differs between modalities for {int(clash.sum())} cells, such as "
-                f"'{clash.index[clash.argmax()]}'. Put one column in mdata.obs, or name one as '{name}:{key}'."
+                f"'{clash.index[int(clash.argmax())]}'. Put one column in mdata.obs, or name one as '{name}:{key}'."
             )
         gathered = gathered.where(gathered.notna(), own)
     return gathered

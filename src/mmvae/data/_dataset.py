@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset, Subset
@@ -13,7 +12,7 @@ from torch.utils.data import Dataset, Subset
 from mmvae._keys import CELLS, PRESENT, layer_key
 
 from ._access import rows_of
-from ._matrix import by_rows, take
+from ._matrix import by_rows, is_sparse, take
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +88,7 @@ class MosaicDataset(AnnTorchDataset):
         if name not in self.matrices or len(rows) == 0:
             return np.zeros((0, self.n_features[name]), dtype=np.float32)
         block = take(self.matrices[name], rows)
-        if not sp.issparse(block):
+        if not is_sparse(block):
             return np.asarray(block, dtype=np.float32)
         block = block.astype(np.float32, copy=False)
         if not self.load_sparse_tensor:

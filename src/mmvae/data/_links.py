@@ -29,8 +29,8 @@ def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) 
         )
     faults += [
         f"modality '{name}' has no cells. Leave it out with modalities=."
-        for name, found in zip(names, presence.any(axis=0), strict=True)
-        if not found
+        for name, found in zip(names, presence.T, strict=True)
+        if not found.any()
     ]
     return faults or _unbridged(data, names, presence)
 

@@ -45,7 +45,7 @@ class MosaicManager(AnnDataManager):
     @property
     def names(self) -> list[str]:
         """Names of the model's modalities, those that the data lack included."""
-        return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
+        return list(SetupArguments.of(self._registry[SETUP_ARGS]).chosen)
 
     def n_features(self, name: str) -> int:
         """Number of features of a modality, the reference's where the data lack it."""

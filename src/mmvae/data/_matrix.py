@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import h5py
 import numpy as np
@@ -14,30 +14,40 @@ if TYPE_CHECKING:
 
     from anndata import AnnData
 
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
+"""Whatever :func:`is_supported` accepts."""
+Block: TypeAlias = np.ndarray | sp.csr_matrix
+"""Rows of a matrix, in memory."""
+
 BLOCK_VALUES = 4_000_000
 """Values that one block may hold, stored ones where the matrix is sparse."""
 
 
-def values_of(adata: AnnData, layer: str | None) -> object:
+def values_of(adata: AnnData, layer: str | None) -> Matrix:
     """The matrix of ``layer``, of X where it is ``None``."""
     return adata.X if layer is None else adata.layers[layer]
 
 
+def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
+    """Whether a matrix is one of scipy's sparse ones."""
+    return sp.issparse(matrix)
+
+
 def is_supported(matrix: object) -> bool:
     """Whether mmvae can read this matrix: numpy, CSR or CSC, in memory or backed by a file."""
-    if sp.issparse(matrix):
+    if is_sparse(matrix):
         return matrix.format in ("csr", "csc")
     return isinstance(matrix, np.ndarray | h5py.Dataset | CSRDataset | CSCDataset)
 
 
-def by_rows(matrix: object) -> object:
+def by_rows(matrix: Matrix) -> Matrix:
     """The same matrix in a form whose rows are quick to take: CSC becomes CSR, the rest stays."""
     if isinstance(matrix, CSCDataset):
         matrix = matrix.to_memory()
-    return matrix.tocsr() if sp.issparse(matrix) and matrix.format == "csc" else matrix
+    return matrix.tocsr() if is_sparse(matrix) and matrix.format == "csc" else matrix
 
 
-def take(matrix: object, rows: np.ndarray) -> sp.csr_matrix | np.ndarray:
+def take(matrix: Matrix, rows: np.ndarray) -> Block:
     """Rows of a matrix from :func:`by_rows`, in the order given; files are read in ascending order."""
     if not isinstance(matrix, h5py.Dataset | CSRDataset):
         return matrix[rows]
@@ -45,22 +55,22 @@ def take(matrix: object, rows: np.ndarray) -> sp.csr_matrix | np.ndarray:
     return matrix[ascending][place]
 
 
-def blocks(matrix: object) -> Iterator[tuple[int, sp.csr_matrix | np.ndarray]]:
+def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
     """First row and rows of consecutive blocks of a matrix from :func:`by_rows`."""
     n_rows, n_columns = matrix.shape
-    stored = matrix.nnz if sp.issparse(matrix) else n_rows * n_columns
+    stored = matrix.nnz if is_sparse(matrix) else n_rows * n_columns
     step = max(1, int(n_rows * BLOCK_VALUES / max(stored, 1)))
     for start in range(0, n_rows, step):
         yield start, matrix[start : start + step]
 
 
-def stored_values(block: sp.csr_matrix | np.ndarray) -> np.ndarray:
+def stored_values(block: Block) -> np.ndarray:
     """Values of a block that are written down, flat: all of a dense one, the non-zero ones of a sparse one."""
-    return block.data if sp.issparse(block) else np.asarray(block).ravel()
+    return block.data if is_sparse(block) else np.asarray(block).ravel()
 
 
-def rows_of_stored(block: sp.csr_matrix | np.ndarray) -> np.ndarray:
+def rows_of_stored(block: Block) -> np.ndarray:
     """Row, within the block, of each of its :func:`stored_values`."""
-    if sp.issparse(block):
+    if is_sparse(block):
         return np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
     return np.repeat(np.arange(block.shape[0]), block.shape[1])

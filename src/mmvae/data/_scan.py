@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ._matrix import blocks, by_rows, rows_of_stored, stored_values
+
+if TYPE_CHECKING:
+    from ._matrix import Block, Matrix
 
 EXAMPLES = 3
 SMALL_COUNT = 4
@@ -48,7 +52,7 @@ class Scan:
         return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
 
 
-def scan(matrix: object) -> Scan:
+def scan(matrix: Matrix) -> Scan:
     """Read every value of a matrix once, block by block."""
     found = Scan()
     for start, block in blocks(by_rows(matrix)):
@@ -58,7 +62,7 @@ def scan(matrix: object) -> Scan:
     return found
 
 
-def _count_faults(found: Scan, values: np.ndarray, start: int, block: object) -> None:
+def _count_faults(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
     if values.size == 0:
         return
     finite = np.isfinite(values)
@@ -79,6 +83,6 @@ def _count_faults(found: Scan, values: np.ndarray, start: int, block: object) ->
     found.n_odd += int((values[small] % 2 == 1).sum())
 
 
-def _remember(rows: list[int], where: np.ndarray, start: int, block: object) -> None:
+def _remember(rows: list[int], where: np.ndarray, start: int, block: Block) -> None:
     fresh = np.unique(rows_of_stored(block)[where]) + start
     rows.extend(fresh[: EXAMPLES - len(rows)].tolist())

@@ -9,13 +9,13 @@ import torch
 
 from mmvae.likelihoods import FeatureStatistics
 
-from ._matrix import blocks, by_rows
+from ._matrix import blocks, by_rows, is_sparse
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
+    from ._matrix import Block, Matrix
 
 
-def feature_statistics(matrix: object) -> FeatureStatistics:
+def feature_statistics(matrix: Matrix) -> FeatureStatistics:
     """Mean, standard deviation and share of every feature, and the median total of a cell.
 
     Parameters
@@ -40,18 +40,18 @@ def feature_statistics(matrix: object) -> FeatureStatistics:
     )
 
 
-def _powers(block: sp.csr_matrix | np.ndarray) -> list[sp.csr_matrix | np.ndarray]:
+def _powers(block: Block) -> list[Block]:
     """The values, their squares, their log1p and its square; log1p of negative values counts as 0."""
     values = block.astype(np.float64)
-    logs = values.maximum(0).log1p() if hasattr(values, "log1p") else np.log1p(np.maximum(values, 0))
+    logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
     return [values, _square(values), logs, _square(logs)]
 
 
-def _square(values: sp.csr_matrix | np.ndarray) -> sp.csr_matrix | np.ndarray:
-    return values.multiply(values) if hasattr(values, "multiply") else values**2
+def _square(values: Block) -> Block:
+    return values.multiply(values) if is_sparse(values) else values**2
 
 
-def _column_sums(values: sp.csr_matrix | np.ndarray) -> np.ndarray:
+def _column_sums(values: Block) -> np.ndarray:
     return np.asarray(values.sum(axis=0)).ravel()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.console import Console
@@ -11,13 +11,24 @@ from rich.table import Table
 from ._access import pattern_names
 
 if TYPE_CHECKING:
+    from ._columns import Column
     from ._inspect import Setup
+
+COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
+    ("modality", "left"),
+    ("cells", "right"),
+    ("features", "right"),
+    ("layer", "left"),
+    ("likelihood", "left"),
+    ("why", "left"),
+)
 
 
 def print_setup(setup: Setup, *, console: Console | None = None) -> None:
     """Print the modalities, the missing patterns and the notes."""
     console = console or Console()
-    console.print(_modality_table(setup))
+    assert setup.presence is not None  # only faults leave it out, and those were raised
+    console.print(_modality_table(setup, len(setup.presence)))
     patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
     order = np.argsort(-counts)
     shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in order[:8])
@@ -28,22 +39,15 @@ def print_setup(setup: Setup, *, console: Console | None = None) -> None:
         console.print(f"Note: {note}", style="yellow", highlight=False, markup=False)
 
 
-def _column_line(column: object) -> str:
+def _column_line(column: Column) -> str:
     what = column.role + (f" of {column.detail}" if column.detail else "")
     n = f", {column.values.nunique()} categories" if column.role in ("batch", "labels", "categorical") else ""
     return f"{what.capitalize()}: '{column.key}'{n}"
 
 
-def _modality_table(setup: Setup) -> Table:
-    table = Table(title=f"MultiVAE: {len(setup.presence):,} cells")
-    for title, justify in (
-        ("modality", "left"),
-        ("cells", "right"),
-        ("features", "right"),
-        ("layer", "left"),
-        ("likelihood", "left"),
-        ("why", "left"),
-    ):
+def _modality_table(setup: Setup, n_cells: int) -> Table:
+    table = Table(title=f"MultiVAE: {n_cells:,} cells")
+    for title, justify in COLUMNS:
         table.add_column(title, justify=justify)
     for m in setup.modalities:
         table.add_row(m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lightning.pytorch import LightningModule, Trainer
+    from torch import nn
 
 MONITOR = "elbo_validation"
 
@@ -40,18 +41,22 @@ class KeepWeights(Callback):
         self.best_epoch: int | None = None
         self.best_state: dict[str, Any] | None = None
         self.last_epoch: int | None = None
-        self.last_state: dict[str, Any] | None = None
+        self.last_state: dict[str, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the initial weights."""
-        self.last_state = copy.deepcopy(pl_module.module.state_dict())
+        self.last_state = copy.deepcopy(_weights(pl_module))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the weights if they are finite, and if they are the best."""
-        state = pl_module.module.state_dict()
+        state = _weights(pl_module)
         if not all(torch.isfinite(value).all() for value in state.values() if value.is_floating_point()):
             return
         self.last_state, self.last_epoch = copy.deepcopy(state), trainer.current_epoch
         value = trainer.callback_metrics.get(MONITOR)
         if value is not None and trainer.current_epoch >= self.first and float(value) < self.best:
             self.best, self.best_epoch, self.best_state = float(value), trainer.current_epoch, self.last_state
+
+
+def _weights(plan: LightningModule) -> dict[str, Any]:
+    return cast("nn.Module", plan.module).state_dict()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from mmvae._keys import PRESENT, QZ, layer_key
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
 
+from ._typing import ModelBase
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from mudata import MuData
     from torch import Tensor
 
+    from ._typing import Indices
 
-class GenerationMixin:
+
+class GenerationMixin(ModelBase):
     """Decoded values."""
 
     def get_normalized_expression(
@@ -115,21 +119,21 @@ class GenerationMixin:
         """
         modality = self._one_modality(modality)
         data = self._validate_anndata(adata)
-        indices = self._predictable(data, modality, indices)
-        tensors = (self._withheld(t, modality) for t in self._minibatches(data, indices, batch_size))
+        cells = self._predictable(data, modality, indices)
+        tensors = (self._withheld(t, modality) for t in self._minibatches(data, cells, batch_size))
         request = self._request(modality, features, transform_batch, library_size, n_samples)
-        return self._frame(data, indices, modality, features, self._decoded(tensors, **request))
+        return self._frame(data, cells, modality, features, self._decoded(tensors, **request))
 
     def _one_modality(self, modality: str | None) -> str:
         self._check_if_trained(warn=False)
         if modality is None and len(self.modalities) == 1:
             return self.modalities[0]
-        if modality not in self.modalities:
+        if modality is None or modality not in self.modalities:
             msg = f"Expected a modality, one of {self.modalities}; got {modality!r}."
             raise ValueError(msg)
         return modality
 
-    def _predictable(self, data: MuData | AnnData, modality: str, indices: Sequence[int] | None) -> np.ndarray:
+    def _predictable(self, data: MuData | AnnData, modality: str, indices: Indices | None) -> np.ndarray:
         presence = presence_of(data, self.modalities)
         index = self.modalities.index(modality)
         if indices is None:
@@ -172,7 +176,7 @@ class GenerationMixin:
         if features is None:
             return slice(None)
         names = pd.Index(self.get_var_names()[modality])
-        found = names.get_indexer(list(features))
+        found = names.get_indexer(pd.Index(list(features)))
         if (found < 0).any():
             unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
             msg = f"Expected features of '{modality}'; {len(unknown)} are unknown, such as '{unknown[0]}'."
@@ -207,14 +211,14 @@ class GenerationMixin:
             posterior = self.module.inference(**self.module._get_inference_input(tensors))[QZ]
             draws = [posterior.loc] if n_samples == 1 else posterior.sample((n_samples,))
             covariates = covariates_of(tensors)
-            total = sum(self.module.rates(modality, z, covariates)[:, columns] for z in draws)
+            total = cast("Tensor", sum(self.module.rates(modality, z, covariates)[:, columns] for z in draws))
             blocks.append((scale / len(draws) * total).cpu().numpy())
         return np.concatenate(blocks) if blocks else np.zeros((0, len(self.get_var_names()[modality][columns])))
 
     def _frame(
         self,
         adata: MuData | AnnData | None,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         modality: str,
         features: Sequence[str] | None,
         values: np.ndarray,
@@ -222,5 +226,5 @@ class GenerationMixin:
         data = self.adata if adata is None else adata
         cells = data.obs_names if indices is None else data.obs_names[indices]
         return pd.DataFrame(
-            values, index=cells, columns=self.get_var_names()[modality] if features is None else features
+            values, index=cells, columns=self.get_var_names()[modality] if features is None else pd.Index(features)
         )

@@ -13,16 +13,7 @@ from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import layer_key, size_factor_key
-from mmvae.data import (
-    MosaicManager,
-    SetupArguments,
-    feature_statistics,
-    fields_of,
-    inspect_or_raise,
-    presence_of,
-    print_setup,
-    shared_cells,
-)
+from mmvae.data import SetupArguments, feature_statistics, presence_of, shared_cells
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
@@ -30,21 +21,19 @@ from mmvae.nn import Component
 from ._defaults import defaults_for
 from ._generation import GenerationMixin
 from ._representation import RepresentationMixin
+from ._setup import SetupMixin
 from ._training import TrainingMixin, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from anndata import AnnData
     from mudata import MuData
 
-    from mmvae.data import Setup
     from mmvae.priors import Prior
 
 logger = logging.getLogger(__name__)
 
 
-class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, ArchesMixin, BaseModelClass):
+class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, ArchesMixin, BaseModelClass):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
     Every modality has its own encoder, its own latent and its own prior; the latents are fused, by concatenation
@@ -117,7 +106,7 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
-        names = list(self._arguments.likelihoods)
+        names = list(self._arguments.chosen)
         n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
@@ -139,124 +128,6 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
         # scvi-tools leaves data out of what it saves, but not the `None` that stands for them in a model without data.
         self.init_params_ = self._get_init_params({k: v for k, v in locals().items() if k != "mdata"})
 
-    @classmethod
-    def setup_mudata(
-        cls,
-        mdata: MuData,
-        *,
-        batch_key: str | Sequence[str] | None = None,
-        labels_key: str | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        continuous_covariate_keys: Sequence[str] | None = None,
-        size_factor_keys: Mapping[str, str] | None = None,
-        layers: Mapping[str, str | None] | None = None,
-        likelihoods: Mapping[str, Any] | None = None,
-        modalities: Mapping[str, str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Register a MuData, mosaic or complete, and print what was taken.
-
-        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
-        The data are not copied, padded, reordered or made dense; columns whose names begin with ``_scvi_`` or
-        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written.
-
-        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
-
-        Parameters
-        ----------
-        mdata
-            MuData whose modalities share cells (``axis=0``).
-        batch_key
-            Column of technical batches, such as slides or libraries; several are combined. The decoders see the batch
-            and the latents need not carry it. The modality is not a batch.
-        labels_key
-            Column of labels, for the cells that have one; read by scvi-tools' tuner.
-        categorical_covariate_keys
-            Columns of further categories that the decoders should see.
-        continuous_covariate_keys
-            Columns of numbers that the decoders should see.
-        size_factor_keys
-            By modality, column of size factors. By default the cell's total over the modality's features.
-        layers
-            By modality, layer to model; ``None`` is X. By default X, or a layer named ``counts`` where X is not counts.
-        likelihoods
-            By modality, a likelihood's name (``nb``, ``zinb``, ``poisson``, ``bernoulli``, ``nb_mixture``, ``normal``,
-            ``student_t``) or that of one of your own (:class:`~mmvae.likelihoods.Likelihood`).
-        modalities
-            Which modalities to use, by what they are: ``{"rna": "gex", "atac": "peaks"}``. By default all.
-        **kwargs
-            For scvi-tools.
-
-        Raises
-        ------
-        SetupError
-            If the data have faults; the message lists all of them. A ``ValueError``.
-        TypeError
-            If ``mdata`` is not a MuData.
-        """
-        if not _is_mudata(mdata):
-            msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
-            raise TypeError(msg)
-        arguments = SetupArguments.of(locals())
-        setup = inspect_or_raise(mdata, arguments, kwargs.get("source_registry"))
-        names = setup.names
-        modalities = dict(modalities) if modalities is not None else {name: name for name in names}
-        likelihoods = dict(likelihoods or {}) | {m.name: m.likelihood for m in setup.modalities}
-        layers = dict(layers or {}) | {m.name: m.layer for m in setup.modalities}
-        cls._register(mdata, setup, cls._setup_args(locals()), kwargs)
-
-    @classmethod
-    def setup_anndata(
-        cls,
-        adata: AnnData,
-        *,
-        modality: str = "rna",
-        batch_key: str | Sequence[str] | None = None,
-        labels_key: str | None = None,
-        categorical_covariate_keys: Sequence[str] | None = None,
-        continuous_covariate_keys: Sequence[str] | None = None,
-        size_factor_key: str | None = None,
-        layer: str | None = None,
-        likelihood: Any | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Register an AnnData: a MuData of one modality, called ``modality``.
-
-        Parameters are those of :meth:`setup_mudata`, for the one modality.
-
-        Raises
-        ------
-        SetupError
-            If the data have faults; the message lists all of them.
-        TypeError
-            If ``adata`` is not an AnnData.
-        """
-        if _is_mudata(adata) or not hasattr(adata, "X"):
-            msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
-            raise TypeError(msg)
-        arguments = SetupArguments.of(locals())
-        setup = inspect_or_raise(adata, arguments, kwargs.get("source_registry"))
-        (taken,) = setup.modalities
-        layer, likelihood = taken.layer, taken.likelihood
-        cls._register(adata, setup, cls._setup_args(locals()), kwargs)
-
-    @classmethod
-    def _setup_args(cls, local_variables: dict[str, Any]) -> dict[str, Any]:
-        """What scvi-tools replays on load: this method's own arguments, as resolved."""
-        return cls._get_setup_method_args(
-            **{k: v for k, v in local_variables.items() if k not in ("arguments", "setup", "names", "taken")}
-        )
-
-    @classmethod
-    def _register(
-        cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
-    ) -> None:
-        manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
-        manager.register_fields(data, **kwargs)
-        cls.register_manager(manager)
-        if kwargs.get("source_registry") is None:
-            print_setup(setup)
-
     @property
     def _arguments(self) -> SetupArguments:
         return SetupArguments.of(self.registry_["setup_args"])
@@ -274,7 +145,7 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
         prior: Any,
         fusion: Any,
     ) -> ModelConfig:
-        likelihoods = self._arguments.likelihoods
+        likelihoods = self._arguments.chosen
         modalities = {
             name: ModalityConfig(self.summary_stats[f"n_{layer_key(name)}"], n_latent[name], choice, weights[name])
             for name, choice in likelihoods.items()
@@ -332,10 +203,6 @@ class MultiVAE(RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, Ar
             for name in self.modalities
             if layer_key(name) in fields
         }
-
-
-def _is_mudata(data: object) -> bool:
-    return hasattr(data, "mod") and hasattr(data, "obsmap")
 
 
 def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:

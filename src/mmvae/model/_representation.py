@@ -10,6 +10,7 @@ import torch
 from mmvae._keys import FUSED, PRESENT, QZ, SHARED
 
 from ._shared import SharedSubspace
+from ._typing import ModelBase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from mudata import MuData
     from torch import Tensor
 
+    from ._typing import Indices
+
 READOUT_BATCH = 1_024
 
 
-class RepresentationMixin:
+class RepresentationMixin(ModelBase):
     """Latent representations."""
 
     @torch.inference_mode()
@@ -102,7 +105,7 @@ class RepresentationMixin:
     def _outputs(
         self,
         adata: MuData | AnnData | None,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
@@ -114,7 +117,7 @@ class RepresentationMixin:
     def _minibatches(
         self,
         adata: MuData | AnnData | None,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
@@ -128,7 +131,7 @@ class RepresentationMixin:
     def _shared_representation(
         self,
         adata: MuData | AnnData | None,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         batch_size: int | None,
         return_dist: bool,
         dataloader: Iterator[dict[str, Tensor]] | None,
@@ -148,7 +151,7 @@ class RepresentationMixin:
     def _modality_means(
         self,
         adata: MuData | AnnData | None,
-        indices: Sequence[int] | None,
+        indices: Indices | None,
         batch_size: int | None,
         dataloader: Iterator[dict[str, Tensor]] | None,
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:

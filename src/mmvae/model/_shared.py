@@ -6,7 +6,7 @@ M modalities, D = sum of their latent dimensions, K shared dimensions.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -78,7 +78,7 @@ class SharedSubspace:
             out[cells] = white[np.ix_(cells, seen)] @ weights
         return out
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain arrays, for a saved model."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 

@@ -21,9 +21,12 @@ from ._callbacks import KeepWeights, PriorStart
 from ._defaults import defaults_for
 from ._plan import MultiVAEPlan, NonFiniteLossError
 from ._report import training_report
+from ._typing import ModelBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+
+    from ._typing import Indices
 
 KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
 WARM_START_EPOCHS = 10
@@ -31,7 +34,7 @@ PRIOR_CELLS = 10_000
 GRADIENT_NORM = 50.0
 
 
-class TrainingMixin(UnsupervisedTrainingMixin):
+class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
     """``train`` with defaults that follow the number of cells."""
 
     _training_plan_cls = MultiVAEPlan
@@ -171,7 +174,7 @@ class TrainingMixin(UnsupervisedTrainingMixin):
         )
 
     @torch.no_grad()
-    def _start_priors(self, indices: Sequence[int]) -> None:
+    def _start_priors(self, indices: Indices) -> None:
         """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
         chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
         training = self.module.training
@@ -217,13 +220,15 @@ class seeded:
 def _quiet() -> Iterator[None]:
     """Silence warnings that do not apply.
 
-    Worker processes make loading slower for data in memory; the size of a batch, which Lightning guesses from the first
-    tensor, is used for nothing but the logging of a weight that is the same for all batches; and a small last batch
-    does no harm where there is no BatchNorm; and of CSR tensors only making them and making them dense is asked.
+    Worker processes make loading slower for data in memory. The size of a batch, which Lightning guesses from the first
+    tensor, is used for nothing but logging a weight that is the same for all batches. A small last batch does no harm
+    where there is no BatchNorm. Of CSR tensors nothing is asked but to become dense. The latents that scvi-tools' tuner
+    reads are not meant to be logged.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        warnings.filterwarnings("ignore", message="Extra tracked metrics")
         warnings.filterwarnings("ignore", message="Last batch will have a small size")
         warnings.filterwarnings("ignore", message="Trying to infer the `batch_size`")
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from scvi import REGISTRY_KEYS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch.distributions import Normal
 
     from mmvae._config import ModelConfig
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class MultiVAEModule(BaseModuleClass):
@@ -51,10 +53,10 @@ class MultiVAEModule(BaseModuleClass):
         self.weights = {name: modality.weight for name, modality in config.modalities.items()}
         latent = {name: modality.n_latent for name, modality in config.modalities.items()}
         self.fusion = Fusion.build(config.fusion, n_latent=latent)
-        self.encoders = nn.ModuleDict({name: _encoder(name, config) for name in self.names})
-        self.decoders = nn.ModuleDict({name: _decoder(self.fusion.n_output, config) for name in self.names})
-        self.likelihoods = nn.ModuleDict({name: _likelihood(name, config) for name in self.names})
-        self.priors = nn.ModuleDict(
+        self.encoders = _by_name({name: _encoder(name, config) for name in self.names})
+        self.decoders = _by_name({name: _decoder(self.fusion.n_output, config) for name in self.names})
+        self.likelihoods = _by_name({name: _likelihood(name, config) for name in self.names})
+        self.priors = _by_name(
             {
                 name: Prior.build(config.priors[name], n_latent=width, n_hidden=config.network.n_hidden)
                 for name, width in self.fusion.latents.items()
@@ -156,7 +158,7 @@ class MultiVAEModule(BaseModuleClass):
         reconstruction = self._reconstruction(tensors, generative_outputs)
         kl = self._kl(experts, inference_outputs[QZ], inference_outputs[Z])
         kl |= self._emission_kl(present, generative_outputs)
-        misfit = sum(self.weights[name] * value for name, value in reconstruction.items())
+        misfit = cast("Tensor", sum(self.weights[name] * value for name, value in reconstruction.items()))
         per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
         if (extra := self.fusion.loss(experts)) is not None:
             per_cell = per_cell + extra
@@ -211,6 +213,11 @@ def covariates_of(tensors: Mapping[str, Tensor]) -> Covariates:
     categorical = tensors.get(REGISTRY_KEYS.CAT_COVS_KEY)
     columns = () if categorical is None else tuple(categorical.split(1, dim=1))
     return Covariates(tensors[REGISTRY_KEYS.BATCH_KEY], columns, tensors.get(REGISTRY_KEYS.CONT_COVS_KEY))
+
+
+def _by_name(modules: dict[str, M]) -> Mapping[str, M]:
+    """A ``ModuleDict``, which torch does not type by what it holds."""
+    return cast("Mapping[str, M]", nn.ModuleDict(modules))
 
 
 def _scatter(rows: Tensor, value: Tensor) -> Tensor:

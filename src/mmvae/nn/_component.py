@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from torch import nn
 
@@ -89,7 +89,7 @@ class Component(nn.Module):
         """
         if isinstance(choice, cls):
             return cls._copy(choice, sizes)
-        settings = {"name": choice} if isinstance(choice, str) else choice
+        settings = cast("Mapping[str, Any]", {"name": choice} if isinstance(choice, str) else choice)
         if not hasattr(settings, "keys") or "name" not in settings:
             msg = (
                 f"Expected a {cls.family} as a name, a mapping with 'name', or a {cls.__name__} object; "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,8 @@ class Predictor(nn.Module):
     n_hidden
         Width of the hidden layer of each pair's network.
     """
+
+    linked: Tensor
 
     def __init__(self, n_latent: Mapping[str, int], *, n_hidden: int = 64) -> None:
         super().__init__()
@@ -83,4 +85,4 @@ class Predictor(nn.Module):
             share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * use[:, index, None]
             precision = precision + share
             weighted = weighted + share * torch.where(use[:, index, None], loc, 0.0)
-        return Normal(weighted / precision, precision.rsqrt(), validate_args=False)
+        return Normal(weighted / precision, cast("Tensor", precision).rsqrt(), validate_args=False)

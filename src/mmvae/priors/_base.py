@@ -104,6 +104,7 @@ class WarmStarted(Prior):
     """
 
     ready: Tensor
+    _zeros: Tensor
 
     def __init__(self, n_latent: int) -> None:
         super().__init__(n_latent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sklearn.mixture import GaussianMixture
@@ -51,7 +51,7 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
     def init_from(self, sample: PosteriorSample) -> None:
         k = min(self.n_components, len(sample.loc))
         fit = GaussianMixture(k, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(sample.loc.cpu().numpy())
-        like = {"dtype": self.loc.dtype, "device": self.loc.device}
+        like: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
         # A component covers its cells' posteriors, not only their means.
         within = torch.as_tensor(fit.covariances_, **like) + sample.scale.square().mean(dim=0).to(**like)
         self.loc[:k] = torch.as_tensor(fit.means_, **like)

@@ -43,6 +43,7 @@ class VampPrior(WarmStarted, name="vamp"):
 
     def learned(self, context: PriorContext) -> Distribution:
         encoder = context.encoder
+        assert encoder is not None  # `needs_encoder` sees to it
         training = encoder.training
         # Dropout at the pseudo-inputs would make the prior itself noisy.
         posterior = encoder.eval().posterior(self.pseudo_inputs)
@@ -52,6 +53,7 @@ class VampPrior(WarmStarted, name="vamp"):
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
+        assert sample.hidden is not None  # `needs_encoder` sees to it
         generator = torch.Generator().manual_seed(0)
         rows = torch.randperm(len(sample.hidden), generator=generator)[: self.n_components]
         self.pseudo_inputs[: len(rows)] = sample.hidden[rows].to(self.pseudo_inputs)

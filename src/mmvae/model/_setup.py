@@ -1,0 +1,143 @@
+"""Registration of data with the model class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mmvae.data import MosaicManager, SetupArguments, fields_of, inspect_or_raise, print_setup
+
+from ._typing import ModelBase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+
+    from mmvae.data import Setup
+
+
+class SetupMixin(ModelBase):
+    """``setup_mudata`` and ``setup_anndata``."""
+
+    @classmethod
+    def setup_mudata(
+        cls,
+        mdata: MuData,
+        *,
+        batch_key: str | Sequence[str] | None = None,
+        labels_key: str | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
+        continuous_covariate_keys: Sequence[str] | None = None,
+        size_factor_keys: Mapping[str, str] | None = None,
+        layers: Mapping[str, str | None] | None = None,
+        likelihoods: Mapping[str, Any] | None = None,
+        modalities: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register a MuData, mosaic or complete, and print what was taken.
+
+        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
+        The data are not copied, padded, reordered or made dense; columns whose names begin with ``_scvi_`` or
+        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written.
+
+        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
+
+        Parameters
+        ----------
+        mdata
+            MuData whose modalities share cells (``axis=0``).
+        batch_key
+            Column of technical batches, such as slides or libraries; several are combined. The decoders see the batch
+            and the latents need not carry it. The modality is not a batch.
+        labels_key
+            Column of labels, for the cells that have one; read by scvi-tools' tuner.
+        categorical_covariate_keys
+            Columns of further categories that the decoders should see.
+        continuous_covariate_keys
+            Columns of numbers that the decoders should see.
+        size_factor_keys
+            By modality, column of size factors. By default the cell's total over the modality's features.
+        layers
+            By modality, layer to model; ``None`` is X. By default X, or a layer named ``counts`` where X is not counts.
+        likelihoods
+            By modality, a likelihood's name (``nb``, ``zinb``, ``poisson``, ``bernoulli``, ``nb_mixture``, ``normal``,
+            ``student_t``) or that of one of your own (:class:`~mmvae.likelihoods.Likelihood`).
+        modalities
+            Which modalities to use, by what they are: ``{"rna": "gex", "atac": "peaks"}``. By default all.
+        **kwargs
+            For scvi-tools.
+
+        Raises
+        ------
+        SetupError
+            If the data have faults; the message lists all of them. A ``ValueError``.
+        TypeError
+            If ``mdata`` is not a MuData.
+        """
+        if not _is_mudata(mdata):
+            msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
+            raise TypeError(msg)
+        arguments = SetupArguments.of(locals())
+        setup = inspect_or_raise(mdata, arguments, kwargs.get("source_registry"))
+        names = setup.names
+        modalities = dict(modalities) if modalities is not None else {name: name for name in names}
+        likelihoods = dict(likelihoods or {}) | {m.name: m.likelihood for m in setup.modalities}
+        layers = dict(layers or {}) | {m.name: m.layer for m in setup.modalities}
+        cls._register(mdata, setup, cls._setup_args(locals()), kwargs)
+
+    @classmethod
+    def setup_anndata(
+        cls,
+        adata: AnnData,
+        *,
+        modality: str = "rna",
+        batch_key: str | Sequence[str] | None = None,
+        labels_key: str | None = None,
+        categorical_covariate_keys: Sequence[str] | None = None,
+        continuous_covariate_keys: Sequence[str] | None = None,
+        size_factor_key: str | None = None,
+        layer: str | None = None,
+        likelihood: Any | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Register an AnnData: a MuData of one modality, called ``modality``.
+
+        Parameters are those of :meth:`setup_mudata`, for the one modality.
+
+        Raises
+        ------
+        SetupError
+            If the data have faults; the message lists all of them.
+        TypeError
+            If ``adata`` is not an AnnData.
+        """
+        if _is_mudata(adata) or not hasattr(adata, "X"):
+            msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
+            raise TypeError(msg)
+        arguments = SetupArguments.of(locals())
+        setup = inspect_or_raise(adata, arguments, kwargs.get("source_registry"))
+        (taken,) = setup.modalities
+        layer, likelihood = taken.layer, taken.likelihood
+        cls._register(adata, setup, cls._setup_args(locals()), kwargs)
+
+    @classmethod
+    def _setup_args(cls, local_variables: dict[str, Any]) -> dict[str, Any]:
+        """What scvi-tools replays on load: this method's own arguments, as resolved."""
+        return cls._get_setup_method_args(
+            **{k: v for k, v in local_variables.items() if k not in ("arguments", "setup", "names", "taken")}
+        )
+
+    @classmethod
+    def _register(
+        cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
+    ) -> None:
+        manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
+        manager.register_fields(data, **kwargs)
+        cls.register_manager(manager)
+        if kwargs.get("source_registry") is None:
+            print_setup(setup)
+
+
+def _is_mudata(data: object) -> bool:
+    return hasattr(data, "mod") and hasattr(data, "obsmap")

@@ -1,0 +1,68 @@
+"""What the mixins may expect of the class that they end up in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    from anndata import AnnData
+    from mudata import MuData
+    from torch import Tensor
+
+    from mmvae.data import MosaicManager
+    from mmvae.module import MultiVAEModule
+
+Indices: TypeAlias = "Sequence[int] | np.ndarray"
+"""Cells, by number."""
+
+if TYPE_CHECKING:
+
+    class ModelBase:
+        """Attributes of scvi-tools' model, which has no types, and of ours."""
+
+        module: MultiVAEModule
+        adata: MuData | AnnData
+        adata_manager: MosaicManager
+        registry_: dict[str, Any]
+        summary_stats: Any
+        history_: Any
+        is_trained_: bool
+        train_indices_: Indices | None
+        seed: int
+        shared_: dict[str, Any] | None
+        best_epoch_: int | None
+        training_report_: list[str]
+
+        @property
+        def modalities(self) -> list[str]: ...
+
+        def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray]: ...
+
+        def _check_if_trained(self, warn: bool = True) -> None: ...
+
+        def _validate_anndata(self, adata: MuData | AnnData | None = None) -> MuData | AnnData: ...
+
+        def _make_data_loader(
+            self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
+        ) -> Iterator[dict[str, Tensor]]: ...
+
+        def _minibatches(
+            self,
+            adata: MuData | AnnData | None,
+            indices: Indices | None,
+            batch_size: int | None,
+            dataloader: Iterator[dict[str, Tensor]] | None = None,
+            **data_loader_kwargs: Any,
+        ) -> Iterator[dict[str, Tensor]]: ...
+
+        @classmethod
+        def register_manager(cls, adata_manager: MosaicManager) -> None: ...
+
+        @staticmethod
+        def _get_setup_method_args(**setup_locals: Any) -> dict[str, Any]: ...
+
+else:
+    ModelBase = object

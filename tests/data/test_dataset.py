@@ -84,3 +84,29 @@ def test_a_key_of_a_modality_is_found():
         mdata.mod["rna"].obs["library"] = batch[mdata["rna"].obs_names].to_numpy()
         registered(mdata, batch_key="library")
     assert (mdata.obs["_mmvae_batch_library"].astype(str) == batch.astype(str)).all()
+
+
+def normalised_with_counts() -> MuData:
+    mdata = mmvae.datasets.simulate(60, modalities={"rna": 12, "protein": 6}, n_clusters=3)
+    rna = mdata.mod["rna"]
+    rna.layers["counts"] = rna.X.copy()
+    rna.X = np.log1p(dense(rna.X)) / 3
+    return mdata
+
+
+@pytest.mark.parametrize(
+    ("arguments", "layer", "likelihood"),
+    [
+        ({}, "counts", "nb"),
+        ({"likelihoods": {"rna": "normal"}}, None, "normal"),
+        ({"layers": {"rna": None}}, None, "normal"),
+        ({"layers": {"rna": "counts"}, "likelihoods": {"rna": "poisson"}}, "counts", "poisson"),
+    ],
+    ids=["inferred", "likelihood of real values", "X asked for", "layer asked for"],
+)
+def test_layer_and_likelihood_suit_each_other(arguments, layer, likelihood):
+    mdata = normalised_with_counts()
+    registered(mdata, **arguments)
+    manager = mmvae.MultiVAE._get_most_recent_anndata_manager(mdata, required=True)
+    taken = manager.registry["setup_args"]
+    assert (taken["layers"]["rna"], taken["likelihoods"]["rna"]) == (layer, likelihood)

@@ -190,12 +190,10 @@ def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupA
 def _layer_of(
     setup: Setup, name: str, adata: AnnData, arguments: SetupArguments
 ) -> tuple[str | None, Scan | None, str]:
-    if arguments.layers is None or name not in arguments.layers:
-        if not is_supported(adata.X):
-            setup.faults.append(_unreadable(name, "X", adata.X))
-            return None, None, ""
+    layers = arguments.layers or {}
+    if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
         return choose_layer(adata)
-    layer = arguments.layers[name]
+    layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
         setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
         return None, None, ""
@@ -204,6 +202,13 @@ def _layer_of(
         setup.faults.append(_unreadable(name, f"layer '{layer}'" if layer else "X", matrix))
         return None, None, ""
     return layer, scan(matrix), ""
+
+
+def _takes_real_values(name: str, arguments: SetupArguments) -> bool:
+    """Whether the likelihood that was given for a modality takes real values, so that X need not be counts."""
+    given = (arguments.likelihoods or {}).get(name)
+    label = given.get("name") if isinstance(given, Mapping) else given
+    return label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
 
 
 def _unreadable(name: str, where: str, matrix: object) -> str:

@@ -50,8 +50,11 @@ class MultiVAEPlan(TrainingPlan):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam in two groups, its rate falling as a cosine to a twentieth."""
+        # A query trains the new batches' weights alone; scvi-tools keeps the rest still by zeroing their gradients, which
+        # a decay would not heed.
+        is_query = not all(parameter.requires_grad for parameter in self.module.encoders.parameters())
         groups = [
-            {"params": self._trainable(decayed=True), "weight_decay": self.weight_decay},
+            {"params": self._trainable(decayed=True), "weight_decay": 0.0 if is_query else self.weight_decay},
             {"params": self._trainable(decayed=False), "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=self.lr, eps=self.eps, fused=True)

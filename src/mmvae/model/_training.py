@@ -62,9 +62,10 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         Parameters
         ----------
         max_epochs
-            Epochs at the most. By default 300 below 3,000 cells, falling to 30 for 100,000.
+            Epochs at the most. By default 200 below 3,000 cells, then 500,000 over the number of cells but at least 40, and
+            from 30,000 cells on 1,500,000 over their number, between 20 and 50.
         batch_size
-            Cells in a minibatch. By default 64 below 3,000 cells, 128 below 30,000, else 256.
+            Cells in a minibatch. By default 128 below 30,000 cells, else 256; at most a quarter of the training cells.
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size
@@ -176,6 +177,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
     @torch.no_grad()
     def _start_priors(self, indices: Indices) -> None:
         """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
+        waiting = {name: prior for name, prior in self.module.priors.items() if not prior.is_started}
+        if not waiting:
+            return
         chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
         training = self.module.training
         self.module.eval()
@@ -190,7 +194,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
                 found[latent.name].append((latent.posterior.loc, latent.posterior.scale, *own))
         for name, parts in found.items():
             columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-            self.module.priors[name].init_from(PosteriorSample(*columns))
+            if name in waiting:
+                waiting[name].init_from(PosteriorSample(*columns))
         self.module.train(training)
 
 

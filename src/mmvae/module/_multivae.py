@@ -77,7 +77,8 @@ class MultiVAEModule(BaseModuleClass):
         """
         if size_factor_key(name) in tensors:
             rows = tensors[PRESENT][:, self.names.index(name)]
-            return tensors[size_factor_key(name)][rows] * self.size_factor_scale[name]
+            given = tensors[size_factor_key(name)][rows]
+            return given * self.size_factor_scale[name].to(given.device)
         return tensors[layer_key(name)].sum(dim=1, keepdim=True).clamp_min(1.0)
 
     def _get_inference_input(self, tensors: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:

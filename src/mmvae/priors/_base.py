@@ -88,6 +88,11 @@ class Prior(Component, family="prior"):
             return kl_divergence(q, p)
         return q.log_prob(sample) - p.log_prob(sample)
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the prior needs no :meth:`init_from`: it has none, or a reference or an earlier training gave it."""
+        return True
+
     def init_from(self, sample: PosteriorSample) -> None:
         """Start from the posteriors of training cells. Called once, after a warm start under N(0, I)."""
 
@@ -115,6 +120,11 @@ class WarmStarted(Prior):
         if self.ready:
             return self.learned(context)
         return Independent(Normal(self._zeros, 1 + self._zeros, validate_args=False), 1)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether :meth:`init_from` has been called."""
+        return bool(self.ready)
 
     def learned(self, context: PriorContext) -> Distribution:
         """The prior once it has started, event shape ``(n_latent,)``."""

@@ -1,0 +1,60 @@
+"""Mapping new batches onto a trained model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import mmvae
+from mmvae import MultiVAE
+
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+SIZES = {"rna": 20, "protein": 6}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, n_hidden=16, n_latent=4)
+    model.train(max_epochs=8, enable_progress_bar=False)
+    folder = tmp_path_factory.mktemp("reference") / "model"
+    model.save(folder)
+    return model, folder
+
+
+@pytest.fixture
+def query():
+    mdata = mmvae.datasets.simulate(80, modalities=SIZES, n_clusters=3, n_batches=2, missing=0.5, seed=1)
+    mdata.obs["batch"] = "new " + mdata.obs["batch"].astype(str)
+    return mdata
+
+
+def test_a_query_of_new_batches_trains_their_weights_alone(reference, query):
+    model, folder = reference
+    mapped = MultiVAE.load_query_data(query, str(folder))
+    mapped.train(max_epochs=3, enable_progress_bar=False)
+    old, new = model.module.state_dict(), mapped.module.state_dict()
+    for name, value in old.items():
+        kept = new[name][..., : value.shape[-1]] if value.ndim else new[name]
+        assert torch.equal(kept, value), name
+    first = "decoders.rna.layers.fc_layers.Layer 0.0.weight"
+    assert new[first].shape[1] == old[first].shape[1] + 2
+    assert np.isfinite(mapped.get_latent_representation()).all()
+
+
+def test_reference_cells_stay_where_they_were(reference, query):
+    model, folder = reference
+    expected = model.get_latent_representation()
+    mapped = MultiVAE.load_query_data(query, str(folder))
+    mapped.train(max_epochs=3, enable_progress_bar=False)
+    assert np.allclose(model.get_latent_representation(), expected)
+    assert mapped.module.priors["rna"].is_started
+
+
+def test_training_again_goes_on_from_the_priors(reference):
+    model, _ = reference
+    before = model.module.priors["rna"].loc.detach().clone()
+    model._start_priors(np.arange(50))
+    assert torch.equal(model.module.priors["rna"].loc, before)

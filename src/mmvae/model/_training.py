@@ -109,6 +109,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         warm_start = min(WARM_START_EPOCHS, warmup_epochs)
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
+        self.module.train()
         with seeded(seed), _quiet():
             try:
                 super().train(

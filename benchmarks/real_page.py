@@ -92,7 +92,8 @@ iLISI of scib-metrics, which disregards cell types (0 is one batch in each neigh
 ## What does a run cost?
 
 Seconds from data in memory to the last readout, on a CPU with {threads}. Those of WNN include the
-compilation of its code, which numba does anew in each process.
+compilation of its code, which numba does anew in each process. Where other work shares the processor they vary by a
+factor of two and more: read them as orders of magnitude, and run the script for your own.
 
 {seconds}
 

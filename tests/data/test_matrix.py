@@ -47,6 +47,14 @@ def test_statistics_are_the_same(stored, monkeypatch):
     assert statistics.size_factor == np.median(COUNTS.sum(1))
 
 
+def test_a_small_spread_on_a_large_mean_is_kept_and_a_constant_has_none():
+    rng = np.random.default_rng(0)
+    values = np.stack([rng.normal(1000, 0.1, 500), np.full(500, 3.3)], axis=1)
+    statistics = feature_statistics(values)
+    assert statistics.sd[0].item() == pytest.approx(0.1, rel=0.1)
+    assert statistics.sd[1].item() == 0
+
+
 def test_scan_finds_every_kind_of_fault():
     values = np.ones((10, 4))
     values[3, 1], values[4, 2], values[7, 0] = np.nan, -2, 0.5

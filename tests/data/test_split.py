@@ -16,6 +16,12 @@ def test_parts_cover_all_cells_once():
     assert [len(p) for p in parts] == [800, 100, 100]
 
 
+@pytest.mark.parametrize("train_size", [0.9, 0.8, 0.7, 0.6, 0.55])
+def test_shares_that_add_up_to_one_leave_no_test_cells(train_size):
+    parts = split_cells(STRATA, train_size, 1 - train_size if train_size == 0.55 else round(1 - train_size, 2), seed=0)
+    assert [len(p) for p in parts] == [round(1000 * train_size), round(1000 * (1 - train_size)), 0]
+
+
 def test_every_stratum_has_its_share():
     _, validation, _ = split_cells(STRATA, 0.9, None, seed=1)
     assert np.allclose(np.bincount(STRATA[validation]), [70, 20, 10], atol=1)

@@ -139,6 +139,11 @@ CASES = {
         {},
         ["'rna' was changed", "mdata.update()"],
     ),
+    "text for values": (
+        lambda m: setattr(m.mod["rna"], "X", np.full((N, 12), "a", dtype=object)),
+        {},
+        ["'rna'", "expected numbers", "of object"],
+    ),
     "no values": (lambda m: setattr(m.mod["rna"], "X", None), {}, ["'rna'", "got nothing"]),
     "name with a dot": (lambda m: rebuilt(**{"rna.1": counts(N, "g")}), {}, ["'rna.1' cannot be used", "Rename"]),
     "name of a torch method": (lambda m: rebuilt(keys=counts(N, "g")), {}, ["'keys' cannot be used"]),
@@ -192,7 +197,10 @@ def snapshot(mdata: MuData) -> dict:
         "own obs": {n: a.obs.copy() for n, a in mdata.mod.items()},
         "own uns": {n: sorted(a.uns) for n, a in mdata.mod.items()},
         "rows": {n: list(a.obs_names) for n, a in mdata.mod.items()},
-        "x": {n: None if a.X is None else np.asarray(a.X.sum()) for n, a in mdata.mod.items()},
+        "x": {
+            n: None if a.X is None else (np.asarray(a.X.sum()) if a.X.dtype != object else np.zeros(1))
+            for n, a in mdata.mod.items()
+        },
     }
 
 
@@ -277,11 +285,15 @@ def query(spoil=None) -> MuData:
         (lambda m: change(m, "rna", 0, np.nan), ["NaN"]),
         (lambda m: set_obs(m, "batch", ["new"] * N), ["'new'", "load_query_data"]),
         (lambda m: m.obs.drop(columns="batch", inplace=True), ["'batch' not found"]),
+        (
+            lambda m: rebuilt(rna=query()["rna"][:30].copy(), other=counts(N, "x")),
+            ["10 cells", "none of the modalities ['rna']"],
+        ),
     ],
-    ids=["other features", "features in another order", "NaN", "unknown batch", "no batch"],
+    ids=["other features", "features in another order", "NaN", "unknown batch", "no batch", "cells of nothing"],
 )
 def test_bad_query_is_named_and_left_alone(model, spoil, words):
-    data = query(spoil)
+    data = query(spoil) if spoil(query()) is None else spoil(query())
     before = snapshot(data)
     with pytest.raises(SetupError) as caught:
         model.get_latent_representation(data)

@@ -259,6 +259,21 @@ def test_size_factors_of_any_scale_train(mdata):
     del mdata.obs["depth"]
 
 
+def test_size_factors_may_stand_in_the_modality_of_a_mosaic(mdata):
+    with unpulled():
+        mdata.mod["rna"].obs["depth"] = np.asarray(mdata["rna"].X.sum(1)).ravel() / 1000
+        MultiVAE.setup_mudata(mdata, size_factor_keys={"rna": "depth"})
+    assert np.isfinite(trained(mdata).get_latent_representation()).all()
+
+
+def test_a_joint_latent_is_what_stands_in_for_a_missing_modality(mdata):
+    MultiVAE.setup_mudata(mdata)
+    model = trained(mdata, fusion="poe")
+    lacks = ~mdata.obs_names.isin(mdata["protein"].obs_names)
+    own, fused = model.get_latent_representation(representation="protein"), model.get_latent_representation()
+    assert np.allclose(own[lacks], fused[lacks], atol=1e-6)
+
+
 def test_covariates_reach_the_decoders(mdata):
     mdata.obs["sex"] = pd.Categorical(np.where(np.arange(mdata.n_obs) % 2, "f", "m"))
     mdata.obs["age"] = np.linspace(20, 80, mdata.n_obs)

@@ -43,6 +43,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_restores_the_weights(mdata
     assert "lower lr" in message
     assert all(torch.isfinite(p).all() for p in model.module.parameters())
     if epoch:
+        mmvae.tl.embed(model, mdata)
         assert np.isfinite(model.get_latent_representation()).all()
 
 

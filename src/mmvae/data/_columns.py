@@ -6,6 +6,7 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
@@ -84,8 +85,9 @@ def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
 def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | str:
     gathered = pd.Series(pd.NA, index=data.obs_names, dtype=object)
     for name, adata in having.items():
-        rows = rows_of(data, name)
-        own = pd.Series(adata.obs[key].astype(object).to_numpy()[rows], index=data.obs_names).where(rows >= 0)
+        if not adata.obs_names.is_unique:
+            return f"key '{key}': mdata['{name}'].obs_names are not unique. Make them unique."
+        own = adata.obs[key].astype(object).reindex(data.obs_names)
         clash = gathered.notna() & own.notna() & (gathered != own).fillna(False)
         if clash.any():
             return (
@@ -116,7 +118,7 @@ def _column(data: AnnData | MuData, role: Role, keys: tuple[str, ...], series: l
 
 def _column_faults(data: AnnData | MuData, column: Column) -> list[str]:
     faults = []
-    missing = column.values.isna()
+    missing = column.values.isna() & _needed(data, column)
     if missing.any():
         cells = ", ".join(map(repr, column.values.index[missing][:3].tolist()))
         faults.append(
@@ -124,7 +126,7 @@ def _column_faults(data: AnnData | MuData, column: Column) -> list[str]:
             f"{cells}. Fill them in, or leave those cells out."
         )
     if column.role in ("continuous", "size_factor"):
-        faults += _number_faults(column)
+        faults += _number_faults(column, _needed(data, column))
     elif column.role != "labels" and column.values.nunique() > max(2, data.n_obs // 2):
         faults.append(
             f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
@@ -133,9 +135,16 @@ def _column_faults(data: AnnData | MuData, column: Column) -> list[str]:
     return faults
 
 
-def _number_faults(column: Column) -> list[str]:
+def _needed(data: AnnData | MuData, column: Column) -> np.ndarray:
+    """Which cells need a value: all, or for a size factor those that have its modality."""
+    if column.role == "size_factor":
+        return rows_of(data, column.detail) >= 0
+    return np.ones(data.n_obs, dtype=bool)
+
+
+def _number_faults(column: Column, needed: np.ndarray) -> list[str]:
     numbers = pd.to_numeric(column.values, errors="coerce")
-    known = column.values.notna()
+    known = column.values.notna() & needed
     if (bad := known & (numbers.isna() | (numbers.abs() == float("inf")))).any():
         example = column.values[bad].iloc[0]
         return [f"key '{column.key}' ({column.role}) holds {example!r}, not a finite number. Convert the column."]

@@ -16,7 +16,7 @@ from mmvae.likelihoods import Likelihood
 from ._access import modalities_of, presence_of
 from ._columns import Column, resolve_columns
 from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
-from ._links import link_faults, link_notes
+from ._links import empty_cell_faults, link_faults, link_notes
 from ._matrix import is_supported, values_of
 from ._names import name_faults
 from ._scan import Scan, scan
@@ -99,6 +99,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     setup.columns, column_faults = resolve_columns(data, arguments)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
+    setup.faults += empty_cell_faults(data, list(chosen), setup.presence)
     if not is_query:
         setup.faults += link_faults(data, list(chosen), setup.presence)
         setup.notes += link_notes(list(chosen), setup.presence, setup.columns)
@@ -212,8 +213,10 @@ def _takes_real_values(name: str, arguments: SetupArguments) -> bool:
 
 
 def _unreadable(name: str, where: str, matrix: object) -> str:
-    got = "nothing" if matrix is None else type(matrix).__name__
-    return f"modality '{name}', {where}: expected a numpy array or a CSR or CSC matrix; got {got}. Convert it."
+    got = "nothing" if matrix is None else f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}"
+    return (
+        f"modality '{name}', {where}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. Convert it."
+    )
 
 
 def _likelihood_of(

@@ -20,19 +20,24 @@ SHARED_FEATURES = 0.5
 
 
 def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
-    """Cells that have nothing, modalities that no cell has, and groups of modalities that share no cell."""
-    faults = []
-    if (empty := ~presence.any(axis=1)).any():
-        example = data.obs_names[np.argmax(empty)]
-        faults.append(
-            f"{int(empty.sum())} cells, such as '{example}', have none of the modalities {names}. Leave them out."
-        )
-    faults += [
+    """Modalities that no cell has, and groups of modalities that share no cell."""
+    faults = [
         f"modality '{name}' has no cells. Leave it out with modalities=."
         for name, found in zip(names, presence.T, strict=True)
         if not found.any()
     ]
-    return faults or _unbridged(data, names, presence)
+    if faults or not presence.any(axis=1).all():
+        return faults
+    return _unbridged(data, names, presence)
+
+
+def empty_cell_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+    """Cells that have none of the modalities."""
+    empty = ~presence.any(axis=1)
+    if not empty.any():
+        return []
+    example = data.obs_names[int(np.argmax(empty))]
+    return [f"{int(empty.sum())} cells, such as '{example}', have none of the modalities {names}. Leave them out."]
 
 
 def _unbridged(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:

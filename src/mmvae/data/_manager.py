@@ -95,7 +95,8 @@ class MosaicManager(AnnDataManager):
 
 def _typed(values: pd.Series, role: str) -> pd.Series:
     if role in ("continuous", "size_factor"):
-        return pd.to_numeric(values)
+        # A size factor may be absent where its modality is.
+        return pd.to_numeric(values, errors="coerce").astype(float)
     return values.astype(str).astype("category")
 
 

@@ -34,7 +34,9 @@ def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
 
 
 def is_supported(matrix: object) -> bool:
-    """Whether mmvae can read this matrix: numpy, CSR or CSC, in memory or backed by a file."""
+    """Whether mmvae can read this matrix: real numbers in numpy, CSR or CSC, in memory or backed by a file."""
+    if np.dtype(getattr(matrix, "dtype", object)).kind not in "buif":
+        return False
     if is_sparse(matrix):
         return matrix.format in ("csr", "csc")
     return isinstance(matrix, np.ndarray | h5py.Dataset | CSRDataset | CSCDataset)

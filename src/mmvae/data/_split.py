@@ -42,7 +42,9 @@ def split_cells(
     by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
     # Cells at even distances along the sorted order fall into each stratum in its share.
     position = (np.argsort(np.argsort(_spread(n_cells))) + 0.5) / n_cells
-    parts = np.digitize(position, [validation, validation + (1 - train_size - validation)])
+    # Rounding may leave a test share just below 0, which would turn the parts around.
+    test = max(0.0, 1 - train_size - validation)
+    parts = np.digitize(position, [validation, validation + test])
     take = [by_stratum[parts == k] for k in range(3)]
     return np.sort(take[2]), np.sort(take[0]), np.sort(take[1])
 

@@ -14,6 +14,8 @@ from ._matrix import blocks, by_rows, is_sparse
 if TYPE_CHECKING:
     from ._matrix import Block, Matrix
 
+ROUNDING = 1e-12
+
 
 def feature_statistics(matrix: Matrix) -> FeatureStatistics:
     """Mean, standard deviation and share of every feature, and the median total of a cell.
@@ -29,12 +31,12 @@ def feature_statistics(matrix: Matrix) -> FeatureStatistics:
     for start, block in blocks(by_rows(matrix)):
         sums += [_column_sums(part) for part in _powers(block)]
         totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
-    mean, log_mean = (_tensor(s / max(n_cells, 1)) for s in (sums[0], sums[2]))
+    mean, square, log_mean, log_square = sums / max(n_cells, 1)
     return FeatureStatistics(
-        mean=mean,
-        sd=_sd(sums[1], mean, n_cells),
-        log_mean=log_mean,
-        log_sd=_sd(sums[3], log_mean, n_cells),
+        mean=_tensor(mean),
+        sd=_sd(square, mean),
+        log_mean=_tensor(log_mean),
+        log_sd=_sd(log_square, log_mean),
         proportion=_tensor((np.abs(sums[0]) + 1e-3) / (np.abs(sums[0]) + 1e-3).sum()),
         size_factor=max(float(np.median(totals)), 1.0),
     )
@@ -55,8 +57,10 @@ def _column_sums(values: Block) -> np.ndarray:
     return np.asarray(values.sum(axis=0)).ravel()
 
 
-def _sd(squares: np.ndarray, mean: torch.Tensor, n_cells: int) -> torch.Tensor:
-    return (_tensor(squares / max(n_cells, 1)) - mean.square()).clamp_min(0).sqrt()
+def _sd(square: np.ndarray, mean: np.ndarray) -> torch.Tensor:
+    variance = square - mean**2
+    # What rounding leaves of a constant is not a spread.
+    return _tensor(np.sqrt(np.where(variance > ROUNDING * mean**2, variance, 0.0)))
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:

@@ -50,7 +50,10 @@ class ProductOfExperts(Fusion, name="poe"):
         return self._product(experts, list(experts.posteriors))
 
     def single(self, name: str, experts: Experts) -> Normal:
-        return self._product(experts, [name])
+        own, joint = self._product(experts, [name]), self.posterior(experts)
+        has = experts.rows(name)[:, None]
+        loc, scale = torch.where(has, own.loc, joint.loc), torch.where(has, own.scale, joint.scale)
+        return Normal(loc, scale, validate_args=False)
 
     def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
         return [Priced(JOINT, posterior, sample, experts.encoded.any(dim=1))]

@@ -115,6 +115,8 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         )
         self.seed = seed
         self.shared_ = None
+        self.best_epoch_ = None
+        self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)
         _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
         with seeded(seed):

@@ -13,7 +13,6 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
-from mmvae._keys import JOINT
 from mmvae.data import pattern_names, presence_of, split_cells
 from mmvae.priors import PosteriorSample
 
@@ -106,9 +105,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
         steps = max(1, len(split[0]) // batch_size)
         warmup_epochs = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
+        warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or warmup_epochs
         warm_start = min(WARM_START_EPOCHS, warmup_epochs)
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
+        self.shared_, self.best_epoch_ = None, None
         self.module.train()
         with seeded(seed), _quiet():
             try:
@@ -140,6 +141,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             except NonFiniteLossError as error:
                 self._restore(keep.best_state or keep.last_state)
                 self.is_trained_ = keep.last_epoch is not None
+                self.best_epoch_ = keep.best_epoch
                 raise TrainingDivergedError(self._divergence(error, keep)) from error
         if keep.best_state is not None:
             self._restore(keep.best_state)
@@ -147,7 +149,6 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 
     def _finish_training(self, keep: KeepWeights) -> None:
         self.best_epoch_ = keep.best_epoch
-        self.shared_ = None
         self.training_report_ = training_report(self)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=3)
@@ -191,11 +192,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             outputs = self.module.inference(**inputs)
             experts = outputs["experts"]
             for latent in self.module.fusion.priced(experts, outputs["qz"], outputs["z"]):
-                own = () if latent.name == JOINT else (self.module.hidden(latent.name, **inputs),)
+                own = (self.module.hidden(latent.name, **inputs),) if latent.name in self.module.encoders else ()
                 found[latent.name].append((latent.posterior.loc, latent.posterior.scale, *own))
         for name, parts in found.items():
             columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-            if name in waiting:
+            if name in waiting and len(columns[0]) > 1:
                 waiting[name].init_from(PosteriorSample(*columns))
         self.module.train(training)
 

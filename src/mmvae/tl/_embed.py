@@ -83,7 +83,11 @@ def _meaning(readout: str) -> str:
 def _summary(model: MultiVAE) -> dict[str, Any]:
     """The model in types that HDF5 can hold."""
     module = model.module
-    numbers = {"seed": model.seed, "best_epoch": model.best_epoch_, "n_epochs": len(model.history_["elbo_train"])}
+    numbers = {
+        "seed": model.seed,
+        "best_epoch": model.best_epoch_,
+        "n_epochs": len((model.history_ or {}).get("elbo_train", ())),
+    }
     return {
         "fusion": module.fusion.name,
         "n_latent": dict(module.fusion.n_latent),

@@ -211,7 +211,11 @@ def _compared(scored: pd.DataFrame) -> str:
 def _seeds(scored: pd.DataFrame) -> str:
     """Which seeds the numbers of mmvae are over, in words."""
     seeds = ", ".join(str(s) for s in sorted(scored.loc[scored["method"] == "mmvae", "seed"].unique()))
-    return f"Numbers of mmvae are the mean ± standard deviation over these seeds: {seeds}.\n" if seeds else ""
+    return (
+        f"Numbers of mmvae are the mean ± standard deviation over at most these seeds: {seeds}; a single number is a\nsingle seed.\n"
+        if seeds
+        else ""
+    )
 
 
 def _threads(scored: pd.DataFrame) -> str:

@@ -130,13 +130,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
                     | (plan_kwargs or {}),
                     callbacks=[PriorStart(lambda: self._start_priors(split[0]), warm_start), keep]
                     + kwargs.pop("callbacks", []),
-                    **{
-                        "gradient_clip_val": GRADIENT_NORM,
-                        "early_stopping_min_delta": 0.1,
-                        "check_val_every_n_epoch": 1 if len(split[1]) else None,
-                        "log_every_n_steps": steps,
-                    }
-                    | kwargs,
+                    **_trainer_options(steps, has_validation=len(split[1]) > 0) | kwargs,
                 )
             except NonFiniteLossError as error:
                 self._restore(keep.best_state or keep.last_state)
@@ -221,6 +215,15 @@ class seeded:
         torch.set_rng_state(self.states[2])
         if self.cuda:
             torch.cuda.set_rng_state_all(self.cuda)
+
+
+def _trainer_options(steps: int, *, has_validation: bool) -> dict[str, Any]:
+    return {
+        "gradient_clip_val": GRADIENT_NORM,
+        "early_stopping_min_delta": 0.1,
+        "check_val_every_n_epoch": 1 if has_validation else None,
+        "log_every_n_steps": steps,
+    }
 
 
 @contextmanager

@@ -20,8 +20,8 @@ PATTERNS: dict[Kind, str] = {
     "rna": r"rna|gex|gene|transcript|express|umi",
 }
 FEATURE_TYPES: dict[str, Kind] = {"Gene Expression": "rna", "Peaks": "atac", "Antibody Capture": "protein"}
-# Protein counts take the plain negative binomial: on two CITE-seq sets its latents told cell types apart better than those
-# of the mixture with background did (the docs' page on real data).
+# Protein counts take the plain negative binomial provisionally: it was ahead of the mixture with background in single-seed
+# trials on two CITE-seq sets, which no committed benchmark repeats yet.
 COUNT_LIKELIHOODS: dict[Kind, str] = {
     "rna": "nb",
     "atac": "poisson",

@@ -32,11 +32,16 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class CovariateConfig:
-    """Numbers of batches, of categories of each further covariate, and of continuous covariates."""
+    """Numbers of batches, of categories of each further covariate, and of continuous covariates.
+
+    For the priors, of labels and of categories of each biological covariate.
+    """
 
     n_batch: int = 1
     n_categories: tuple[int, ...] = ()
     n_continuous: int = 0
+    n_labels: int = 0
+    n_prior_categories: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

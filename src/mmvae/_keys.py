@@ -15,12 +15,20 @@ CELLS: Final = "ind_x"
 # Columns that `setup_mudata` adds where a key is not a single column of `mdata.obs`.
 RESOLVED_PREFIX: Final = "_mmvae_"
 
-# Names scvi-tools reads in the outputs of a module.
+# Registry: biological covariates that priors may look at.
+PRIOR_COVARIATES: Final = "prior_covariates"
+
+# Outputs of a module. scvi-tools reads the first two.
 QZ: Final = "qz"
 Z: Final = "z"
+LATENT: Final = "latent"
+EXPERTS: Final = "experts"
 
 # What the joint-posterior fusions call their one latent.
 JOINT: Final = "joint"
+
+# What the modalities' latents are called together where one prior covers them all.
+COUPLED: Final = "coupled"
 
 # Readouts of a cell.
 FUSED: Final = "fused"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch.distributions import Normal
@@ -67,17 +69,67 @@ def test_one_modality_gives_back_that_expert():
     assert torch.allclose(posterior.scale, q.scale)
 
 
-def test_product_does_not_depend_on_the_order_of_modalities():
+JOINT = ("poe", "moe", "mopoe")
+
+
+@pytest.mark.parametrize("joint", JOINT)
+def test_the_order_of_modalities_does_not_matter(joint):
     turned = tuple(reversed(NAMES))
-    one = build("poe").posterior(experts_of(MIXED))
-    other = build("poe", turned).posterior(experts_of(MIXED.flip(1), turned))
+    one = build(joint).posterior(experts_of(MIXED))
+    other = build(joint, turned).posterior(experts_of(MIXED.flip(1), turned))
     assert torch.allclose(one.loc, other.loc, atol=1e-6)
+    assert torch.allclose(one.scale, other.scale, atol=1e-6)
 
 
-def test_product_of_nothing_is_the_prior():
-    posterior = build("poe").posterior(experts_of(torch.zeros(2, 3, dtype=torch.bool)))
+@pytest.mark.parametrize("joint", JOINT)
+def test_nothing_gives_the_standard_normal(joint):
+    posterior = build(joint).posterior(experts_of(torch.zeros(2, 3, dtype=torch.bool)))
     assert torch.equal(posterior.loc, torch.zeros(2, D))
     assert torch.equal(posterior.scale, torch.ones(2, D))
+
+
+@pytest.mark.parametrize("joint", JOINT)
+def test_one_modality_gives_its_product_with_the_standard_normal(joint):
+    experts = experts_of(torch.tensor([[0, 1, 0]], dtype=torch.bool))
+    q = experts.posteriors["atac"]
+    precision = 1 + q.scale.square().reciprocal()
+    posterior = build(joint).posterior(experts)
+    assert torch.allclose(posterior.loc, q.loc / q.scale.square() / precision, atol=1e-6)
+    assert torch.allclose(posterior.scale, precision.rsqrt(), atol=1e-6)
+
+
+@pytest.mark.parametrize("joint", JOINT)
+def test_absent_modalities_get_no_gradient(joint):
+    experts = experts_of(MIXED)
+    fusion = build(joint)
+    posterior = fusion.posterior(experts)
+    (priced,) = fusion.priced(experts, posterior, fusion.sample(experts, posterior))
+    (priced.posterior.log_prob(priced.sample)[1] + posterior.loc[1].sum()).backward()
+    for name in ("atac", "protein"):
+        assert experts.posteriors[name].loc.grad is None or experts.posteriors[name].loc.grad.abs().sum() == 0
+
+
+def test_a_mixture_is_that_of_its_subsets():
+    experts = experts_of(torch.tensor([[1, 1, 0]], dtype=torch.bool))
+    alone = [build("poe").single(name, experts) for name in ("rna", "atac")]
+    both = build("poe").posterior(experts)
+    for name, parts in (("moe", alone), ("mopoe", [*alone, both])):
+        fusion = build(name)
+        (priced,) = fusion.priced(experts, fusion.posterior(experts), torch.zeros(1, D))
+        z = torch.full((1, D), 0.3)
+        expected = torch.stack([q.log_prob(z).sum(-1) for q in parts]).logsumexp(0) - math.log(len(parts))
+        assert torch.allclose(priced.posterior.log_prob(z), expected, atol=1e-5)
+
+
+def test_many_modalities_are_mixed_over_a_draw_of_subsets_in_training():
+    names = tuple("abcdef")
+    fusion = build("mopoe", names)
+    everything, _ = fusion.subsets(torch.ones(1, 6, dtype=torch.bool))
+    assert everything.shape == (1, 64, 6)
+    drawn, available = fusion.train().subsets(torch.ones(1, 6, dtype=torch.bool))
+    assert available.sum() == 16
+    assert drawn[0].sum(dim=1).max() == 6
+    assert (drawn[0].sum(dim=1) == 1).sum() == 6
 
 
 def test_product_is_the_closed_form():
@@ -92,12 +144,34 @@ def test_priced_latents_are_those_that_get_priors(name):
     fusion = build(name)
     experts = experts_of(MIXED)
     posterior = fusion.posterior(experts)
-    priced = fusion.priced(experts, posterior, posterior.rsample())
+    priced = fusion.priced(experts, posterior, fusion.sample(experts, posterior))
     assert {p.name for p in priced} == set(fusion.latents)
     for latent in priced:
-        assert (
-            latent.sample.shape == latent.posterior.loc.shape == (int(latent.rows.sum()), fusion.latents[latent.name])
-        )
+        shape = (int(latent.rows.sum()), fusion.latents[latent.name])
+        assert latent.sample.shape == latent.posterior.mean.shape == shape
+        assert latent.posterior.log_prob(latent.sample).shape == shape[:1]
+
+
+def test_draws_have_the_mean_and_spread_of_the_posterior(name):
+    fusion = build(name)
+    n = 20_000
+    encoded = torch.tensor([[1, 1, 0]], dtype=torch.bool).expand(n, 3)
+    posteriors = {
+        m: Normal(torch.full((n * int(encoded[0, i]), D), float(i)), 0.3 + 0.2 * i) for i, m in enumerate(NAMES)
+    }
+    experts = Experts(posteriors, encoded)
+    with torch.no_grad():
+        posterior = fusion.posterior(experts)
+        draws = fusion.sample(experts, posterior)
+    assert torch.allclose(draws.mean(dim=0), posterior.loc[0], atol=0.03)
+    assert torch.allclose(draws.std(dim=0), posterior.scale[0], atol=0.03)
+
+
+def test_a_modality_alone_has_its_place(name):
+    fusion = build(name)
+    latent, block = fusion.place("atac")
+    single = fusion.single("atac", experts_of(MIXED))
+    assert single.loc.shape == (len(MIXED), len(range(*block.indices(fusion.latents[latent]))))
 
 
 def test_the_fill_sends_no_gradient_to_the_encoders():
@@ -143,6 +217,13 @@ def test_predictor_learns_what_one_latent_says_of_another():
     assert torch.corrcoef(torch.stack([fusion.posterior(only).loc[:, D], -2 * z[:, 0]]))[0, 1] > 0.95
 
 
-def test_product_refuses_modalities_of_different_width():
+@pytest.mark.parametrize("joint", JOINT)
+def test_one_latent_needs_modalities_of_one_width(joint):
     with pytest.raises(ValueError, match="one n_latent"):
-        Fusion.build("poe", n_latent={"a": 2, "b": 3})
+        Fusion.build(joint, n_latent={"a": 2, "b": 3})
+
+
+@pytest.mark.parametrize("joint", JOINT)
+def test_one_latent_cannot_be_coupled(joint):
+    with pytest.raises(ValueError, match="coupled prior"):
+        build(joint).couple(None)

@@ -183,9 +183,9 @@ def test_training_leaves_the_random_generators_alone(mdata):
 @pytest.mark.parametrize("prior", sorted(mmvae.priors.Prior.registry))
 @pytest.mark.parametrize("fusion", sorted(mmvae.fusion.Fusion.registry))
 def test_every_prior_trains_with_every_fusion(mdata, prior, fusion, tmp_path):
-    MultiVAE.setup_mudata(mdata, batch_key="batch")
-    if fusion == "poe" and prior == "vamp":
-        with pytest.raises(ValueError, match="vamp"):
+    MultiVAE.setup_mudata(mdata, batch_key="batch", labels_key="cluster", prior_covariate_keys=["cluster"])
+    if fusion in ("poe", "moe", "mopoe") and prior in ("vamp", "coupled"):
+        with pytest.raises(ValueError, match=f"{prior}|one latent"):
             MultiVAE(mdata, prior=prior, fusion=fusion)
         return
     model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior=prior, fusion=fusion)

@@ -123,7 +123,7 @@ def test_a_query_may_lack_a_modality(model, mosaic):
 
 def test_elbo_is_below_the_importance_weighted_bound():
     mdata = mmvae.datasets.simulate(60, modalities={"rna": 30, "protein": 6}, seed=0)
-    MultiVAE.setup_mudata(mdata)
+    MultiVAE.setup_mudata(mdata, labels_key="cluster", prior_covariate_keys=["cluster"])
     for prior in sorted(mmvae.priors.Prior.registry):
         model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior=prior)
         model.train(max_epochs=25, enable_progress_bar=False, train_size=1.0)

@@ -15,8 +15,10 @@ class SetupArguments:
 
     batch_key: tuple[str, ...] = ()
     labels_key: str | None = None
+    unlabeled_category: str = "unknown"
     categorical_covariate_keys: tuple[str, ...] = ()
     continuous_covariate_keys: tuple[str, ...] = ()
+    prior_covariate_keys: tuple[str, ...] = ()
     size_factor_keys: Mapping[str, str] | None = None
     layers: Mapping[str, str | None] | None = None
     likelihoods: Mapping[str, Any] | None = None
@@ -32,7 +34,12 @@ class SetupArguments:
                 if given.get(argument) is not None:
                     given[f"{argument}s"] = {name: given[argument]}
         known = {f.name for f in fields(cls)}
-        sequences = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys"}
+        sequences = {
+            "batch_key",
+            "categorical_covariate_keys",
+            "continuous_covariate_keys",
+            "prior_covariate_keys",
+        }
         taken: dict[str, Any] = {k: _names(v) if k in sequences else v for k, v in given.items() if k in known}
         return cls(**taken)
 

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from ._arguments import SetupArguments
 
-Role = Literal["batch", "labels", "categorical", "continuous", "size_factor"]
-UNLABELLED = "unknown"
+Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate", "size_factor"]
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,13 @@ class Column:
         return self.name.startswith(RESOLVED_PREFIX)
 
 
-def resolve_columns(data: AnnData | MuData, arguments: SetupArguments) -> tuple[list[Column], list[str]]:
-    """Find every column that ``arguments`` name; return them and the faults found on the way."""
+def resolve_columns(
+    data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False
+) -> tuple[list[Column], list[str]]:
+    """Find every column that ``arguments`` name; return them and the faults found on the way.
+
+    A query need not have the column of labels: none of its cells is then labelled.
+    """
     wanted: list[tuple[Role, tuple[str, ...], str]] = []
     if arguments.batch_key:
         wanted.append(("batch", arguments.batch_key, ""))
@@ -52,10 +56,13 @@ def resolve_columns(data: AnnData | MuData, arguments: SetupArguments) -> tuple[
         wanted.append(("labels", (arguments.labels_key,), ""))
     wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
     wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
+    wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
     wanted += [("size_factor", (key,), name) for name, key in (arguments.size_factor_keys or {}).items()]
     columns, faults = [], []
     for role, keys, detail in wanted:
         found = [find_column(data, key) for key in keys]
+        if role == "labels":
+            found = [_labels(data, found[0], arguments.unlabeled_category, is_query)]
         faults += [f for f in found if isinstance(f, str)]
         series = [f for f in found if isinstance(f, pd.Series)]
         if len(series) == len(keys):
@@ -98,6 +105,13 @@ def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | s
     return gathered
 
 
+def _labels(data: AnnData | MuData, found: pd.Series | str, unlabelled: str, is_query: bool) -> pd.Series | str:
+    """Labels as strings, with ``unlabelled`` where a cell has none."""
+    if isinstance(found, str):
+        return pd.Series(unlabelled, index=data.obs_names) if is_query else found
+    return found.astype(object).where(found.notna(), unlabelled).astype(str)
+
+
 def _not_found(key: str, places: dict[str, list[str]]) -> str:
     near = difflib.get_close_matches(key, [c for columns in places.values() for c in columns], n=2)
     hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
@@ -106,13 +120,13 @@ def _not_found(key: str, places: dict[str, list[str]]) -> str:
 
 def _column(data: AnnData | MuData, role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: str) -> Column:
     key = "+".join(keys)
-    if len(keys) == 1 and key in data.obs and not (role == "labels" and series[0].isna().any()):
+    if len(keys) == 1 and key in data.obs and role != "labels":
         return Column(role, key, key, series[0], detail)
     missing = pd.concat([s.isna() for s in series], axis=1).any(axis=1)
     values = series[0].astype(object)
     for other in series[1:]:
         values = values.astype(str) + " | " + other.astype(str)
-    values = values.where(~missing, UNLABELLED if role == "labels" else None)
+    values = values.where(~missing, None)
     return Column(role, key, f"{RESOLVED_PREFIX}{role}_{key}", values, detail)
 
 

@@ -56,6 +56,7 @@ class Setup:
     columns: list[Column] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unlabelled: str = "unknown"
     presence: np.ndarray | None = None
 
     @property
@@ -87,7 +88,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     TypeError
         If ``data`` is neither AnnData nor MuData.
     """
-    setup = Setup()
+    setup = Setup(unlabelled=arguments.unlabeled_category)
     if structural := _structure_faults(data, is_query):
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)
@@ -96,7 +97,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
         _inspect_modality(setup, name, adata, arguments)
-    setup.columns, column_faults = resolve_columns(data, arguments)
+    setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
     setup.faults += empty_cell_faults(data, list(chosen), setup.presence)
@@ -164,6 +165,7 @@ def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
 
 def _repeated_keys(arguments: SetupArguments) -> list[str]:
     keys = arguments.batch_key + arguments.categorical_covariate_keys + arguments.continuous_covariate_keys
+    keys += arguments.prior_covariate_keys
     return [
         f"key '{key}' is named more than once among batch and covariates. Name it once."
         for key in dict.fromkeys(k for k in keys if keys.count(k) > 1)

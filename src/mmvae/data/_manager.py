@@ -70,7 +70,10 @@ class MosaicManager(AnnDataManager):
         with restored_on_failure(adata):
             for column in setup.columns:
                 if column.is_added:
-                    adata.obs[column.name] = _typed(column.values, column.role)
+                    values = column.values
+                    if column.role == "labels" and source_registry is not None:
+                        values = _known_labels(values, source_registry)
+                    adata.obs[column.name] = _typed(values, column.role)
             super().register_fields(adata, source_registry, **transfer_kwargs)
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
@@ -91,6 +94,13 @@ class MosaicManager(AnnDataManager):
     ) -> Any:
         """Data set of minibatches that hold the rows of present modalities only."""
         return MosaicDataset.of(self, indices, data_and_attributes, load_sparse_tensor)
+
+
+def _known_labels(values: pd.Series, source: Mapping[str, Any]) -> pd.Series:
+    """Labels of a query, those that the reference does not know taken away."""
+    state = source[FIELDS].get(REGISTRY_KEYS.LABELS_KEY, {}).get(STATE, {})
+    known = [str(label) for label in state.get("categorical_mapping", [])]
+    return values.where(values.isin(known), state.get("unlabeled_category"))
 
 
 def _typed(values: pd.Series, role: str) -> pd.Series:

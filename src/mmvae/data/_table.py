@@ -40,8 +40,12 @@ def print_setup(setup: Setup, *, console: Console | None = None) -> None:
 
 
 def _column_line(column: Column) -> str:
-    what = column.role + (f" of {column.detail}" if column.detail else "")
-    n = f", {column.values.nunique()} categories" if column.role in ("batch", "labels", "categorical") else ""
+    what = column.role.replace("_", " ") + (f" of {column.detail}" if column.detail else "")
+    n = (
+        f", {column.values.nunique()} categories"
+        if column.role in ("batch", "labels", "categorical", "prior_covariate")
+        else ""
+    )
     return f"{what.capitalize()}: '{column.key}'{n}"
 
 

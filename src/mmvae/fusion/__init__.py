@@ -1,8 +1,18 @@
 """Fusions: how the modalities' posteriors become one latent of the cell."""
 
-from ._base import Fusion, Priced
+from ._base import Coupling, Fusion, Priced
 from ._concat import Concatenation
 from ._experts import Experts
-from ._product import ProductOfExperts
+from ._joint import JointPosterior, MixtureOfExperts, MixtureOfProducts, ProductOfExperts
 
-__all__ = ["Concatenation", "Experts", "Fusion", "Priced", "ProductOfExperts"]
+__all__ = [
+    "Concatenation",
+    "Coupling",
+    "Experts",
+    "Fusion",
+    "JointPosterior",
+    "MixtureOfExperts",
+    "MixtureOfProducts",
+    "Priced",
+    "ProductOfExperts",
+]

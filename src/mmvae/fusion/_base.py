@@ -1,8 +1,10 @@
-"""Base of fusions: C cells, M modalities, U fused dimensions."""
+"""Base of fusions: C cells, M modalities, L latent dimensions, U fused dimensions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from torch.distributions import Independent, Normal
 
 from mmvae.nn import Component
 
@@ -10,26 +12,46 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
-    from torch.distributions import Normal
+    from torch.distributions import Distribution
 
     from ._experts import Experts
 
 
 class Priced(NamedTuple):
-    """A latent that a prior charges for, over the ``n`` cells that ``rows`` marks."""
+    """A latent that a prior charges for, over the ``n`` cells that ``rows`` marks.
+
+    ``posterior`` has event shape ``(width,)``; ``sample`` is one draw of it, ``(n, width)``. ``known``, boolean,
+    ``(n, width)``, marks the dimensions that an encoder set, where the others are filled in and not charged for;
+    ``None`` says that all are.
+    """
 
     name: str
-    posterior: Normal
+    posterior: Distribution
     sample: Tensor
     rows: Tensor
+    known: Tensor | None = None
+
+
+class Coupling(Protocol):
+    """A prior over all latents at once, which knows what some of them say of the others."""
+
+    def expected(self, latent: Tensor, known: Tensor) -> Normal:
+        """Mean and spread of the dimensions that ``known`` does not mark; the others as given, with spread 0."""
+        ...
+
+    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
+        """A draw of the dimensions that ``known`` does not mark; the others as given."""
+        ...
 
 
 class Fusion(Component, family="fusion"):
-    """From the modalities' posteriors to one posterior of the fused latent.
+    """From the modalities' posteriors to one latent of the cell, and on to what the decoders read.
 
     Implementing one: inherit with a name, set ``latents`` (the width of every latent that gets a prior of its own,
-    by name) and ``n_output`` (the width of the fused latent) in ``__init__``, and implement :meth:`posterior` and
-    :meth:`priced`.
+    by name) and ``n_output`` (the width of what the decoders read) in ``__init__``, and implement :meth:`posterior`,
+    :meth:`priced` and :meth:`single`. Where the posterior is no diagonal Gaussian, override :meth:`sample`, and let
+    :meth:`posterior` give its mean and spread; where the decoders read something else than the latent, override
+    :meth:`fuse`.
 
     .. code-block:: python
 
@@ -43,13 +65,17 @@ class Fusion(Component, family="fusion"):
 
             def posterior(self, experts):
                 (first,) = self.latents
-                q = experts.posteriors[first]
-                return Normal(experts.scatter(first, q.loc), experts.scatter(first, q.scale, fill=1.0))
+                return self.single(first, experts)
+
+            def single(self, name, experts):
+                q = experts.posteriors[name]
+                return Normal(experts.scatter(name, q.loc), experts.scatter(name, q.scale, fill=1.0))
 
             def priced(self, experts, posterior, sample):
                 (first,) = self.latents
                 rows = experts.rows(first)
-                yield Priced(first, experts.posteriors[first], sample[rows], rows)
+                q = Independent(experts.posteriors[first], 1)
+                return [Priced(first, q, sample[rows], rows)]
 
     Parameters
     ----------
@@ -65,15 +91,27 @@ class Fusion(Component, family="fusion"):
         self.n_latent = dict(n_latent)
 
     def posterior(self, experts: Experts) -> Normal:
-        """Posterior of the fused latent of every cell, batch shape ``(n_cells, n_output)``."""
+        """Mean and spread of every cell's latent, batch shape ``(n_cells, n_latent)``."""
         raise NotImplementedError
 
+    def sample(self, experts: Experts, posterior: Normal) -> Tensor:
+        """One draw of every cell's latent, ``(n_cells, n_latent)``."""
+        return posterior.rsample()
+
+    def fuse(self, latent: Tensor, experts: Experts) -> Tensor:
+        """What the decoders read of a latent, ``(n_cells, n_output)``."""
+        return latent
+
     def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
-        """The latents that priors charge for, given a ``sample`` of the fused ``posterior``."""
+        """The latents that priors charge for, given a ``sample`` of the cells' latent."""
         raise NotImplementedError
 
     def single(self, name: str, experts: Experts) -> Normal:
         """One modality's own view of every cell, batch shape ``(n_cells, width)``."""
+        raise NotImplementedError
+
+    def place(self, name: str) -> tuple[str, slice]:
+        """The latent that holds a modality's view, and the dimensions of it that do."""
         raise NotImplementedError
 
     def loss(self, experts: Experts) -> Tensor | None:
@@ -82,3 +120,19 @@ class Fusion(Component, family="fusion"):
 
     def link(self, shared: Tensor) -> None:
         """Learn how many training cells each pair of modalities shares, ``(n_modalities, n_modalities)``."""
+
+    def couple(self, coupling: Coupling) -> None:
+        """Let one prior over all latents charge for them and fill in what is missing.
+
+        Raises
+        ------
+        ValueError
+            If the fusion has one latent, so that there is nothing to couple.
+        """
+        msg = f"Expected fusion 'concat' or 'attention' with a coupled prior; got '{self.name}', which has one latent."
+        raise ValueError(msg)
+
+
+def event(posterior: Normal) -> Independent[Normal]:
+    """A diagonal Gaussian as a distribution of vectors."""
+    return Independent(posterior, 1, validate_args=False)

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from mmvae._keys import COUPLED
 from mmvae.nn import Predictor
 
-from ._base import Fusion, Priced
+from ._base import Fusion, Priced, event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
 
+    from ._base import Coupling
     from ._experts import Experts
 
 
@@ -24,8 +26,10 @@ class Concatenation(Fusion, name="concat"):
 
     Every modality keeps a latent and a prior of its own. The block of a modality that a cell lacks is filled in by
     :class:`~mmvae.nn.Predictor` from the blocks it has; the predictor learns from the cells that have both, and
-    neither it nor the fill sends gradients to the encoders. There is no network between the concatenation and the
-    decoders: in simulation one made the embeddings of different missing patterns differ.
+    neither it nor the fill sends gradients to the encoders. Under a coupled prior there is no predictor: the prior
+    charges for all blocks at once, and its conditional distribution fills in the missing ones. There is no network
+    between the concatenation and the decoders: in simulation one made the embeddings of different missing patterns
+    differ.
 
     Parameters
     ----------
@@ -38,6 +42,13 @@ class Concatenation(Fusion, name="concat"):
         self.latents = self.n_latent
         self.n_output = sum(self.n_latent.values())
         self.predictor = Predictor(self.n_latent)
+        # In a tuple, so that torch does not take the prior for a part of the fusion.
+        self._coupling: tuple[Coupling, ...] = ()
+
+    def couple(self, coupling: Coupling) -> None:
+        self._coupling = (coupling,)
+        self.latents = {COUPLED: sum(self.n_latent.values())}
+        self.predictor.requires_grad_(False)
 
     def link(self, shared: Tensor) -> None:
         self.predictor.link(shared > 0)
@@ -45,20 +56,35 @@ class Concatenation(Fusion, name="concat"):
     def posterior(self, experts: Experts) -> Normal:
         return self._join(self._filled(experts))
 
+    def sample(self, experts: Experts, posterior: Normal) -> Tensor:
+        drawn = posterior.rsample()
+        for coupling in self._coupling:
+            drawn = coupling.completed(drawn, self._known(experts))
+        return drawn
+
     def single(self, name: str, experts: Experts) -> Normal:
         return self._filled(experts)[name]
 
+    def place(self, name: str) -> tuple[str, slice]:
+        if not self._coupling:
+            return name, slice(None)
+        before = list(self.n_latent).index(name)
+        start = sum(list(self.n_latent.values())[:before])
+        return COUPLED, slice(start, start + self.n_latent[name])
+
     def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
-        blocks = sample.split(list(self.n_latent.values()), dim=-1)
+        if self._coupling:
+            everywhere = experts.encoded.new_ones(len(sample))
+            return [Priced(COUPLED, event(posterior), sample, everywhere, self._known(experts))]
         rows = {name: experts.rows(name) for name in self.n_latent}
         return [
-            Priced(name, experts.posteriors[name], block[rows[name]], rows[name])
-            for name, block in zip(self.n_latent, blocks, strict=True)
+            Priced(name, event(experts.posteriors[name]), block[rows[name]], rows[name])
+            for name, block in self._blocks(sample).items()
         ]
 
     def loss(self, experts: Experts) -> Tensor | None:
         r""":math:`\sum_t KL(q_t \| r_t)` over modalities t held out at random from cells that have several."""
-        if len(self.n_latent) == 1:
+        if len(self.n_latent) == 1 or self._coupling:
             return None
         sources, targets = self._hold_out(experts.encoded)
         known = {name: experts.scatter(name, q.loc.detach()) for name, q in experts.posteriors.items()}
@@ -82,22 +108,35 @@ class Concatenation(Fusion, name="concat"):
         return sources, encoded & ~sources
 
     def _filled(self, experts: Experts) -> dict[str, Normal]:
-        """Posterior of every modality's latent in every cell, predicted where the cell lacks the modality."""
+        """Posterior of every modality's latent in every cell, filled in where the cell lacks the modality."""
         loc = {name: experts.scatter(name, q.loc) for name, q in experts.posteriors.items()}
         scale = {name: experts.scatter(name, q.scale, fill=1.0) for name, q in experts.posteriors.items()}
+        if not bool(experts.encoded.all()):
+            fill = self._fill_expected if self._coupling else self._fill_predicted
+            fill(experts, loc, scale)
+        return {name: Normal(loc[name], scale[name], validate_args=False) for name in self.n_latent}
+
+    def _fill_expected(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
+        (coupling,) = self._coupling
+        known = self._known(experts)
+        expected = coupling.expected(torch.cat(list(loc.values()), dim=-1), known)
+        spread = torch.where(known, torch.cat(list(scale.values()), dim=-1), expected.scale)
+        loc |= self._blocks(expected.loc)
+        scale |= self._blocks(spread)
+
+    def _fill_predicted(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
         known = experts.encoded
         # A second round reaches modalities that only a filled one informs: protein from ATAC by way of RNA.
         for _ in range(len(self.n_latent) - 1):
             if bool(known.all()):
                 break
-            known = self._fill_once(loc, scale, known)
-        return {name: Normal(loc[name], scale[name], validate_args=False) for name in self.n_latent}
+            known = self._predict_once(loc, scale, known)
 
     @torch.no_grad()
     def _predict(self, name: str, loc: Mapping[str, Tensor], use: Tensor) -> Normal:
         return self.predictor(name, loc, use)
 
-    def _fill_once(self, loc: dict[str, Tensor], scale: dict[str, Tensor], known: Tensor) -> Tensor:
+    def _predict_once(self, loc: dict[str, Tensor], scale: dict[str, Tensor], known: Tensor) -> Tensor:
         reached = known.clone()
         before = dict(loc)
         for index, name in enumerate(self.n_latent):
@@ -109,6 +148,16 @@ class Concatenation(Fusion, name="concat"):
             reached[rows, index] = True
         return reached
 
-    def _join(self, blocks: Mapping[str, Normal]) -> Normal:
+    def _known(self, experts: Experts) -> Tensor:
+        """Which dimensions of the concatenation an encoder set, boolean, ``(n_cells, n_output)``."""
+        widths = torch.tensor(list(self.n_latent.values()), device=experts.encoded.device)
+        return experts.encoded.repeat_interleave(widths, dim=1)
+
+    def _blocks(self, latent: Tensor) -> dict[str, Tensor]:
+        """The concatenation cut into the modalities' blocks."""
+        return dict(zip(self.n_latent, latent.split(list(self.n_latent.values()), dim=-1), strict=True))
+
+    @staticmethod
+    def _join(blocks: Mapping[str, Normal]) -> Normal:
         loc = torch.cat([q.loc for q in blocks.values()], dim=-1)
         return Normal(loc, torch.cat([q.scale for q in blocks.values()], dim=-1), validate_args=False)

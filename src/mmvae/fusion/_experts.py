@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch.distributions import Normal
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
-    from torch.distributions import Normal
 
 
 @dataclass(frozen=True)
@@ -32,3 +33,13 @@ class Experts:
         """Rows of modality ``name`` at their cells' places, ``fill`` elsewhere: ``(n_cells, D_m)``."""
         out = value.new_full((len(self.encoded), value.shape[-1]), fill)
         return out.index_put((self.rows(name).nonzero(as_tuple=True)[0],), value)
+
+    def of_cells(self, rows: Tensor) -> Experts:
+        """The cells that ``rows``, boolean, ``(n_cells,)``, marks."""
+        if bool(rows.all()):
+            return self
+        posteriors = {}
+        for name, q in self.posteriors.items():
+            inside = rows[self.rows(name)]
+            posteriors[name] = Normal(q.loc[inside], q.scale[inside], validate_args=False)
+        return Experts(posteriors, self.encoded[rows])

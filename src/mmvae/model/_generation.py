@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from scvi import REGISTRY_KEYS
 
-from mmvae._keys import PRESENT, QZ, layer_key
+from mmvae._keys import EXPERTS, PRESENT, QZ, layer_key
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
 
@@ -208,12 +208,19 @@ class GenerationMixin(ModelBase):
             tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
             if batch is not None:
                 tensors[REGISTRY_KEYS.BATCH_KEY] = torch.full_like(tensors[REGISTRY_KEYS.BATCH_KEY], batch)
-            posterior = self.module.inference(**self.module._get_inference_input(tensors))[QZ]
-            draws = [posterior.loc] if n_samples == 1 else posterior.sample((n_samples,))
             covariates = covariates_of(tensors)
+            draws = self._fused_draws(tensors, n_samples)
             total = cast("Tensor", sum(self.module.rates(modality, z, covariates)[:, columns] for z in draws))
-            blocks.append((scale / len(draws) * total).cpu().numpy())
+            blocks.append((scale / n_samples * total).cpu().numpy())
         return np.concatenate(blocks) if blocks else np.zeros((0, len(self.get_var_names()[modality][columns])))
+
+    def _fused_draws(self, tensors: dict[str, Tensor], n_samples: int) -> Iterator[Tensor]:
+        """What the decoders read: once at the posterior mean, or at each of ``n_samples`` draws."""
+        outputs = self.module.inference(**self.module._get_inference_input(tensors))
+        fusion, experts, posterior = self.module.fusion, outputs[EXPERTS], outputs[QZ]
+        for _ in range(n_samples):
+            latent = posterior.loc if n_samples == 1 else fusion.sample(experts, posterior)
+            yield fusion.fuse(latent, experts)
 
     def _frame(
         self,

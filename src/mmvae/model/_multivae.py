@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -12,11 +12,12 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
-from mmvae._keys import layer_key, size_factor_key
+from mmvae._keys import COUPLED, PRIOR_COVARIATES, layer_key, size_factor_key
 from mmvae.data import SetupArguments, feature_statistics, presence_of, shared_cells
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
+from mmvae.priors import Prior
 
 from ._defaults import defaults_for
 from ._generation import GenerationMixin
@@ -27,8 +28,6 @@ from ._training import TrainingMixin, seeded
 if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
-
-    from mmvae.priors import Prior
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +138,14 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         """Names of the modalities."""
         return list(self.module.names)
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels that were registered, those of cells without a label left out; empty without ``labels_key``."""
+        fields = self.registry_["field_registries"].get(REGISTRY_KEYS.LABELS_KEY, {})
+        state = fields.get("state_registry", {})
+        unlabelled = str(state.get("unlabeled_category"))
+        return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
+
     def _config(
         self,
         n_latent: Mapping[str, int],
@@ -159,11 +166,16 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
 
     def _covariate_config(self) -> CovariateConfig:
         fields = self.registry_["field_registries"]
-        state = fields.get(REGISTRY_KEYS.CAT_COVS_KEY, {}).get("state_registry", {})
+        categories, biology = (
+            tuple(fields.get(key, {}).get("state_registry", {}).get("n_cats_per_key", ()))
+            for key in (REGISTRY_KEYS.CAT_COVS_KEY, PRIOR_COVARIATES)
+        )
         return CovariateConfig(
             n_batch=self.summary_stats.n_batch,
-            n_categories=tuple(state.get("n_cats_per_key", ())),
+            n_categories=categories,
             n_continuous=self.summary_stats.get("n_extra_continuous_covs", 0),
+            n_labels=len(self.labels),
+            n_prior_categories=biology,
         )
 
     def _learn_from_data(self) -> None:
@@ -237,11 +249,18 @@ def _check_encoders(module: MultiVAEModule) -> None:
 
 
 def _priors_of(choice: Any, latents: list[str], names: list[str]) -> dict[str, Any]:
-    """A prior's choice for each latent of the fusion."""
+    """A prior's choice for each latent of the fusion, or one that couples all."""
+    if isinstance(choice, Mapping) and set(choice) == {COUPLED}:  # as saved
+        return dict(choice)
     if isinstance(choice, str | Component) or "name" in choice:
+        if Prior.class_of(cast("Any", choice)).couples:
+            return {COUPLED: choice}
         return dict.fromkeys(latents, choice)
     if unknown := sorted(set(choice) - set(latents)):
         known = f"modalities {names}" if set(latents) == set(names) else f"the one latent {latents}"
         msg = f"Expected a prior for {known}; got priors for {unknown}."
+        raise ValueError(msg)
+    if coupled := [latent for latent, own in choice.items() if Prior.class_of(own).couples]:
+        msg = f"Expected prior '{COUPLED}' for all modalities, prior='{COUPLED}'; got it for {coupled} alone."
         raise ValueError(msg)
     return {latent: choice.get(latent, "mog") for latent in latents}

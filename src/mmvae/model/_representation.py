@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mmvae._keys import FUSED, PRESENT, QZ, SHARED
+from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED
 
 from ._shared import SharedSubspace
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor
+    from torch.distributions import Normal
 
     from ._typing import Indices
 
@@ -87,14 +88,27 @@ class RepresentationMixin(ModelBase):
             raise ValueError(msg)
         means, variances = [], []
         for outputs in self._outputs(adata, indices, batch_size, dataloader, **data_loader_kwargs):
-            posterior = outputs[QZ]
-            if representation != FUSED:
-                posterior = self.module.fusion.single(representation, outputs["experts"])
-            mean = posterior.loc if give_mean or return_dist else posterior.sample((mc_samples,)).mean(dim=0)
+            posterior, draw = self._readout(representation, outputs)
+            if give_mean or return_dist:
+                mean = draw(posterior.loc)
+            else:
+                mean = torch.stack([draw(None) for _ in range(mc_samples)]).mean(dim=0)
             means.append(mean.cpu())
             variances.append(posterior.scale.square().cpu())
-        mean = torch.cat(means).numpy()
-        return (mean, torch.cat(variances).numpy()) if return_dist else mean
+        together = torch.cat(means).numpy()
+        return (together, torch.cat(variances).numpy()) if return_dist else together
+
+    def _readout(
+        self, representation: str, outputs: dict[str, Any]
+    ) -> tuple[Normal, Callable[[Tensor | None], Tensor]]:
+        """Posterior of a readout, and what it reads of a latent; of a fresh draw if given ``None``."""
+        fusion, experts, posterior = self.module.fusion, outputs[EXPERTS], outputs[QZ]
+        if representation != FUSED:
+            own = fusion.single(representation, experts)
+            return own, lambda latent: own.sample() if latent is None else latent
+        return posterior, lambda latent: fusion.fuse(
+            fusion.sample(experts, posterior) if latent is None else latent, experts
+        )
 
     def get_shared_spectrum(self) -> np.ndarray:
         """Eigenvalues of the modalities' correlation matrix, largest first, ``(n_dimensions,)``.
@@ -161,7 +175,7 @@ class RepresentationMixin(ModelBase):
         means: dict[str, list[Tensor]] = {name: [] for name in self.modalities}
         present = []
         for outputs in self._outputs(adata, indices, batch_size, dataloader):
-            experts = outputs["experts"]
+            experts = outputs[EXPERTS]
             for name in self.modalities:
                 means[name].append(self.module.fusion.single(name, experts).loc.cpu())
             present.append(outputs[PRESENT].cpu())

@@ -27,8 +27,10 @@ class SetupMixin(ModelBase):
         *,
         batch_key: str | Sequence[str] | None = None,
         labels_key: str | None = None,
+        unlabeled_category: str = "unknown",
         categorical_covariate_keys: Sequence[str] | None = None,
         continuous_covariate_keys: Sequence[str] | None = None,
+        prior_covariate_keys: Sequence[str] | None = None,
         size_factor_keys: Mapping[str, str] | None = None,
         layers: Mapping[str, str | None] | None = None,
         likelihoods: Mapping[str, Any] | None = None,
@@ -51,11 +53,17 @@ class SetupMixin(ModelBase):
             Column of technical batches, such as slides or libraries; several are combined. The decoders see the batch
             and the latents need not carry it. The modality is not a batch.
         labels_key
-            Column of labels, for the cells that have one; read by scvi-tools' tuner.
+            Column of labels, for the cells that have one. ``prior="labels"`` learns from them, so that
+            :meth:`predict` can label the others; no other prior looks at them. scvi-tools' tuner reads them.
+        unlabeled_category
+            What the column says of cells without a label, beside missing values.
         categorical_covariate_keys
             Columns of further categories that the decoders should see.
         continuous_covariate_keys
             Columns of numbers that the decoders should see.
+        prior_covariate_keys
+            Columns of biological categories, such as tissue or stage, that ``prior="conditional"`` looks at. Neither
+            encoders nor decoders see them.
         size_factor_keys
             By modality, column of size factors. By default the cell's total over the modality's features.
         layers
@@ -94,8 +102,10 @@ class SetupMixin(ModelBase):
         modality: str = "rna",
         batch_key: str | Sequence[str] | None = None,
         labels_key: str | None = None,
+        unlabeled_category: str = "unknown",
         categorical_covariate_keys: Sequence[str] | None = None,
         continuous_covariate_keys: Sequence[str] | None = None,
+        prior_covariate_keys: Sequence[str] | None = None,
         size_factor_key: str | None = None,
         layer: str | None = None,
         likelihood: Any | None = None,

@@ -180,19 +180,26 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         training = self.module.training
         self.module.eval()
         loader = self._make_data_loader(adata=self.adata, indices=np.sort(chosen), batch_size=512)
-        found: dict[str, list[tuple[torch.Tensor, ...]]] = {name: [] for name in self.module.priors}
+        found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
         for tensors in loader:
-            inputs = self.module._get_inference_input(tensors)
-            outputs = self.module.inference(**inputs)
-            experts = outputs["experts"]
-            for latent in self.module.fusion.priced(experts, outputs["qz"], outputs["z"]):
-                own = (self.module.hidden(latent.name, **inputs),) if latent.name in self.module.encoders else ()
-                found[latent.name].append((latent.posterior.loc, latent.posterior.scale, *own))
-        for name, parts in found.items():
-            columns = [torch.cat(column) for column in zip(*parts, strict=True)]
-            if name in waiting and len(columns[0]) > 1:
-                waiting[name].init_from(PosteriorSample(*columns))
+            for name, sample in self._posterior_samples(tensors):
+                if name in found:
+                    found[name].append(sample)
+        for name, samples in found.items():
+            together = PosteriorSample.together(samples)
+            if len(together.loc) > 1:
+                waiting[name].init_from(together)
         self.module.train(training)
+
+    def _posterior_samples(self, tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, PosteriorSample]]:
+        """What each prior's latent is for the cells of a minibatch."""
+        module = self.module
+        inputs = module._get_inference_input(tensors)
+        outputs = module.inference(**inputs)
+        for _, latent, context in module.priced(outputs, module.annotations(tensors)):
+            hidden = module.hidden(latent.name, **inputs) if latent.name in module.encoders else None
+            q = latent.posterior
+            yield latent.name, PosteriorSample(q.mean, q.stddev, hidden, context.known, context.labels)
 
 
 class seeded:

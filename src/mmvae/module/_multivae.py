@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import torch
 from scvi import REGISTRY_KEYS
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
-from mmvae._keys import PRESENT, QZ, Z, layer_key, size_factor_key
-from mmvae.fusion import Experts, Fusion
+from mmvae._keys import COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
+from mmvae.fusion import Experts, Fusion, Priced
 from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Covariates, Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
@@ -18,13 +18,19 @@ from mmvae.priors import Prior, PriorContext
 from ._dropout import drop_modalities
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch.distributions import Normal
+    from collections.abc import Iterator, Mapping
 
     from mmvae._config import ModelConfig
+    from mmvae.fusion import Coupling
 
 M = TypeVar("M", bound=nn.Module)
+
+
+class Annotations(NamedTuple):
+    """What priors may know of cells: codes of labels, -1 where there is none, ``(n_cells,)``, and of covariates."""
+
+    labels: Tensor
+    covariates: Tensor
 
 
 class MultiVAEModule(BaseModuleClass):
@@ -49,26 +55,27 @@ class MultiVAEModule(BaseModuleClass):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.names = list(config.modalities)
-        self.network = config.network
+        self.network, self.n_labels = config.network, config.covariates.n_labels
         self.weights = {name: modality.weight for name, modality in config.modalities.items()}
         latent = {name: modality.n_latent for name, modality in config.modalities.items()}
         self.fusion = Fusion.build(config.fusion, n_latent=latent)
         self.encoders = _by_name({name: _encoder(name, config) for name in self.names})
         self.decoders = _by_name({name: _decoder(self.fusion.n_output, config) for name in self.names})
         self.likelihoods = _by_name({name: _likelihood(name, config) for name in self.names})
-        self.priors = _by_name(
-            {
-                name: Prior.build(config.priors[name], n_latent=width, n_hidden=config.network.n_hidden)
-                for name, width in self.fusion.latents.items()
-            }
-        )
+        self.priors = _by_name(_priors(self.fusion, config))
         self.size_factor_scale = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
         )
 
-    def context(self, latent: str) -> PriorContext:
+    def context(self, latent: Priced, experts: Experts, annotations: Annotations) -> PriorContext:
         """What the prior of ``latent`` may look at."""
-        return PriorContext(encoder=self.encoders[latent] if latent in self.encoders else None)
+        return PriorContext(
+            encoder=self.encoders[latent.name] if latent.name in self.encoders else None,
+            known=latent.known,
+            labels=annotations.labels[latent.rows],
+            covariates=annotations.covariates[latent.rows],
+            experts=experts.of_cells(latent.rows),
+        )
 
     def size_factor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """Size factors of the cells that have modality ``name``, in counts, ``(n_present, 1)``.
@@ -103,7 +110,8 @@ class MultiVAEModule(BaseModuleClass):
 
         Returns
         -------
-        ``experts``, the fused posterior ``qz`` and its sample ``z``, ``(n_cells, U)``.
+        ``experts``; ``qz``, mean and spread of the latent; ``latent``, a draw of it; and ``z``, what the decoders read
+        of the draw, ``(n_cells, U)``.
         """
         encoded = drop_modalities(present, self.network.modality_dropout) if self.training else present
         posteriors = {}
@@ -112,7 +120,8 @@ class MultiVAEModule(BaseModuleClass):
             posteriors[name] = self.encoders[name](self._shown(name, values[name][rows], size_factors[name][rows]))
         experts = Experts(posteriors, encoded)
         qz = self.fusion.posterior(experts)
-        return {"experts": experts, QZ: qz, Z: qz.rsample()}
+        latent = self.fusion.sample(experts, qz)
+        return {EXPERTS: experts, QZ: qz, LATENT: latent, Z: self.fusion.fuse(latent, experts)}
 
     def _shown(self, name: str, values: Tensor, size_factor: Tensor) -> Tensor:
         return self.likelihoods[name].encoder_input(values, size_factor)
@@ -155,9 +164,9 @@ class MultiVAEModule(BaseModuleClass):
         kl_weight: Tensor | float = 1.0,
     ) -> LossOutput:
         """Negative ELBO per cell, its parts by modality, and the cost of the fusion's own training."""
-        present, experts = tensors[PRESENT], inference_outputs["experts"]
+        present, experts = tensors[PRESENT], inference_outputs[EXPERTS]
         reconstruction = self._reconstruction(tensors, generative_outputs)
-        kl = self._kl(experts, inference_outputs[QZ], inference_outputs[Z])
+        kl = self._kl(inference_outputs, self.annotations(tensors))
         kl |= self._emission_kl(present, generative_outputs)
         misfit = cast("Tensor", sum(self.weights[name] * value for name, value in reconstruction.items()))
         per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
@@ -180,13 +189,26 @@ class MultiVAEModule(BaseModuleClass):
             for index, (name, emission) in enumerate(emissions.items())
         }
 
-    def _kl(self, experts: Experts, posterior: Normal, sample: Tensor) -> dict[str, Tensor]:
+    def priced(
+        self, outputs: Mapping[str, Any], annotations: Annotations
+    ) -> Iterator[tuple[Prior, Priced, PriorContext]]:
+        """Each prior with the latent that it charges for and what it may look at, given ``outputs`` of inference."""
+        for latent in self.fusion.priced(outputs[EXPERTS], outputs[QZ], outputs[LATENT]):
+            yield self.priors[latent.name], latent, self.context(latent, outputs[EXPERTS], annotations)
+
+    def _kl(self, outputs: Mapping[str, Any], annotations: Annotations) -> dict[str, Tensor]:
         return {
-            latent.name: _scatter(
-                latent.rows, self.priors[latent.name].kl(latent.posterior, latent.sample, self.context(latent.name))
-            )
-            for latent in self.fusion.priced(experts, posterior, sample)
+            latent.name: _scatter(latent.rows, prior.kl(latent.posterior, latent.sample, context))
+            for prior, latent, context in self.priced(outputs, annotations)
         }
+
+    def annotations(self, tensors: Mapping[str, Tensor]) -> Annotations:
+        """What priors may know of the cells of a minibatch."""
+        none = torch.zeros(len(tensors[PRESENT]), 0, dtype=torch.long, device=tensors[PRESENT].device)
+        labels = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(1).long() if REGISTRY_KEYS.LABELS_KEY in tensors else None
+        unlabelled = torch.full_like(tensors[PRESENT][:, 0], -1, dtype=torch.long)
+        known = unlabelled if labels is None else torch.where(labels < self.n_labels, labels, unlabelled)
+        return Annotations(known, tensors.get(PRIOR_COVARIATES, none).long())
 
     @staticmethod
     def _emission_kl(present: Tensor, emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
@@ -200,7 +222,7 @@ class MultiVAEModule(BaseModuleClass):
         self, tensors: Mapping[str, Tensor], inference_outputs: Mapping[str, Any], kl: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """KL in nats per cell that has the modality; and what scvi-tools' tuner looks for."""
-        experts = inference_outputs["experts"]
+        experts = inference_outputs[EXPERTS]
         counts = {name: experts.rows(name).sum() if name in self.names else len(value) for name, value in kl.items()}
         metrics = {f"kl_{name}": value.detach().sum() / max(int(counts[name]), 1) for name, value in kl.items()}
         seen = {"z": inference_outputs[Z], "batch": tensors[REGISTRY_KEYS.BATCH_KEY]}
@@ -247,6 +269,20 @@ def _decoder(n_input: int, config: ModelConfig) -> Decoder:
         n_layers=1,
         dropout_rate=0.0,
     )
+
+
+def _priors(fusion: Fusion, config: ModelConfig) -> dict[str, Prior]:
+    """A prior for each latent of the fusion, or one that couples them all."""
+    sizes: dict[str, Any] = {
+        "n_hidden": config.network.n_hidden,
+        "n_labels": config.covariates.n_labels,
+        "n_categories": list(config.covariates.n_prior_categories),
+    }
+    if COUPLED in config.priors:
+        prior = Prior.build(config.priors[COUPLED], n_latent=fusion.n_output, **sizes)
+        fusion.couple(cast("Coupling", prior))
+        return {COUPLED: prior}
+    return {n: Prior.build(config.priors[n], n_latent=width, **sizes) for n, width in fusion.latents.items()}
 
 
 def _likelihood(name: str, config: ModelConfig) -> Likelihood:

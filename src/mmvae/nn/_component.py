@@ -68,6 +68,20 @@ class Component(nn.Module):
         return cls.registry[name]  # type: ignore[return-value]
 
     @classmethod
+    def class_of(cls, choice: str | Mapping[str, Any] | Self) -> type[Self]:
+        """Class that ``choice``, as for :meth:`build`, names or is of."""
+        if isinstance(choice, cls):
+            return type(choice)
+        settings = cast("Mapping[str, Any]", {"name": choice} if isinstance(choice, str) else choice)
+        if not hasattr(settings, "keys") or "name" not in settings:
+            msg = (
+                f"Expected a {cls.family} as a name, a mapping with 'name', or a {cls.__name__} object; "
+                f"got {choice!r}. Names are {sorted(cls.registry)}."
+            )
+            raise TypeError(msg)
+        return cls.named(settings["name"])
+
+    @classmethod
     def build(cls, choice: str | Mapping[str, Any] | Self, **sizes: Any) -> Self:
         """Make the component that ``choice`` names, describes or already is.
 
@@ -89,14 +103,8 @@ class Component(nn.Module):
         """
         if isinstance(choice, cls):
             return cls._copy(choice, sizes)
-        settings = cast("Mapping[str, Any]", {"name": choice} if isinstance(choice, str) else choice)
-        if not hasattr(settings, "keys") or "name" not in settings:
-            msg = (
-                f"Expected a {cls.family} as a name, a mapping with 'name', or a {cls.__name__} object; "
-                f"got {choice!r}. Names are {sorted(cls.registry)}."
-            )
-            raise TypeError(msg)
-        kind = cls.named(settings["name"])
+        kind = cls.class_of(choice)
+        settings = cast("Mapping[str, Any]", {} if isinstance(choice, str) else choice)
         given = {key: value for key, value in settings.items() if key != "name"}
         if unknown := sorted(set(given) - set(kind.arguments())):
             msg = f"Expected arguments of {cls.family} '{kind.name}' among {kind.arguments()}; got {unknown}."

@@ -1,12 +1,16 @@
 """Priors: what a latent is expected to look like before its cell is seen."""
 
 from ._base import PosteriorSample, Prior, PriorContext
+from ._coupled import CoupledPrior
 from ._gaussian import Gaussian, StandardNormal
+from ._labels import LabelledMixture
 from ._mixture import MixtureOfGaussians
 from ._vamp import VampPrior
 
 __all__ = [
+    "CoupledPrior",
     "Gaussian",
+    "LabelledMixture",
     "MixtureOfGaussians",
     "PosteriorSample",
     "Prior",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
@@ -11,14 +11,28 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from mmvae.nn import Component, Encoder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from mmvae.fusion import Experts
 
 
 @dataclass(frozen=True)
 class PriorContext:
-    """What a prior may look at beside the latent. ``encoder`` is that of the latent's modality, if it has one."""
+    """What a prior may look at beside the latent. Everything is ``None`` where it does not apply.
+
+    ``encoder`` is that of the latent's modality. The rest is about the cells at hand, a row for each: ``known``, which
+    dimensions an encoder set, boolean, ``(n_cells, n_latent)``; ``labels``, codes, -1 where a cell has none,
+    ``(n_cells,)``; ``covariates``, codes of biological covariates, ``(n_cells, n_covariates)``; and ``experts``, all
+    modalities' posteriors.
+    """
 
     encoder: Encoder | None = None
+    known: Tensor | None = None
+    labels: Tensor | None = None
+    covariates: Tensor | None = None
+    experts: Experts | None = None
 
 
 @dataclass(frozen=True)
@@ -26,12 +40,21 @@ class PosteriorSample:
     """Posteriors of training cells, from which a prior starts after the warm start.
 
     ``loc`` and ``scale`` have shape ``(n_cells, n_latent)``; ``hidden``, the encoder's first-layer activations,
-    ``(n_cells, n_hidden)``, or ``None`` where the latent is not one modality's.
+    ``(n_cells, n_hidden)``, or ``None`` where the latent is not one modality's; ``known`` and ``labels`` are those of
+    :class:`PriorContext`.
     """
 
     loc: Tensor
     scale: Tensor
     hidden: Tensor | None = None
+    known: Tensor | None = None
+    labels: Tensor | None = None
+
+    @classmethod
+    def together(cls, samples: Sequence[Self]) -> Self:
+        """Several samples as one."""
+        columns = {f.name: [getattr(sample, f.name) for sample in samples] for f in fields(cls)}
+        return cls(**{name: None if parts[0] is None else torch.cat(parts) for name, parts in columns.items()})
 
 
 class Prior(Component, family="prior"):
@@ -60,6 +83,8 @@ class Prior(Component, family="prior"):
 
     needs_encoder: ClassVar[bool] = False
     """Whether the prior reads the encoder of one modality, and so suits no joint latent."""
+    couples: ClassVar[bool] = False
+    """Whether one such prior covers the latents of all modalities."""
 
     def __init__(self, n_latent: int) -> None:
         super().__init__()
@@ -69,13 +94,13 @@ class Prior(Component, family="prior"):
         """The prior, event shape ``(n_latent,)``."""
         raise NotImplementedError
 
-    def kl(self, posterior: Normal, sample: Tensor, context: PriorContext) -> Tensor:
+    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`KL(q \| p)` in nats per cell, ``(n_cells,)``; a one-sample estimate where there is no closed form.
 
         Parameters
         ----------
         posterior
-            :math:`q`, batch shape ``(n_cells, n_latent)``.
+            :math:`q`, batch shape ``(n_cells,)``, event shape ``(n_latent,)``.
         sample
             A sample of it, of that shape.
         context
@@ -83,10 +108,10 @@ class Prior(Component, family="prior"):
         """
         if len(sample) == 0:
             return sample.sum(dim=-1)  # torch's Independent cannot sum over an event where there are no rows
-        q, p = Independent(posterior, 1), self(context)
-        if isinstance(p, Independent) and isinstance(p.base_dist, Normal):
-            return kl_divergence(q, p)
-        return q.log_prob(sample) - p.log_prob(sample)
+        p = self(context)
+        if is_diagonal(posterior) and is_diagonal(p):
+            return kl_divergence(posterior, p)
+        return posterior.log_prob(sample) - p.log_prob(sample)
 
     @property
     def is_started(self) -> bool:
@@ -129,3 +154,8 @@ class WarmStarted(Prior):
     def learned(self, context: PriorContext) -> Distribution:
         """The prior once it has started, event shape ``(n_latent,)``."""
         raise NotImplementedError
+
+
+def is_diagonal(distribution: Distribution) -> bool:
+    """Whether a distribution of vectors is a diagonal Gaussian."""
+    return isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)

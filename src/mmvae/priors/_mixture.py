@@ -9,6 +9,7 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from ._anchor import moment_anchor
 from ._base import WarmStarted
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ._base import PosteriorSample, PriorContext
 
 LOG_SCALE_RANGE = (-2.5, 1.5)
-ANCHOR = 1e-3
 
 
 class MixtureOfGaussians(WarmStarted, name="mog"):
@@ -64,8 +64,4 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
         """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
         if not self.ready:
             return super().regularizer()
-        weight = self.logits.softmax(dim=0)[:, None]
-        mean = (weight * self.loc).sum(dim=0)
-        second = (weight * (self.loc.square() + (2 * self.log_scale.clamp(*LOG_SCALE_RANGE)).exp())).sum(dim=0)
-        variance = (second - mean.square()).clamp_min(1e-6)
-        return ANCHOR * 0.5 * (variance + mean.square() - 1 - variance.log()).sum()
+        return moment_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*LOG_SCALE_RANGE)).exp())

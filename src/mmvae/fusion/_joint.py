@@ -1,0 +1,164 @@
+"""Joint posteriors: C cells, M modalities, D latent dimensions, K subsets of the modalities."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+from mmvae._keys import JOINT
+
+from ._base import Fusion, Priced, event
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+    from ._experts import Experts
+
+MOST_MODALITIES, SAMPLED_SUBSETS = 4, 16
+
+
+class JointPosterior(Fusion):
+    r"""One latent for all modalities, with one prior; base of ``poe``, ``moe`` and ``mopoe``.
+
+    The posterior is an even mixture over some subsets S of what a cell has, each a product of a standard normal and
+    the subset's experts:
+
+    .. math:: q(u) = \frac{1}{K} \sum_S N(\mu_S, \Lambda_S^{-1}), \qquad
+              \Lambda_S = 1 + \sum_{m \in S} v_m^{-1}, \quad \mu_S = \Lambda_S^{-1} \sum_{m \in S} v_m^{-1} \mu_m
+
+    Any missing pattern has a posterior, and nothing needs to be filled in. A subclass says which subsets
+    (:meth:`subsets`). A training step draws one subset for each cell. Readouts are the mixture's mean and standard
+    deviation.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions of each modality; all equal.
+
+    Raises
+    ------
+    ValueError
+        If the modalities' widths differ.
+    """
+
+    def __init__(self, n_latent: Mapping[str, int]) -> None:
+        super().__init__(n_latent)
+        if len(set(n_latent.values())) != 1:
+            msg = (
+                f"Expected one n_latent for all modalities under fusion '{self.name}'; got {dict(n_latent)}. "
+                "Give one number."
+            )
+            raise ValueError(msg)
+        self.n_output = next(iter(n_latent.values()))
+        self.latents = {JOINT: self.n_output}
+
+    def subsets(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        """Subsets to mix, boolean, ``(n_cells or 1, K, M)``, and which of them each cell has, ``(n_cells, K)``."""
+        raise NotImplementedError
+
+    def posterior(self, experts: Experts) -> Normal:
+        q = self._mixture(experts)
+        if isinstance(q, Independent):
+            return cast("Normal", q.base_dist)
+        return Normal(q.mean, q.variance.sqrt(), validate_args=False)
+
+    def sample(self, experts: Experts, posterior: Normal) -> Tensor:
+        q = self._mixture(experts)
+        if isinstance(q, Independent):
+            return q.rsample()
+        # Which subset is drawn has no gradient; the weights are even, so none is needed.
+        mixture = cast("MixtureSameFamily", q)
+        drawn = mixture.mixture_distribution.sample()
+        base = cast("Any", mixture.component_distribution).base_dist
+        index = drawn[:, None, None].expand(-1, 1, self.n_output)
+        loc, scale = base.loc.gather(1, index).squeeze(1), base.scale.gather(1, index).squeeze(1)
+        return Normal(loc, scale, validate_args=False).rsample()
+
+    def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
+        return [Priced(JOINT, self._mixture(experts), sample, experts.encoded.new_ones(len(sample)))]
+
+    def single(self, name: str, experts: Experts) -> Normal:
+        """Product of the standard normal and the modality's expert; the joint posterior where a cell lacks it."""
+        only = torch.zeros_like(experts.encoded)
+        only[:, list(self.n_latent).index(name)] = True
+        own, joint = self._product(experts, (only & experts.encoded)[:, None]), self.posterior(experts)
+        has = experts.rows(name)[:, None]
+        loc = torch.where(has, own.loc.squeeze(1), joint.loc)
+        return Normal(loc, torch.where(has, own.scale.squeeze(1), joint.scale), validate_args=False)
+
+    def place(self, name: str) -> tuple[str, slice]:
+        return JOINT, slice(None)
+
+    def _mixture(self, experts: Experts) -> Distribution:
+        subsets, available = self.subsets(experts.encoded)
+        components = self._product(experts, subsets)
+        if components.loc.shape[1] == 1:
+            return event(Normal(components.loc.squeeze(1), components.scale.squeeze(1), validate_args=False))
+        weights = torch.zeros(available.shape, device=available.device).masked_fill(~available, -torch.inf)
+        mixing = Categorical(logits=weights, validate_args=False)
+        return MixtureSameFamily(mixing, event(components), validate_args=False)
+
+    def _product(self, experts: Experts, subsets: Tensor) -> Normal:
+        """Products over ``subsets``, ``(n_cells or 1, K, M)``: batch shape ``(n_cells, K, D)``."""
+        shape = (len(experts.encoded), subsets.shape[1], self.n_output)
+        precision = torch.ones(shape, device=experts.encoded.device)
+        weighted = torch.zeros_like(precision)
+        for index, name in enumerate(experts.posteriors):
+            q = experts.posteriors[name]
+            share = q.scale.square().reciprocal()
+            inside = subsets[:, :, index, None]
+            precision = precision + inside * experts.scatter(name, share)[:, None]
+            weighted = weighted + inside * experts.scatter(name, share * q.loc)[:, None]
+        return Normal(weighted / precision, precision.rsqrt(), validate_args=False)
+
+
+class ProductOfExperts(JointPosterior, name="poe"):
+    """Everything that a cell has, multiplied :cite:p:`Wu2018`. See :class:`~mmvae.fusion.JointPosterior`."""
+
+    def subsets(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        return encoded[:, None], encoded.new_ones(len(encoded), 1)
+
+
+class MixtureOfExperts(JointPosterior, name="moe"):
+    """Each modality by itself, mixed :cite:p:`Shi2019`. See :class:`~mmvae.fusion.JointPosterior`.
+
+    The joint posterior is never sharper than one modality's. The experts are multiplied by a standard normal first,
+    unlike in the original, so that a cell's view from one modality is the same under ``poe``, ``moe`` and ``mopoe``.
+    """
+
+    def subsets(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        n_modalities = encoded.shape[1]
+        none = encoded.new_zeros(1, n_modalities)
+        subsets = torch.cat([none, torch.eye(n_modalities, dtype=torch.bool, device=encoded.device)])
+        return subsets[None], torch.cat([~encoded.any(dim=1, keepdim=True), encoded], dim=1)
+
+
+class MixtureOfProducts(JointPosterior, name="mopoe"):
+    """Every non-empty subset of what a cell has, mixed :cite:p:`Sutter2021`. See :class:`~mmvae.fusion.JointPosterior`.
+
+    Beyond four modalities a training step mixes 16 subsets drawn anew, with each modality alone and all together
+    among them; readouts mix all.
+    """
+
+    def subsets(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
+        subsets = self._drawn(encoded.shape[1]).to(encoded.device)
+        inside = ~(subsets[None] & ~encoded[:, None]).any(dim=2)
+        empty = ~subsets.any(dim=1)
+        return subsets[None], inside & (~empty | ~encoded.any(dim=1, keepdim=True))
+
+    def _drawn(self, n_modalities: int) -> Tensor:
+        """Subsets of the modalities, the empty one first, ``(K, M)``."""
+        subsets = torch.tensor(list(itertools.product((False, True), repeat=n_modalities)))
+        if not self.training or n_modalities <= MOST_MODALITIES:
+            return subsets
+        size = subsets.sum(dim=1)
+        always = (size <= 1) | (size == n_modalities)
+        others = subsets[~always]
+        chosen = torch.randperm(len(others))[: max(0, SAMPLED_SUBSETS - int(always.sum()) + 1)]
+        return torch.cat([subsets[always], others[chosen]])

@@ -1,0 +1,213 @@
+"""Coupled prior: C cells, L latent dimensions of all modalities together, K components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from sklearn.mixture import GaussianMixture
+from torch import nn
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
+
+from ._anchor import moment_anchor
+from ._base import WarmStarted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from ._base import PosteriorSample, PriorContext
+
+Kind = Literal["gaussian", "mog", "mog_full"]
+LOG_SCALE_RANGE = (-3.0, 2.0)
+JITTER = 1e-4
+N_COMPONENTS = {"gaussian": 1, "mog": 16, "mog_full": 8}
+
+
+class CoupledPrior(WarmStarted, name="coupled"):
+    r"""One mixture over the modalities' latents together, :math:`p(z) = \sum_k \pi_k N(z; \mu_k, \Sigma_k)`.
+
+    Its marginals :math:`p_m(z_m) = \sum_k \pi_k N(z_m; \mu_k^m, \Sigma_k^{mm})` are the modalities' own priors. A
+    block that a cell lacks is integrated out, so the ELBO is exact for every missing pattern, and is filled in from
+    the conditional distribution
+
+    .. math::
+        p(z_a \mid z_b) = \sum_k \rho_k N\big(\mu_k^a + \Sigma_k^{ab} (\Sigma_k^{bb})^{-1} (z_b - \mu_k^b),\;
+        \Sigma_k^{aa} - \Sigma_k^{ab} (\Sigma_k^{bb})^{-1} \Sigma_k^{ba}\big), \qquad
+        \rho_k \propto \pi_k N(z_b; \mu_k^b, \Sigma_k^{bb})
+
+    Before the warm start's end it is N(0, I), which couples nothing; then it starts from the latents.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions of all modalities together, L.
+    kind
+        ``"gaussian"``: one component with a full covariance, probabilistic canonical correlation of the latents.
+        ``"mog"``: components with diagonal covariances; modalities are tied by the component alone. ``"mog_full"``:
+        components with full covariances.
+    n_components
+        Number of components, K; by default 16 for ``"mog"``, 8 for ``"mog_full"``; 1 for ``"gaussian"``.
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is unknown, or ``"gaussian"`` is to have several components.
+    """
+
+    couples = True
+
+    def __init__(self, n_latent: int, kind: Kind = "gaussian", n_components: int | None = None) -> None:
+        super().__init__(n_latent)
+        if kind not in get_args(Kind):
+            msg = f"Expected kind of a coupled prior among {get_args(Kind)}; got '{kind}'."
+            raise ValueError(msg)
+        n_components = N_COMPONENTS[kind] if n_components is None else n_components
+        if kind == "gaussian" and n_components != 1:
+            msg = f"Expected one component for kind 'gaussian'; got {n_components}. Use kind 'mog_full'."
+            raise ValueError(msg)
+        self.kind, self.n_components = kind, n_components
+        self.loc = nn.Parameter(torch.zeros(n_components, n_latent))
+        self.log_scale = nn.Parameter(torch.zeros(n_components, n_latent))
+        self.logits = nn.Parameter(torch.zeros(n_components), requires_grad=n_components > 1)
+        if kind != "mog":
+            self.lower = nn.Parameter(torch.zeros(n_components, n_latent, n_latent))
+
+    def covariance(self) -> Tensor:
+        """Covariance of each component, ``(K, L, L)``."""
+        factor = torch.diag_embed(self.log_scale.clamp(*LOG_SCALE_RANGE).exp())
+        if self.kind != "mog":
+            factor = factor + self.lower.tril(-1)
+        return factor @ factor.mT + JITTER * torch.eye(self.n_latent, device=factor.device)
+
+    def learned(self, context: PriorContext) -> Distribution:
+        return self._over(slice(None))
+
+    def marginal(self, block: slice) -> Distribution:
+        """The prior of one modality's latent, the dimensions ``block``."""
+        return self._over(block)
+
+    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        r""":math:`\mathbb{E}_q[\sum_{m \in S} \log q_m(z_m) - \log p(z_S)]` over the blocks S that were encoded."""
+        known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
+        q: Any = posterior
+        encoded = (q.base_dist.log_prob(sample) * known).sum(dim=-1)
+        for pattern, rows in _patterns(known):
+            if pattern.any():
+                marginal = self._over(pattern) if self.ready else self._standard(pattern)
+                encoded = encoded.index_add(0, rows, -marginal.log_prob(sample[rows][:, pattern]))
+        return encoded
+
+    @torch.no_grad()
+    def expected(self, latent: Tensor, known: Tensor) -> Normal:
+        """Mean and standard deviation of what ``known`` does not mark, given the rest; the rest as given, spread 1e-4."""
+        loc, variance = latent.clone(), torch.full_like(latent, JITTER**2)
+        for pattern, rows in _patterns(known):
+            if pattern.all():
+                continue
+            found = self._conditional(latent[rows][:, pattern], pattern)
+            inside = rows[:, None], (~pattern).nonzero(as_tuple=True)[0]
+            loc[inside], variance[inside] = found.mean, found.variance
+        return Normal(loc, variance.sqrt(), validate_args=False)
+
+    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
+        """What ``known`` does not mark, drawn from its conditional distribution given the rest; the rest as given.
+
+        The component that is drawn has no gradient; everything else has.
+        """
+        drawn = latent
+        for pattern, rows in _patterns(known):
+            if not pattern.all():
+                value = _draw(self._conditional(latent[rows][:, pattern], pattern))
+                drawn = drawn.index_put((rows[:, None], (~pattern).nonzero(as_tuple=True)[0]), value)
+        return drawn
+
+    @torch.no_grad()
+    def init_from(self, sample: PosteriorSample) -> None:
+        """Fit the mixture to the latents; dimensions that a cell lacks are filled in by regression on what it has."""
+        known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.known is None else sample.known
+        filled = _regressed(sample.loc.double().cpu(), known.cpu())
+        full = "diag" if self.kind == "mog" else "full"
+        k = min(self.n_components, len(filled))
+        fit = GaussianMixture(k, covariance_type=full, reg_covar=1e-2, random_state=0).fit(filled.numpy())
+        spread = (sample.scale.square() * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)
+        like: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
+        within = torch.as_tensor(fit.covariances_)
+        within = (torch.diag_embed(within) if self.kind == "mog" else within).to(**like)
+        factor = torch.linalg.cholesky(within + torch.diag(spread.to(**like)))
+        self.loc[:k] = torch.as_tensor(fit.means_, **like)
+        self.log_scale[:k] = factor.diagonal(dim1=1, dim2=2).log()
+        if self.kind != "mog":
+            self.lower.data[:k] = factor.tril(-1)
+        self.logits.fill_(-10.0)
+        self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
+        self.ready.fill_(True)
+
+    def regularizer(self) -> Tensor:
+        """Hold the mixture's overall mean near 0 and variance near 1: the latents' scale is otherwise free."""
+        if not self.ready:
+            return super().regularizer()
+        return moment_anchor(self.logits, self.loc, self.covariance().diagonal(dim1=1, dim2=2))
+
+    def _standard(self, pattern: Tensor) -> Distribution:
+        size = int(pattern.sum())
+        eye = torch.eye(size, device=self.loc.device)
+        return MultivariateNormal(eye.new_zeros(size), scale_tril=eye, validate_args=False)
+
+    def _over(self, block: slice | Tensor) -> MixtureSameFamily:
+        """The prior of the dimensions ``block``, the others integrated out."""
+        covariance = self.covariance()[:, block][:, :, block]
+        components = MultivariateNormal(self.loc[:, block], covariance, validate_args=False)
+        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
+
+    def _conditional(self, seen: Tensor, pattern: Tensor) -> MixtureSameFamily:
+        """The dimensions outside ``pattern`` given those inside, ``(n_cells, n_inside)``."""
+        covariance, loc = self.covariance(), self.loc
+        if not self.ready:
+            covariance = torch.eye(self.n_latent, device=seen.device).expand_as(covariance)
+            loc = torch.zeros_like(loc)
+        cross = covariance[:, ~pattern][:, :, pattern]
+        inside = covariance[:, pattern][:, :, pattern]
+        slope = torch.linalg.solve(inside, cross.mT).mT
+        offset = seen[:, None] - loc[None, :, pattern]
+        centre = loc[None, :, ~pattern] + torch.einsum("kab,nkb->nka", slope, offset)
+        left = covariance[:, ~pattern][:, :, ~pattern] - slope @ cross.mT
+        left = (left + left.mT) / 2
+        fits = MultivariateNormal(loc[:, pattern], inside, validate_args=False).log_prob(seen[:, None])
+        logits = self.logits.log_softmax(dim=0) + fits
+        components = MultivariateNormal(centre, left.expand(len(seen), -1, -1, -1), validate_args=False)
+        return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
+
+
+def _patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each set of known dimensions, boolean, ``(L,)``, with the numbers of the cells that have it."""
+    patterns, which = torch.unique(known, dim=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        yield pattern, (which == index).nonzero(as_tuple=True)[0]
+
+
+def _draw(mixture: MixtureSameFamily) -> Tensor:
+    components: Any = mixture.component_distribution
+    index = mixture.mixture_distribution.sample()[:, None, None]
+    size = components.loc.shape[-1]
+    loc = components.loc.gather(1, index.expand(-1, 1, size)).squeeze(1)
+    factor = components.scale_tril.gather(1, index[..., None].expand(-1, 1, size, size)).squeeze(1)
+    return loc + (factor @ torch.randn_like(loc)[..., None]).squeeze(-1)
+
+
+def _regressed(values: Tensor, known: Tensor) -> Tensor:
+    """``values`` with what is not ``known`` replaced by its regression on what is; moments are of pairs that are known."""
+    count = known.double()
+    mean = (values * count).sum(dim=0) / count.sum(dim=0).clamp_min(1)
+    centred = (values - mean) * count
+    covariance = centred.mT @ centred / (count.mT @ count).clamp_min(1)
+    # Moments over different pairs of cells need not make a covariance: lift its eigenvalues.
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    covariance = vectors * eigenvalues.clamp_min(1e-3) @ vectors.mT
+    filled = centred.clone()
+    for pattern, rows in _patterns(known):
+        if not pattern.all() and pattern.any():
+            slope = torch.linalg.solve(covariance[pattern][:, pattern], covariance[pattern][:, ~pattern])
+            filled[rows[:, None], (~pattern).nonzero(as_tuple=True)[0]] = centred[rows][:, pattern] @ slope
+    return filled + mean

@@ -1,15 +1,14 @@
-"""The real data sets, found through the environment variable MMVAE_DATA."""
+"""The real data sets, and the cells and features that every method is given."""
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mudata
-
-from mmvae._compat import unpulled
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -55,3 +54,12 @@ def data_folder() -> Path:
         msg = f"No data at {folder}. Set MMVAE_DATA to the folder that holds them."
         raise SystemExit(msg)
     return folder
+
+
+def unpulled() -> AbstractContextManager[object]:
+    """Context in which mudata 0.3 leaves ``obs`` and the order of the cells alone, as mudata 0.4 does.
+
+    Not taken from mmvae: what its peers need in memory should not include it.
+    """
+    set_options = getattr(mudata, "set_options", None)
+    return nullcontext() if set_options is None else set_options(pull_on_update=False)

@@ -17,6 +17,7 @@ class ModalityConfig:
     n_latent: int
     likelihood: Any
     weight: float = 1.0
+    input_dropout: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,10 @@ SHARED: Final = "shared"
 EMBEDDING: Final = "X_mmvae"
 PROVENANCE: Final = "mmvae"
 
+# What `mmvae.tl.responsibilities` writes.
+RESPONSIBILITIES: Final = "mmvae_components"
+COMPONENT: Final = "mmvae_component"
+
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"
 
@@ -55,3 +59,13 @@ def size_factor_key(modality: str) -> str:
 def embedding_key(representation: str) -> str:
     """Name in ``obsm`` of a readout: ``X_mmvae``, ``X_mmvae_shared`` or ``X_mmvae_<modality>``."""
     return EMBEDDING if representation == FUSED else f"{EMBEDDING}_{representation}"
+
+
+def responsibilities_key(latent: str) -> str:
+    """Name in ``obsm`` of the responsibilities of a latent's components: ``mmvae_components_<latent>``."""
+    return f"{RESPONSIBILITIES}_{latent}"
+
+
+def component_key(latent: str) -> str:
+    """Name in ``obs`` of a cell's most probable component: ``mmvae_component_<latent>``."""
+    return f"{COMPONENT}_{latent}"

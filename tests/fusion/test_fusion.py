@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from mmvae.fusion import Experts, Fusion
+from mmvae.fusion import Attention, Experts, Fusion
 
 D = 3
 NAMES = ("rna", "atac", "protein")
@@ -215,6 +215,75 @@ def test_predictor_learns_what_one_latent_says_of_another():
         torch.tensor([[True, False]]).expand(50, 2),
     )
     assert torch.corrcoef(torch.stack([fusion.posterior(only).loc[:, D], -2 * z[:, 0]]))[0, 1] > 0.95
+
+
+def attention(names=NAMES) -> Attention:
+    """An attention fusion under way."""
+    fusion = build("attention", names)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name in sorted(names):
+            layer = fusion.refine[name]
+            layer.weight.copy_(torch.randn(layer.weight.shape, generator=generator))
+    return fusion
+
+
+def test_attention_starts_as_the_concatenation():
+    fusion, experts = build("attention"), experts_of(MIXED)
+    latent = fusion.posterior(experts).loc
+    assert torch.equal(fusion.fuse(latent, experts), latent)
+    assert not torch.allclose(attention().fuse(latent, experts), latent)
+
+
+def test_attention_reads_what_a_cell_has_and_nothing_else():
+    fusion, experts = attention(), experts_of(MIXED)
+    latent = fusion.posterior(experts).loc.detach()
+    weights = fusion.attention_weights(latent, experts)
+    assert weights.shape == (len(MIXED), 3, 3)
+    assert torch.allclose(weights.sum(dim=-1), torch.ones(len(MIXED), 3), atol=1e-6)
+    assert (weights[~MIXED[:, None].expand_as(weights)] == 0).all()
+    assert (weights[MIXED[:, None].expand_as(weights)] > 0).all()
+
+
+def test_no_modality_reads_one_that_the_cell_lacks():
+    fusion, experts = attention(), experts_of(MIXED)
+    latent = fusion.posterior(experts).loc.detach().requires_grad_()
+    index = 3  # this cell has no protein
+    fusion.fuse(latent, experts)[index, : 2 * D].sum().backward()
+    assert latent.grad[index, : 2 * D].abs().sum() > 0
+    assert latent.grad[index, 2 * D :].abs().sum() == 0
+    assert latent.grad[:index].abs().sum() == 0
+
+
+def test_attention_of_a_cell_without_anything_is_finite():
+    fusion, experts = attention(), experts_of(torch.zeros(2, 3, dtype=torch.bool))
+    latent = fusion.posterior(experts).loc.detach().requires_grad_()
+    fused = fusion.fuse(latent, experts)
+    fused.sum().backward()
+    assert torch.isfinite(fused).all()
+    assert torch.isfinite(latent.grad).all()
+
+
+def test_attention_gradients_are_finite_and_reach_every_part():
+    fusion, experts = attention(), experts_of(MIXED)
+    fusion.fuse(fusion.posterior(experts).loc, experts).square().sum().backward()
+    own = [p for name, p in fusion.named_parameters() if not name.startswith("predictor")]
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in own)
+
+
+def test_attention_takes_the_modalities_in_any_order():
+    turned = tuple(reversed(NAMES))
+    one, other = attention(), attention(turned)
+    other.load_state_dict(one.state_dict())
+    experts, mirrored = experts_of(MIXED), experts_of(MIXED.flip(1), turned)
+    fused = one.fuse(one.posterior(experts).loc, experts)
+    again = other.fuse(other.posterior(mirrored).loc, mirrored)
+    assert torch.allclose(fused, torch.cat(again.split(D, dim=1)[::-1], dim=1), atol=1e-5)
+
+
+def test_attention_heads_must_fit_the_width():
+    with pytest.raises(ValueError, match="multiple of n_heads"):
+        Fusion.build({"name": "attention", "width": 10, "n_heads": 4}, n_latent={"a": D})
 
 
 @pytest.mark.parametrize("joint", JOINT)

@@ -184,7 +184,7 @@ def test_training_leaves_the_random_generators_alone(mdata):
 @pytest.mark.parametrize("fusion", sorted(mmvae.fusion.Fusion.registry))
 def test_every_prior_trains_with_every_fusion(mdata, prior, fusion, tmp_path):
     MultiVAE.setup_mudata(mdata, batch_key="batch", labels_key="cluster", prior_covariate_keys=["cluster"])
-    if fusion in ("poe", "moe", "mopoe") and prior in ("vamp", "coupled"):
+    if fusion in ("poe", "moe", "mopoe") and prior in ("vamp", "coupled", "mmvm"):
         with pytest.raises(ValueError, match=f"{prior}|one latent"):
             MultiVAE(mdata, prior=prior, fusion=fusion)
         return
@@ -226,6 +226,10 @@ def test_an_object_serves_as_prior_and_survives_saving(mdata, tmp_path):
         ({"dropout_rate": -0.1}, "dropout_rate"),
         ({"fusion": "poe", "n_latent": {"rna": 3, "atac": 4, "protein": 3}}, "one n_latent"),
         ({"fusion": "poe", "prior": {"rna": "mog"}}, "joint"),
+        ({"fusion": "moe", "prior": "mmvm"}, "a latent for each modality"),
+        ({"prior": {"rna": "mmvm"}, "n_latent": {"rna": 3, "atac": 4, "protein": 3}}, "which compares their latents"),
+        ({"prior": "conditional"}, "prior_covariate_keys"),
+        ({"prior": "flow", "n_latent": 1}, "at least 2"),
     ],
 )
 def test_bad_choices_are_refused_by_name(mdata, arguments, match):

@@ -58,3 +58,24 @@ def test_training_again_goes_on_from_the_priors(reference):
     before = model.module.priors["rna"].loc.detach().clone()
     model._start_priors(np.arange(50))
     assert torch.equal(model.module.priors["rna"].loc, before)
+
+
+def staged(mdata, stages):
+    mdata.obs["stage"] = np.resize(stages, mdata.n_obs)
+    return mdata
+
+
+def test_a_query_of_a_category_that_the_prior_does_not_know_expects_what_none_does(query, tmp_path):
+    mdata = staged(mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2), ["early", "late"])
+    MultiVAE.setup_mudata(mdata, batch_key="batch", prior_covariate_keys=["stage"])
+    model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior="conditional")
+    model.train(max_epochs=8, enable_progress_bar=False)
+    model.save(tmp_path / "m")
+    mapped = MultiVAE.load_query_data(staged(query, ["late", "adult", "early"]), str(tmp_path / "m"))
+    mapped.train(max_epochs=3, enable_progress_bar=False)
+    old, new = (m.module.priors["rna"].tables[0] for m in (model, mapped))
+    assert torch.equal(new[..., :2], old)
+    assert new.shape[-1] == 3
+    assert (new[..., 2] == 0).all()
+    assert np.isfinite(mapped.get_latent_representation()).all()
+    assert np.isfinite(float(mapped.get_elbo()))

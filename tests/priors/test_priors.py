@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 
+from mmvae.fusion import Experts
 from mmvae.nn import Encoder
 from mmvae.priors import MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
 
@@ -15,7 +16,18 @@ D, H, N = 2, 16, 400
 SIZES = {"n_latent": D, "n_hidden": H, "n_labels": 2, "n_categories": [3]}
 
 
-def started(name: str) -> tuple[Prior, PriorContext]:
+def context_of(n: int, encoder: Encoder | None = None) -> PriorContext:
+    """What priors may look at of ``n`` cells."""
+    encoded = torch.ones(n, 2, dtype=torch.bool)
+    encoded[1::2, 1] = False
+    posteriors = {"a": Normal(torch.randn(n, D), torch.full((n, D), 0.5))}
+    posteriors["b"] = Normal(posteriors["a"].loc[encoded[:, 1]] + 2, torch.ones(int(encoded[:, 1].sum()), D))
+    covariates = torch.arange(n)[:, None] % SIZES["n_categories"][0]
+    return PriorContext(encoder=encoder, covariates=covariates, experts=Experts(posteriors, encoded))
+
+
+def started(name: str, n: int = 1) -> tuple[Prior, PriorContext]:
+    """A prior under way, and a context of ``n`` cells."""
     torch.manual_seed(0)
     encoder = Encoder(5, D, n_hidden=H, n_layers=1, dropout_rate=0.1).eval()
     prior = Prior.build(name, **SIZES)
@@ -23,7 +35,10 @@ def started(name: str) -> tuple[Prior, PriorContext]:
     labels = torch.randint(0, 2, (N,))
     loc = torch.randn(N, D) + 2 * labels[:, None]
     prior.init_from(PosteriorSample(loc, torch.full((N, D), 0.3), hidden, labels=labels))
-    return prior, PriorContext(encoder=encoder)
+    with torch.no_grad():
+        for parameter in prior.parameters():  # off the start, where some have no gradient
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return prior, context_of(n, encoder)
 
 
 def gaussian(loc: torch.Tensor, scale: float | torch.Tensor) -> Independent:
@@ -45,8 +60,20 @@ def test_density_integrates_to_one(name):
     assert total == pytest.approx(1.0, abs=0.02)
 
 
-def test_gradient_reaches_every_parameter(name):
+def test_draws_follow_the_density(name):
     prior, context = started(name)
+    axis = torch.linspace(-12, 12, 300)
+    grid = torch.cartesian_prod(axis, axis)
+    with torch.no_grad():
+        weight = prior(context).log_prob(grid).softmax(dim=0)[:, None]
+        draws = prior(context).sample((40_000,)).reshape(-1, D)
+    mean = (weight * grid).sum(dim=0)
+    assert torch.allclose(draws.mean(dim=0), mean, atol=0.05)
+    assert torch.allclose(draws.var(dim=0), (weight * (grid - mean).square()).sum(dim=0), rtol=0.05)
+
+
+def test_gradient_reaches_every_parameter(name):
+    prior, context = started(name, 64)
     q = gaussian(torch.randn(64, D).requires_grad_(), 0.5)
     prior.kl(q, q.rsample(), context).sum().backward()
     learned = [p for p in prior.parameters() if p.requires_grad]
@@ -55,9 +82,10 @@ def test_gradient_reaches_every_parameter(name):
 
 
 def test_kl_of_no_cells_is_empty(name):
-    prior, context = started(name)
+    prior, context = started(name, 0)
     q = gaussian(torch.zeros(0, D), 1.0)
     assert prior.kl(q, q.rsample(), context).shape == (0,)
+    assert prior.log_ratio(q, q.rsample(), context).shape == (0,)
 
 
 def test_average_sampled_kl_is_not_negative(name):
@@ -65,6 +93,27 @@ def test_average_sampled_kl_is_not_negative(name):
     q = gaussian(torch.randn(1, D).expand(20_000, D), 0.4)
     with torch.no_grad():
         assert prior.kl(q, q.sample(), context).mean() > -0.01
+
+
+def test_kl_is_the_mean_log_ratio_or_an_upper_bound(name):
+    prior, context = started(name)
+    q = gaussian(torch.randn(1, D).expand(20_000, D), 0.4)
+    with torch.no_grad():
+        kl = prior.kl(q, q.sample(), context).mean()
+        ratio = prior.log_ratio(q, q.sample(), context).mean()
+    assert kl > ratio - 0.03
+    if name != "mmvm":
+        assert kl == pytest.approx(float(ratio), abs=0.03)
+
+
+def test_cost_of_a_cell_does_not_depend_on_the_others(name):
+    prior, context = started(name, 6)
+    q = gaussian(torch.randn(6, D), 0.4)
+    z = q.sample()
+    every = prior.kl(q, z, context)
+    rows = torch.tensor([False, True, True, False, False, True])
+    few = PriorContext(context.encoder, covariates=context.covariates[rows], experts=context.experts.of_cells(rows))
+    assert torch.allclose(prior.kl(gaussian(q.mean[rows], 0.4), z[rows], few), every[rows], atol=1e-5)
 
 
 def test_state_survives_a_round_trip(name):

@@ -6,7 +6,7 @@ from ._columns import resolve_columns
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._inspect import ModalitySetup, Setup, inspect
-from ._links import confounding_notes, shared_cells
+from ._links import confounding_notes, prior_covariate_notes, shared_cells
 from ._manager import MosaicManager, inspect_or_raise, registered_layers
 from ._matrix import values_of
 from ._split import split_cells
@@ -28,6 +28,7 @@ __all__ = [
     "pattern_names",
     "presence_of",
     "print_setup",
+    "prior_covariate_notes",
     "registered_layers",
     "resolve_columns",
     "rows_of",

@@ -164,10 +164,10 @@ def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
 
 
 def _repeated_keys(arguments: SetupArguments) -> list[str]:
-    keys = arguments.batch_key + arguments.categorical_covariate_keys + arguments.continuous_covariate_keys
-    keys += arguments.prior_covariate_keys
+    decoders = arguments.batch_key + arguments.categorical_covariate_keys + arguments.continuous_covariate_keys
     return [
-        f"key '{key}' is named more than once among batch and covariates. Name it once."
+        f"key '{key}' is named more than once among {what}. Name it once."
+        for keys, what in ((decoders, "batch and covariates"), (arguments.prior_covariate_keys, "prior covariates"))
         for key in dict.fromkeys(k for k in keys if keys.count(k) > 1)
     ]
 

@@ -86,7 +86,28 @@ def link_notes(names: list[str], presence: np.ndarray, columns: list[Column]) ->
     for column in columns:
         if column.role == "batch":
             notes += confounding_notes(column, pattern_names(presence, names))
-    return notes
+    return notes + prior_covariate_notes(columns)
+
+
+def prior_covariate_notes(columns: list[Column]) -> list[str]:
+    """Say so where a covariate that priors may look at tells the batches apart."""
+    batches = [c for c in columns if c.role == "batch" and c.values.nunique() > 1]
+    return [
+        f"prior covariate '{column.key}' tells the batches of '{batch.key}' apart. A prior that looks at it no longer "
+        "keeps the batch out of the latent. Give prior_covariate_keys of biology that occurs in several batches."
+        for batch in batches
+        for column in columns
+        if column.role == "prior_covariate" and _tells_apart(column, batch)
+    ]
+
+
+def _tells_apart(column: Column, batch: Column) -> bool:
+    """Whether ``column`` is a part of the batch, or each of its categories lies in one batch."""
+    if column.key in batch.key.split("+"):
+        return True
+    known = column.values.notna() & batch.values.notna()
+    codes = batch.values[known].astype(str)
+    return bool((codes.groupby(column.values[known].astype(str).to_numpy()).nunique() == 1).all())
 
 
 def confounding_notes(batch: Column, patterns: np.ndarray) -> list[str]:

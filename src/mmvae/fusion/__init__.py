@@ -1,11 +1,13 @@
 """Fusions: how the modalities' posteriors become one latent of the cell."""
 
+from ._attention import Attention
 from ._base import Coupling, Fusion, Priced
 from ._concat import Concatenation
 from ._experts import Experts
 from ._joint import JointPosterior, MixtureOfExperts, MixtureOfProducts, ProductOfExperts
 
 __all__ = [
+    "Attention",
     "Concatenation",
     "Coupling",
     "Experts",

@@ -21,6 +21,15 @@ class Defaults:
     weight_decay: float
 
 
+# Features from which a modality tells the same in many ways, so that half of them can be spared.
+MANY_FEATURES = 500
+
+
+def input_dropout_for(n_features: int) -> float:
+    """Share of a modality's features that its encoder does not see in a training step."""
+    return 0.5 if n_features >= MANY_FEATURES else 0.2
+
+
 def defaults_for(n_cells: int) -> Defaults:
     """Defaults for ``n_cells`` training cells."""
     if n_cells < SMALL:

@@ -19,8 +19,12 @@ from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
 from mmvae.priors import Prior
 
-from ._defaults import defaults_for
+from ._contributions import ContributionMixin
+from ._defaults import defaults_for, input_dropout_for
 from ._generation import GenerationMixin
+from ._prediction import PredictionMixin
+from ._prior_checks import check_priors, warn_of_batch
+from ._priors import PriorMixin
 from ._representation import RepresentationMixin
 from ._setup import SetupMixin
 from ._training import TrainingMixin, seeded
@@ -32,7 +36,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, TrainingMixin, ArchesMixin, BaseModelClass):
+class MultiVAE(
+    SetupMixin,
+    RepresentationMixin,
+    PriorMixin,
+    ContributionMixin,
+    GenerationMixin,
+    PredictionMixin,
+    VAEMixin,
+    TrainingMixin,
+    ArchesMixin,
+    BaseModelClass,
+):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
     Every modality has its own encoder, its own latent and its own prior; the latents are fused, by concatenation
@@ -53,12 +68,18 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         Hidden layers of an encoder; 1 below 3,000 cells, else 2.
     dropout_rate
         Probability with which a hidden unit of an encoder is dropped in training.
+    input_dropout
+        Probability with which a feature is hidden from its encoder in training, as one number or by modality; the
+        decoders explain all features. By default 0.5 for modalities of 500 features or more, 0.2 for smaller panels.
     prior
-        Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, one of your own
+        Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
+        ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), one of your own
         (:class:`~mmvae.priors.Prior`), a mapping such as ``{"name": "mog", "n_components": 30}``, or one of these by
-        modality, ``{"rna": "mog", "protein": "normal"}``; modalities that are not named take ``"mog"``.
+        modality, ``{"rna": "mog", "protein": "normal"}``; modalities that are not named take ``"mog"``. Or
+        ``"coupled"``, one prior for the latents of all modalities.
     fusion
-        ``"concat"``, ``"poe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
+        ``"concat"``, ``"attention"`` (a concatenation in which modalities read one another), ``"poe"``, ``"moe"`` or
+        ``"mopoe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
     modality_dropout
         Share of the cells with several modalities that lose some at the encoders, in training. Without it a model of
         complete cells is of little use for cells that have one modality.
@@ -97,6 +118,7 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         dropout_rate: float | None = None,
         prior: str | Mapping[str, Any] | Prior = "mog",
         fusion: str | Mapping[str, Any] | Fusion = "concat",
+        input_dropout: float | Mapping[str, float] | None = None,
         modality_dropout: float = 0.3,
         modality_weights: Mapping[str, float] | None = None,
         kl_scale: float = 1.0,
@@ -106,6 +128,7 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
         names = list(self._arguments.chosen)
+        sizes = {name: self.summary_stats[f"n_{layer_key(name)}"] for name in names}
         n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
@@ -114,14 +137,21 @@ class MultiVAE(SetupMixin, RepresentationMixin, GenerationMixin, VAEMixin, Train
         )
         self.seed = seed
         self.shared_ = None
+        self.labelled_ = None
         self.best_epoch_ = None
         self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)
+        if input_dropout is None:
+            input_dropout = {name: input_dropout_for(size) for name, size in sizes.items()}
+        elif not isinstance(input_dropout, Mapping):
+            input_dropout = dict.fromkeys(names, input_dropout)
         _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
+        _check_shares(**{f"input_dropout of '{name}'": input_dropout.get(name, -1) for name in names})
         with seeded(seed):
             self.module = MultiVAEModule(self._config(n_latent, modality_weights, network, prior, fusion))
-        _check_encoders(self.module)
+        check_priors(self.module)
         if mdata is not None:
+            warn_of_batch(list(self.module.priors.values()), mdata, self._arguments)
             self._learn_from_data()
         prior = {name: p.spec() for name, p in self.module.priors.items()}
         fusion = self.module.fusion.spec()
@@ -236,16 +266,6 @@ def _check_shares(**shares: float) -> None:
     if wrong := {name: value for name, value in shares.items() if not 0 <= value < 1}:
         msg = f"Expected shares of at least 0 and below 1; got {wrong}."
         raise ValueError(msg)
-
-
-def _check_encoders(module: MultiVAEModule) -> None:
-    for name, prior in module.priors.items():
-        if prior.needs_encoder and name not in module.encoders:
-            msg = (
-                f"Expected a prior that suits the joint latent of fusion '{module.fusion.name}'; got '{prior.name}', which "
-                "needs one modality's encoder. Use 'mog' or 'normal'."
-            )
-            raise ValueError(msg)
 
 
 def _priors_of(choice: Any, latents: list[str], names: list[str]) -> dict[str, Any]:

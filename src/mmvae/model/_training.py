@@ -143,9 +143,18 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 
     def _finish_training(self, keep: KeepWeights) -> None:
         self.best_epoch_ = keep.best_epoch
+        if not self._is_query:
+            self._remember_labelled()
         self.training_report_ = training_report(self)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=3)
+
+    @property
+    def _is_query(self) -> bool:
+        """Whether this is a reference that new batches were mapped onto: then the encoders stay as they are."""
+        return not all(
+            parameter.requires_grad for encoder in self.module.encoders.values() for parameter in encoder.parameters()
+        )
 
     def _strata(self) -> np.ndarray:
         """Missing pattern and batch of each cell, as one number, ``(n_cells,)``."""

@@ -31,13 +31,18 @@ if TYPE_CHECKING:
         history_: Any
         is_trained_: bool
         train_indices_: Indices | None
+        validation_indices_: Indices | None
         seed: int
         shared_: dict[str, Any] | None
+        labelled_: dict[str, Any] | None
         best_epoch_: int | None
         training_report_: list[str]
 
         @property
         def modalities(self) -> list[str]: ...
+
+        @property
+        def labels(self) -> list[str]: ...
 
         def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray]: ...
 
@@ -48,6 +53,14 @@ if TYPE_CHECKING:
         def _make_data_loader(
             self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
         ) -> Iterator[dict[str, Tensor]]: ...
+
+        def get_latent_representation(
+            self, adata: Any = None, indices: Any = None, *, batch_size: int | None = None, **kwargs: Any
+        ) -> Any: ...
+
+        def _outputs(
+            self, adata: MuData | AnnData | None, indices: Indices | None, batch_size: int | None
+        ) -> Iterator[dict[str, Any]]: ...
 
         def _minibatches(
             self,

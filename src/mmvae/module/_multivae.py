@@ -15,6 +15,7 @@ from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Covariates, Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
 
+from ._bounds import importance_bound, log_weights
 from ._dropout import drop_modalities
 
 if TYPE_CHECKING:
@@ -164,10 +165,10 @@ class MultiVAEModule(BaseModuleClass):
         kl_weight: Tensor | float = 1.0,
     ) -> LossOutput:
         """Negative ELBO per cell, its parts by modality, and the cost of the fusion's own training."""
-        present, experts = tensors[PRESENT], inference_outputs[EXPERTS]
-        reconstruction = self._reconstruction(tensors, generative_outputs)
+        experts = inference_outputs[EXPERTS]
+        reconstruction = self.reconstruction(tensors, generative_outputs)
         kl = self._kl(inference_outputs, self.annotations(tensors))
-        kl |= self._emission_kl(present, generative_outputs)
+        kl |= self.emission_kl(tensors, generative_outputs)
         misfit = cast("Tensor", sum(self.weights[name] * value for name, value in reconstruction.items()))
         per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
         if (extra := self.fusion.loss(experts)) is not None:
@@ -180,7 +181,7 @@ class MultiVAEModule(BaseModuleClass):
             extra_metrics=self._metrics(tensors, inference_outputs, kl),
         )
 
-    def _reconstruction(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
+    def reconstruction(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
         """Negative log-likelihood of what was measured, 0 where it was not; a tensor ``(n_cells,)`` per modality."""
         return {
             name: _scatter(
@@ -202,6 +203,30 @@ class MultiVAEModule(BaseModuleClass):
             for prior, latent, context in self.priced(outputs, annotations)
         }
 
+    def log_ratios(self, outputs: Mapping[str, Any], annotations: Annotations) -> dict[str, Tensor]:
+        r""":math:`\log q(z) - \log p(z)` of each latent at its draw, in nats, 0 in cells without; ``(n_cells,)``."""
+        return {
+            latent.name: _scatter(latent.rows, prior.log_ratio(latent.posterior, latent.sample, context))
+            for prior, latent, context in self.priced(outputs, annotations)
+        }
+
+    @torch.inference_mode()
+    @auto_move_data
+    def marginal_ll(self, tensors: dict[str, Tensor], n_mc_samples: int, return_mean: bool = False) -> Tensor | float:
+        """Importance-weighted bound on the log marginal likelihood of a minibatch's cells, in nats.
+
+        Parameters
+        ----------
+        tensors
+            A minibatch.
+        n_mc_samples
+            Draws of the latent.
+        return_mean
+            Whether to return the mean over the cells, a number, instead of one for each, ``(n_cells,)``.
+        """
+        bound = importance_bound(log_weights(self, tensors, n_mc_samples))
+        return float(bound.mean()) if return_mean else bound.cpu()
+
     def annotations(self, tensors: Mapping[str, Tensor]) -> Annotations:
         """What priors may know of the cells of a minibatch."""
         none = torch.zeros(len(tensors[PRESENT]), 0, dtype=torch.long, device=tensors[PRESENT].device)
@@ -210,10 +235,10 @@ class MultiVAEModule(BaseModuleClass):
         known = unlabelled if labels is None else torch.where(labels < self.n_labels, labels, unlabelled)
         return Annotations(known, tensors.get(PRIOR_COVARIATES, none).long())
 
-    @staticmethod
-    def _emission_kl(present: Tensor, emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
+    def emission_kl(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
+        """Divergence of the latent variables that a likelihood has of its own, in nats, ``(n_cells,)``."""
         return {
-            f"{name}_likelihood": _scatter(present[:, index], emission.kl)
+            f"{name}_likelihood": _scatter(tensors[PRESENT][:, index], emission.kl)
             for index, (name, emission) in enumerate(emissions.items())
             if emission.kl is not None
         }
@@ -256,6 +281,7 @@ def _encoder(name: str, config: ModelConfig) -> Encoder:
         n_hidden=network.n_hidden,
         n_layers=network.n_layers,
         dropout_rate=network.dropout_rate,
+        input_dropout=modality.input_dropout,
     )
 
 

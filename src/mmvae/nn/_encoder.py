@@ -27,10 +27,22 @@ class Encoder(nn.Module):
         Number of hidden layers, at least 1.
     dropout_rate
         Probability with which a hidden unit is dropped in training.
+    input_dropout
+        Probability with which an input feature is hidden from the encoder in training.
     """
 
-    def __init__(self, n_input: int, n_latent: int, *, n_hidden: int, n_layers: int, dropout_rate: float) -> None:
+    def __init__(
+        self,
+        n_input: int,
+        n_latent: int,
+        *,
+        n_hidden: int,
+        n_layers: int,
+        dropout_rate: float,
+        input_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
+        self.corrupted = nn.Dropout(input_dropout)
         norms = {"use_batch_norm": False, "use_layer_norm": True}
         self.first = FCLayers(n_input, n_hidden, n_layers=1, dropout_rate=dropout_rate, **norms)
         self.rest: nn.Module = nn.Identity()
@@ -43,7 +55,7 @@ class Encoder(nn.Module):
 
     def hidden(self, values: Tensor) -> Tensor:
         """Activations of the first layer, shape ``(n_cells, n_hidden)``."""
-        return self.first(values)
+        return self.first(self.corrupted(values))
 
     def posterior(self, hidden: Tensor) -> Normal:
         """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``."""

@@ -1,14 +1,20 @@
 """Priors: what a latent is expected to look like before its cell is seen."""
 
 from ._base import PosteriorSample, Prior, PriorContext
+from ._conditional import Conditional
 from ._coupled import CoupledPrior
+from ._flow import Flow
 from ._gaussian import Gaussian, StandardNormal
 from ._labels import LabelledMixture
 from ._mixture import MixtureOfGaussians
+from ._mmvm import MMVM
 from ._vamp import VampPrior
 
 __all__ = [
+    "MMVM",
+    "Conditional",
     "CoupledPrior",
+    "Flow",
     "Gaussian",
     "LabelledMixture",
     "MixtureOfGaussians",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, Self
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from mmvae.nn import Component, Encoder
 
@@ -54,15 +54,16 @@ class PosteriorSample:
     def together(cls, samples: Sequence[Self]) -> Self:
         """Several samples as one."""
         columns = {f.name: [getattr(sample, f.name) for sample in samples] for f in fields(cls)}
-        return cls(**{name: None if parts[0] is None else torch.cat(parts) for name, parts in columns.items()})
+        joined: dict[str, Any] = {n: None if parts[0] is None else torch.cat(parts) for n, parts in columns.items()}
+        return cls(**joined)
 
 
 class Prior(Component, family="prior"):
     r"""A learned density of one latent, :math:`p_m(z_m)`.
 
     Implementing one: inherit with a name and implement :meth:`forward`, which returns a distribution with event
-    shape ``(n_latent,)``. The KL follows: in closed form where torch has one for a diagonal Gaussian, else from the
-    sample that the reconstruction used.
+    shape ``(n_latent,)``. The KL follows: in closed form where both are diagonal Gaussians, else from the sample that
+    the reconstruction used. So do draws of the prior, ``prior(PriorContext()).sample((n_samples,))``.
 
     .. code-block:: python
 
@@ -83,6 +84,10 @@ class Prior(Component, family="prior"):
 
     needs_encoder: ClassVar[bool] = False
     """Whether the prior reads the encoder of one modality, and so suits no joint latent."""
+    needs_experts: ClassVar[bool] = False
+    """Whether the prior compares the modalities' posteriors, which must be of one width, and so suits no joint latent."""
+    needs_covariates: ClassVar[bool] = False
+    """Whether the prior looks at biological covariates."""
     couples: ClassVar[bool] = False
     """Whether one such prior covers the latents of all modalities."""
 
@@ -93,6 +98,17 @@ class Prior(Component, family="prior"):
     def forward(self, context: PriorContext) -> Distribution:
         """The prior, event shape ``(n_latent,)``."""
         raise NotImplementedError
+
+    def components(self, context: PriorContext) -> MixtureSameFamily | None:
+        """The prior as a mixture whose components are the same for every cell; ``None`` where it is no such mixture.
+
+        Parameters
+        ----------
+        context
+            As for :meth:`forward`; labels are not looked at.
+        """
+        found = self(replace(context, labels=None))
+        return found if isinstance(found, MixtureSameFamily) and not found.batch_shape else None
 
     def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`KL(q \| p)` in nats per cell, ``(n_cells,)``; a one-sample estimate where there is no closed form.
@@ -106,12 +122,16 @@ class Prior(Component, family="prior"):
         context
             What else the prior may look at.
         """
+        # What is known of a latent only in part has no closed form.
+        if len(sample) > 0 and context.known is None and is_diagonal(posterior) and is_diagonal(p := self(context)):
+            return kl_divergence(posterior, p)
+        return self.log_ratio(posterior, sample, context)
+
+    def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        r""":math:`\log q(z) - \log p(z)` at a sample z of q, in nats, ``(n_cells,)``; parameters are those of :meth:`kl`."""
         if len(sample) == 0:
             return sample.sum(dim=-1)  # torch's Independent cannot sum over an event where there are no rows
-        p = self(context)
-        if is_diagonal(posterior) and is_diagonal(p):
-            return kl_divergence(posterior, p)
-        return posterior.log_prob(sample) - p.log_prob(sample)
+        return posterior.log_prob(sample) - self(context).log_prob(sample)
 
     @property
     def is_started(self) -> bool:

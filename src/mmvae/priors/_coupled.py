@@ -88,8 +88,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
         """The prior of one modality's latent, the dimensions ``block``."""
         return self._over(block)
 
-    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
-        r""":math:`\mathbb{E}_q[\sum_{m \in S} \log q_m(z_m) - \log p(z_S)]` over the blocks S that were encoded."""
+    def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        r""":math:`\sum_{m \in S} \log q_m(z_m) - \log p(z_S)` over the blocks S that were encoded."""
         known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
         q: Any = posterior
         encoded = (q.base_dist.log_prob(sample) * known).sum(dim=-1)
@@ -139,7 +139,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
         self.loc[:k] = torch.as_tensor(fit.means_, **like)
         self.log_scale[:k] = factor.diagonal(dim1=1, dim2=2).log()
         if self.kind != "mog":
-            self.lower.data[:k] = factor.tril(-1)
+            self.lower[:k].copy_(factor.tril(-1))
         self.logits.fill_(-10.0)
         self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
         self.ready.fill_(True)
@@ -163,7 +163,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     def _conditional(self, seen: Tensor, pattern: Tensor) -> MixtureSameFamily:
         """The dimensions outside ``pattern`` given those inside, ``(n_cells, n_inside)``."""
-        covariance, loc = self.covariance(), self.loc
+        covariance = self.covariance()
+        loc: Tensor = self.loc
         if not self.ready:
             covariance = torch.eye(self.n_latent, device=seen.device).expand_as(covariance)
             loc = torch.zeros_like(loc)

@@ -1,5 +1,6 @@
 """After training: results written to the data."""
 
 from ._embed import embed
+from ._responsibilities import responsibilities
 
-__all__ = ["embed"]
+__all__ = ["embed", "responsibilities"]

@@ -1,0 +1,63 @@
+"""All scores of what a method gave."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import graph, inputs, metrics, mosaic_metrics
+
+if TYPE_CHECKING:
+    from .outcome import Outcome
+    from .tasks import Problem
+
+
+def score(outcome: Outcome, problem: Problem) -> dict[str, dict[str, float]]:
+    """Scores by the name of the readout and of the metric."""
+    found = {}
+    for name, readout in outcome.readouts.items():
+        if isinstance(readout, graph.Neighbours):
+            found[name] = _of_neighbours(readout, problem)
+        else:
+            found[name] = _of_embedding(readout, problem) | _of_single(outcome.single.get(name, {}))
+    return found
+
+
+def _of_neighbours(readout: graph.Neighbours, problem: Problem) -> dict[str, float]:
+    labels, batch, known = _columns(problem)
+    part = readout.among(known)
+    scores = graph.bio_conservation(part, labels[known])
+    if batch is not None:
+        scores["batch_mixing"] = graph.batch_mixing(part, labels[known], batch[known])
+        scores["ilisi"] = metrics.ilisi(readout.indices, readout.distances, batch)
+    return scores
+
+
+def _of_embedding(readout: np.ndarray, problem: Problem) -> dict[str, float]:
+    labels, batch, known = _columns(problem)
+    part, own = readout[known], labels[known]
+    scores = metrics.bio_conservation(part, own)
+    if batch is not None:
+        scores["batch_mixing"] = metrics.batch_mixing(part, own, batch[known])
+        scores["ilisi"] = metrics.ilisi(*metrics.nearest(readout), batch)
+    if inputs.is_mosaic(problem.mdata):
+        patterns = inputs.patterns(problem.mdata)[known]
+        scores["pattern_mixing"] = metrics.batch_mixing(part, own, patterns)
+        scores |= mosaic_metrics.transfer(part, own, patterns, "+".join(problem.mdata.mod))
+    return scores
+
+
+def _of_single(embeddings: dict[str, np.ndarray]) -> dict[str, float]:
+    """Mean over the pairs of modalities."""
+    pairs = [mosaic_metrics.foscttm(one, other) for one, other in combinations(embeddings.values(), 2)]
+    return {"foscttm": float(np.mean(pairs))} if pairs else {}
+
+
+def _columns(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Labels, batches, and whether the label is known."""
+    obs, data_set = problem.mdata.obs, problem.data_set
+    labels = obs[data_set.labels].astype(str).to_numpy()
+    batch = None if data_set.batch is None else obs[data_set.batch].astype(str).to_numpy()
+    return labels, batch, ~np.isin(labels, data_set.unknown)

@@ -1,0 +1,56 @@
+"""The table of all scores: one row for each run, readout and metric."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = ["data", "task", "method", "seed"]
+COSTS = ["seconds", "peak_memory_mb", "n_cells", "data_mb", "threads"]
+COLUMNS = [*RUN, "readout", "metric", "value", *COSTS, "note", "versions"]
+FAILED = "failed: "
+
+
+def read(path: Path) -> pd.DataFrame:
+    """The table, empty if there is none yet."""
+    if not path.exists():
+        return pd.DataFrame(columns=COLUMNS)
+    return pd.read_csv(path).astype({"note": object, "metric": object, "readout": object})
+
+
+def done(path: Path) -> set[tuple[Any, ...]]:
+    """Runs that the table has, other than those that failed."""
+    table = read(path)
+    fine = table[~table["note"].fillna("").str.startswith(FAILED)]
+    return set(fine[RUN].itertuples(index=False, name=None))
+
+
+def update(path: Path, rows: pd.DataFrame, order: list[str]) -> None:
+    """Put the rows in place of earlier ones of the same run; a reader never sees half a file.
+
+    Several runners may write to the same table.
+
+    Parameters
+    ----------
+    path
+        The table.
+    rows
+        Rows of one run or several.
+    order
+        Names of data sets, tasks and methods, in the order in which they should be.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = {name: i for i, name in enumerate(order)}
+    with FileLock(path.with_suffix(".lock")):
+        old = read(path)
+        same = pd.MultiIndex.from_frame(old[RUN]).isin(pd.MultiIndex.from_frame(rows[RUN]))
+        kept = pd.DataFrame(old[~same].to_dict("records") + rows.to_dict("records"), columns=COLUMNS)
+        kept = kept.sort_values(RUN, key=lambda column: column.map(lambda x: place.get(x, x)), kind="stable")
+        temporary = path.with_suffix(".tmp")
+        kept.round({"value": 5, "seconds": 1, "peak_memory_mb": 0, "data_mb": 1}).to_csv(temporary, index=False)
+        temporary.replace(path)

@@ -1,0 +1,88 @@
+"""Attention between the modalities' latents: C cells, M modalities, D_m latent dimensions, W token width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from ._concat import Concatenation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from ._experts import Experts
+
+
+class Attention(Concatenation, name="attention"):
+    r"""Concatenation in which every modality's latent is refined by what the others say.
+
+    Each latent becomes a token; one layer of multi-head attention :cite:p:`Vaswani2017` lets it read the tokens of the
+    modalities that the cell has; what it reads is added to it.
+
+    .. math:: t_m = P_m z_m + e_m, \qquad u_m = z_m + O_m \operatorname{attention}(t_m; \{t_s\}_{s \in S})
+
+    :math:`O_m` starts at 0, so the fusion starts as ``concat``. Latents, their priors, and the fill of missing ones are
+    those of :class:`~mmvae.fusion.Concatenation`. A filled latent is refined, and no other reads it.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions of each modality, D_m.
+    width
+        Width of the tokens, W.
+    n_heads
+        Number of attention heads.
+
+    Raises
+    ------
+    ValueError
+        If ``n_heads`` does not divide ``width``.
+    """
+
+    def __init__(self, n_latent: Mapping[str, int], width: int = 32, n_heads: int = 4) -> None:
+        super().__init__(n_latent)
+        if width % n_heads != 0:
+            msg = f"Expected width as a multiple of n_heads; got {width} and {n_heads}. Change one of them."
+            raise ValueError(msg)
+        self.width, self.n_heads = width, n_heads
+        self.project = nn.ModuleDict({name: nn.Linear(d, width, bias=False) for name, d in n_latent.items()})
+        self.embedding = nn.ParameterDict({name: nn.Parameter(torch.randn(width)) for name in n_latent})
+        self.attention = nn.MultiheadAttention(width, n_heads, batch_first=True)
+        self.refine = nn.ModuleDict({name: nn.Linear(width, d) for name, d in n_latent.items()})
+        for parameter in self.refine.parameters():
+            nn.init.zeros_(parameter)
+
+    def fuse(self, latent: Tensor, experts: Experts) -> Tensor:
+        """The refined concatenation, ``(n_cells, n_output)``."""
+        read, _ = self._attend(latent, experts)
+        blocks = self._blocks(latent).items()
+        return torch.cat([z + self.refine[name](read[:, index]) for index, (name, z) in enumerate(blocks)], dim=-1)
+
+    def attention_weights(self, latent: Tensor, experts: Experts) -> Tensor:
+        """Weights with which each modality's token reads the others, ``(n_cells, n_modalities, n_modalities)``.
+
+        Rows read, columns are read; a row sums to 1, and columns of modalities that the cell lacks are 0; mean over the
+        heads. They are no measure of a modality's importance: what is read is multiplied by learned matrices that can
+        undo any weight. The KL of a modality's latent, in nats, is one.
+
+        Parameters
+        ----------
+        latent
+            A draw of the cells' latent, or its mean, ``(n_cells, n_output)``.
+        experts
+            The modalities' posteriors, which say what each cell has.
+        """
+        return self._attend(latent, experts)[1]
+
+    def _attend(self, latent: Tensor, experts: Experts) -> tuple[Tensor, Tensor]:
+        """What each token reads, ``(n_cells, n_modalities, width)``, and with which weights."""
+        blocks = self._blocks(latent).items()
+        tokens = torch.stack([self.project[name](z) + self.embedding[name] for name, z in blocks], dim=1)
+        # A cell without any modality, which no data hold, reads its fill: a softmax over nothing is not a number.
+        unread = ~experts.encoded & experts.encoded.any(dim=1, keepdim=True)
+        read, weights = self.attention(tokens, tokens, tokens, key_padding_mask=unread, need_weights=True)
+        return read, weights

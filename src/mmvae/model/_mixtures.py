@@ -1,0 +1,80 @@
+"""Reading a mixture prior: C cells, D latent dimensions, K components, B batches, S draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
+
+
+def responsibilities(mixture: MixtureSameFamily, values: Tensor, known: Tensor | None = None) -> Tensor:
+    r""":math:`p(k \mid z)`, the mean over draws of z, ``(n_cells, K)``; rows sum to 1.
+
+    Parameters
+    ----------
+    mixture
+        The prior.
+    values
+        Draws, ``(n_draws, n_cells, D)``.
+    known
+        Which dimensions to look at, the others integrated out, boolean, ``(n_cells, D)``; all by default. Cells
+        without any get the components' weights.
+    """
+    if known is None:
+        return _posterior(mixture, mixture.component_distribution, values)
+    out = values.new_zeros(values.shape[1], mixture.component_distribution.batch_shape[-1])
+    for pattern in torch.unique(known, dim=0):
+        cells = (known == pattern).all(dim=1)
+        if bool(pattern.any()):
+            inside = _of_dimensions(mixture.component_distribution, pattern)
+            out[cells] = _posterior(mixture, inside, values[:, cells][..., pattern])
+        else:
+            out[cells] = mixture.mixture_distribution.probs
+    return out
+
+
+def _posterior(mixture: MixtureSameFamily, components: Distribution, values: Tensor) -> Tensor:
+    weights = mixture.mixture_distribution.logits.log_softmax(dim=-1)
+    return (weights + components.log_prob(values[..., None, :])).softmax(dim=-1).mean(dim=0)
+
+
+def _of_dimensions(components: Any, inside: Tensor) -> Distribution:
+    """The components' marginals over some dimensions."""
+    if bool(inside.all()):
+        return components
+    if isinstance(components, MultivariateNormal):
+        covariance = components.covariance_matrix[:, inside][:, :, inside]
+        return MultivariateNormal(components.loc[:, inside], covariance, validate_args=False)
+    base = components.base_dist
+    return Independent(Normal(base.loc[:, inside], base.scale[:, inside], validate_args=False), 1)
+
+
+def effective_number(weights: np.ndarray) -> float:
+    r""":math:`\exp(-\sum_k w_k \log w_k)`: as many components of equal weight have the same entropy."""
+    positive = weights[weights > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))
+
+
+def batch_evenness(mass: np.ndarray, batch: np.ndarray) -> np.ndarray:
+    r"""How evenly each component draws from the batches, 0 (one batch alone) to 1 (as the data do), ``(K,)``.
+
+    :math:`H(s) / \log B` with :math:`s_b \propto r_{kb} / n_b`, the share of batch b's cells that the component has;
+    so batches of different size weigh the same. NaN with a single batch or a component without cells.
+
+    Parameters
+    ----------
+    mass
+        Responsibilities, ``(n_cells, K)``.
+    batch
+        Batch of each cell, ``(n_cells,)``.
+    """
+    names, codes, sizes = np.unique(batch, return_inverse=True, return_counts=True)
+    share = np.stack([mass[codes == b].sum(axis=0) for b in range(len(names))]) / sizes[:, None]
+    total = share.sum(axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = share / total
+        entropy = -np.where(share > 0, share * np.log(share), 0.0).sum(axis=0) / np.log(len(names))
+    return np.where((total > 0) & (len(names) > 1), entropy, np.nan)

@@ -1,0 +1,152 @@
+"""Labels of cells. C cells, M modalities, Y labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scvi import REGISTRY_KEYS
+from torch.distributions import Normal
+
+from mmvae._keys import EXPERTS, PRESENT
+from mmvae.data import presence_of
+from mmvae.fusion import Experts
+
+from ._classifier import Classifier
+from ._typing import ModelBase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+
+FEWEST_LABELLED = 10
+# More than these of one label teach the classifier nothing new, and cost time.
+MOST_LABELLED = 5_000
+
+
+class PredictionMixin(ModelBase):
+    """``predict``."""
+
+    def predict(
+        self,
+        adata: MuData | AnnData | None = None,
+        indices: Sequence[int] | None = None,
+        *,
+        soft: bool = False,
+        batch_size: int | None = None,
+    ) -> np.ndarray | pd.DataFrame:
+        """Labels of cells, whatever they have, learnt from the labelled cells that the model was trained with.
+
+        A logistic regression on the fused latent, its penalty and temperature chosen by the likelihood of held-out
+        labelled cells. There is one for each missing pattern among the cells to predict. It learns from the labelled
+        cells as they look when the model sees of them only what that pattern has; so a few labels, of cells that have
+        all modalities or of cells that have some, serve all patterns. Any prior will do; ``prior="labels"`` lets the
+        labels shape the latents, too.
+
+        Parameters
+        ----------
+        adata
+            Data other than the model's own.
+        indices
+            Cells, by number; all by default.
+        soft
+            Whether to return probabilities.
+        batch_size
+            Cells at a time.
+
+        Returns
+        -------
+        Labels, ``(n_cells,)``; with ``soft`` a DataFrame of probabilities, cells by labels. Cells that have a label are
+        predicted as the others are.
+
+        Raises
+        ------
+        ValueError
+            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels.
+        """
+        self._check_if_trained(warn=False)
+        known = self._learnt_labels()
+        data = self._validate_anndata(adata)
+        cells = np.arange(data.n_obs) if indices is None else np.arange(data.n_obs)[np.asarray(indices)]
+        presence = presence_of(data, self.modalities)[cells]
+        probabilities = np.zeros((len(cells), len(self.labels)))
+        for pattern in np.unique(presence, axis=0):
+            rows = (presence == pattern).all(axis=1)
+            classifier = Classifier.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
+            latent = self.get_latent_representation(data, cells[rows], batch_size=batch_size)
+            probabilities[rows] = classifier.probabilities(latent)
+        if soft:
+            return pd.DataFrame(probabilities, index=data.obs_names[cells], columns=self.labels)
+        return np.asarray(self.labels)[probabilities.argmax(axis=1)]
+
+    def _learnt_labels(self) -> dict[str, Any]:
+        """What is remembered of the labelled cells.
+
+        Raises
+        ------
+        ValueError
+            If it is too little to learn from.
+        """
+        if self.labelled_ is None:
+            msg = "Expected a model trained with labels; got none. Give labels_key in setup_mudata, and train."
+            raise ValueError(msg)
+        codes = self.labelled_["codes"]
+        if len(codes) < FEWEST_LABELLED or len(np.unique(codes)) < 2:
+            msg = (
+                f"Expected {FEWEST_LABELLED} labelled cells of two labels at the least; got {len(codes)} cells of "
+                f"{len(np.unique(codes))}. Label more cells."
+            )
+            raise ValueError(msg)
+        return self.labelled_
+
+    @torch.inference_mode()
+    def _remember_labelled(self) -> None:
+        """Keep the posteriors of the labelled cells, which a query's model needs, too."""
+        if not self.labels:
+            return
+        codes = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel().astype(int)
+        cells = _few_of_each(codes, len(self.labels))
+        parts: dict[str, list[Normal]] = {name: [] for name in self.modalities}
+        present = []
+        for outputs in self._outputs(None, cells, None):
+            for name, q in outputs[EXPERTS].posteriors.items():
+                parts[name].append(q)
+            present.append(outputs[PRESENT].cpu())
+        self.labelled_ = {
+            "codes": codes[cells],
+            "present": torch.cat(present).numpy() if present else np.zeros((0, len(self.modalities)), dtype=bool),
+            "loc": {name: _joined([q.loc for q in qs]) for name, qs in parts.items()},
+            "scale": {name: _joined([q.scale for q in qs]) for name, qs in parts.items()},
+        }
+
+    @torch.inference_mode()
+    def _as_seen(self, known: dict[str, Any], pattern: np.ndarray) -> np.ndarray:
+        """Fused latents of the labelled cells if they had no more than ``pattern``; as they are if they have none of it."""
+        device = self.module.device
+        present = torch.as_tensor(known["present"], device=device)
+        kept = present & torch.as_tensor(pattern, device=device)
+        kept = torch.where(kept.any(dim=1, keepdim=True), kept, present)
+        posteriors = {}
+        for index, name in enumerate(self.modalities):
+            inside = kept[present[:, index], index]
+            loc, scale = (torch.as_tensor(known[part][name], device=device)[inside] for part in ("loc", "scale"))
+            posteriors[name] = Normal(loc, scale, validate_args=False)
+        experts = Experts(posteriors, kept)
+        fusion = self.module.fusion
+        return fusion.fuse(fusion.posterior(experts).loc, experts).cpu().numpy()
+
+
+def _few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
+    """Numbers of labelled cells, ascending, at most an equal share of ``MOST_LABELLED`` for each label."""
+    share = max(50, MOST_LABELLED // n_labels)
+    shuffled = np.random.default_rng(0).permutation(len(codes))
+    chosen = [shuffled[codes[shuffled] == label][:share] for label in range(n_labels)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _joined(parts: list[torch.Tensor]) -> np.ndarray:
+    return torch.cat(parts).cpu().numpy() if parts else np.zeros((0, 0), dtype=np.float32)

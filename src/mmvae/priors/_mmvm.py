@@ -1,0 +1,83 @@
+"""Mixture of the modalities' posteriors: C cells, M modalities, D latent dimensions, K = M + 1 components."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+
+from ._base import Prior
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmvae.fusion import Experts
+
+    from ._base import PriorContext
+
+
+class MMVM(Prior, name="mmvm"):
+    r"""A modality's latent is expected where the cell's modalities put theirs :cite:p:`Sutter2024`.
+
+    .. math:: p(z_m \mid x) = \frac{1}{1 + |S|} \Big( N(z_m; 0, I) + \sum_{s \in S} q_s(z_m \mid x_s) \Big)
+
+    over the modalities S that the encoders saw of a cell, m among them. This pulls the modalities' latents together,
+    dimension by dimension, so all must have the same number. N(0, I) is there for cells of a single modality, which
+    would otherwise cost nothing wherever they lie.
+
+    The cost is not the divergence from the mixture, which is at most :math:`\log(1 + |S|)` and stops pulling there, but
+    its upper bound
+
+    .. math:: KL(q_m \| p) \le \frac{1}{1 + |S|} \Big( KL(q_m \| N(0, I)) + \sum_{s \in S} KL(q_m \| q_s) \Big)
+
+    The mixture looks at the cell, so ELBOs under this prior are not comparable with those under the others.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions of every modality, D.
+    """
+
+    needs_experts = True
+
+    zeros: Tensor
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__(n_latent)
+        self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
+
+    def forward(self, context: PriorContext) -> Distribution:
+        """The mixture, batch shape ``(n_cells,)``; N(0, I) where there are no posteriors to look at."""
+        if context.experts is None:
+            return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
+        components, log_weights = self._components(context.experts)
+        mixing = Categorical(logits=log_weights, validate_args=False)
+        return MixtureSameFamily(mixing, Independent(components, 1, validate_args=False), validate_args=False)
+
+    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        """The mean of the divergences from the components, in closed form; an upper bound, in nats, ``(n_cells,)``."""
+        if context.experts is None:
+            return super().kl(posterior, sample, context)
+        components, log_weights = self._components(context.experts)
+        q: Any = posterior
+        loc, scale = q.base_dist.loc[:, None], q.base_dist.scale[:, None]
+        ratio = (scale / components.scale).square()
+        distance = ((loc - components.loc) / components.scale).square()
+        each = 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
+        return (log_weights.softmax(dim=-1) * each).sum(dim=-1)
+
+    def _components(self, experts: Experts) -> tuple[Normal, Tensor]:
+        """N(0, I) and the posteriors, batch shape ``(n_cells, K, D)``, and their log-weights, ``(n_cells, K)``.
+
+        N(0, I) also stands in, with weight 0, for the posteriors that a cell does not have.
+        """
+        posteriors = experts.posteriors.items()
+        standard = self.zeros.expand(len(experts.encoded), -1)
+        loc = torch.stack([standard, *(experts.scatter(name, q.loc) for name, q in posteriors)], dim=1)
+        scale = torch.stack(
+            [1 + standard, *(experts.scatter(name, q.scale, fill=1.0) for name, q in posteriors)], dim=1
+        )
+        present = torch.cat([torch.ones_like(experts.encoded[:, :1]), experts.encoded], dim=1)
+        log_weights = torch.zeros_like(present, dtype=loc.dtype).masked_fill(~present, -torch.inf)
+        return Normal(loc, scale, validate_args=False), log_weights

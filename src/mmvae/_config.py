@@ -29,6 +29,7 @@ class NetworkConfig:
     dropout_rate: float = 0.1
     modality_dropout: float = 0.3
     kl_scale: float = 1.0
+    batch_adversary: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import torch
 from torch.distributions import Normal
 
 from mmvae.fusion import Attention, Experts, Fusion
+from mmvae.priors import CoupledPrior, PriorContext
+from mmvae.priors import CoupledPrior, PriorContext
 
 D = 3
 NAMES = ("rna", "atac", "protein")
@@ -296,3 +298,15 @@ def test_one_latent_needs_modalities_of_one_width(joint):
 def test_one_latent_cannot_be_coupled(joint):
     with pytest.raises(ValueError, match="coupled prior"):
         build(joint).couple(None)
+
+
+@pytest.mark.parametrize("name", ["concat", "attention"])
+def test_under_a_coupled_prior_incomplete_cells_leave_the_others_their_gradient(name):
+    fusion, prior = build(name), CoupledPrior(3 * D)
+    fusion.couple(prior)
+    experts = experts_of(MIXED)
+    posterior = fusion.posterior(experts)
+    (priced,) = fusion.priced(experts, posterior, fusion.sample(experts, posterior))
+    prior.kl(priced.posterior, priced.sample, PriorContext(known=priced.known)).sum().backward()
+    for q in experts.posteriors.values():
+        assert (q.loc.grad.abs().sum(dim=1) > 0).all()

@@ -119,10 +119,11 @@ class Concatenation(Fusion, name="concat"):
     def _fill_expected(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
         (coupling,) = self._coupling
         known = self._known(experts)
-        expected = coupling.expected(torch.cat(list(loc.values()), dim=-1), known)
-        spread = torch.where(known, torch.cat(list(scale.values()), dim=-1), expected.scale)
-        loc |= self._blocks(expected.loc)
-        scale |= self._blocks(spread)
+        own_loc, own_scale = (torch.cat(list(part.values()), dim=-1) for part in (loc, scale))
+        expected = coupling.expected(own_loc, known)
+        # What is known keeps its gradient, which `expected` has not.
+        loc |= self._blocks(torch.where(known, own_loc, expected.loc))
+        scale |= self._blocks(torch.where(known, own_scale, expected.scale))
 
     def _fill_predicted(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
         known = experts.encoded

@@ -114,11 +114,24 @@ class ComponentMixin(GenerationMixin):
           modalities are filled in as for a cell that lacks them, so the features of another modality than the
           component's are predictions.
 
+        Raises
+        ------
+        ValueError
+            If the model was loaded without data.
+
+        Notes
+        -----
         Components are sorted by their cells; their numbers mean nothing across models.
         """
         self._check_if_trained(warn=False)
+        self._check_data()
         parts = [self._prior_rows(latent, n_features) for latent in self.module.priors]
         return pd.concat(parts, ignore_index=True)
+
+    def _check_data(self) -> None:
+        if self.adata is None:
+            msg = "Expected a model with data; it was loaded without. Give adata in MultiVAE.load."
+            raise ValueError(msg)
 
     def _mixture(self, latent: str) -> MixtureSameFamily | None:
         encoder = self.module.encoders[latent] if latent in self.module.encoders else None

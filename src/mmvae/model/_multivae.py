@@ -88,6 +88,9 @@ class MultiVAE(
         which the loss is a bound.
     kl_scale
         Weight of the KL in the loss; 1 is the bound.
+    batch_adversary
+        Weight of a classifier of batches that the encoders learn to mislead; 0 leaves it out. The batch enters the
+        decoders either way.
     seed
         Of the initial weights, and of :meth:`train`.
 
@@ -122,6 +125,7 @@ class MultiVAE(
         modality_dropout: float = 0.3,
         modality_weights: Mapping[str, float] | None = None,
         kl_scale: float = 1.0,
+        batch_adversary: float = 10.0,
         seed: int = 0,
     ) -> None:
         super().__init__(mdata, registry)
@@ -140,7 +144,7 @@ class MultiVAE(
         self.labelled_ = None
         self.best_epoch_ = None
         self.training_report_: list[str] = []
-        network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale)
+        network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
         if input_dropout is None:
             input_dropout = {name: input_dropout_for(size) for name, size in sizes.items()}
         elif not isinstance(input_dropout, Mapping):

@@ -40,7 +40,7 @@ class PriorMixin(ComponentMixin):
     """Fit of the priors, draws from them, and outliers to them."""
 
     def check_prior(self, n_cells: int = 2_000, seed: int = 0) -> pd.DataFrame:
-        """Whether draws of the priors look like cells, tested with a classifier.
+        """Whether draws of the priors look like cells, tested with a classifier :cite:p:`LopezPaz2017`.
 
         For each latent, one draw of the posterior of every cell against as many draws of the prior. A classifier
         (logistic regression with squares and products, and gradient-boosted trees) learns to tell them apart, and its
@@ -66,8 +66,14 @@ class PriorMixin(ComponentMixin):
         -------
         DataFrame with a row for each latent, of which the columns are ``latent``, ``n_cells``, ``auc``, and
         ``verdict``, in words.
+
+        Raises
+        ------
+        ValueError
+            If the model was loaded without data.
         """
         self._check_if_trained(warn=False)
+        self._check_data()
         held_out = np.asarray(() if self.validation_indices_ is None else self.validation_indices_, dtype=int)
         cells = held_out if len(held_out) >= FEWEST_HELD_OUT else np.arange(self.adata.n_obs)
         generator = np.random.default_rng(seed)
@@ -125,12 +131,13 @@ class PriorMixin(ComponentMixin):
         Raises
         ------
         ValueError
-            If a modality or batch is unknown, or ``n`` is below 1.
+            If a modality or batch is unknown, ``n`` is below 1, or the model was loaded without data.
         """
         if n < 1:
             msg = f"Expected n of at least 1; got {n}."
             raise ValueError(msg)
         modality = self._one_modality(modality)
+        self._check_data()
         source = self._one_modality(modality if source is None else source)
         request = self._request(modality, None, batch, library_size, 1)
         holder, _ = self.module.fusion.place(source)
@@ -164,8 +171,10 @@ class PriorMixin(ComponentMixin):
 
         A training cell's score is uniform between 0 and 1 by construction: 0.99 is one in a hundred. New cells with
         many scores near 1 hold something that the training cells do not. The score is blind to what the encoders
-        ignore, and a cell of which they make nothing lies in the middle of the latent, which is no unlikely place under
-        priors ``"normal"`` and ``"conditional"``. Prior ``"mmvm"`` looks at the cell itself: there the score is about
+        ignore, and so of little use where :meth:`get_modality_information` gives a few nats, and to modalities that are
+        each in order but do not belong together. A cell of which the encoders make
+        nothing lies in the middle of the latent, which is no unlikely place under priors ``"normal"`` and
+        ``"conditional"``. Prior ``"mmvm"`` looks at the cell itself: there the score is about
         modalities that disagree.
 
         Parameters

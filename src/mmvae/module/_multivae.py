@@ -16,6 +16,7 @@ from mmvae.nn import Covariates, Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
 
 from ._bounds import importance_bound, log_weights
+from ._adversary import BatchAdversary
 from ._dropout import drop_modalities
 
 if TYPE_CHECKING:
@@ -64,6 +65,11 @@ class MultiVAEModule(BaseModuleClass):
         self.decoders = _by_name({name: _decoder(self.fusion.n_output, config) for name in self.names})
         self.likelihoods = _by_name({name: _likelihood(name, config) for name in self.names})
         self.priors = _by_name(_priors(self.fusion, config))
+        self.adversary: BatchAdversary | None = None
+        if config.network.batch_adversary > 0 and config.covariates.n_batch > 1:
+            self.adversary = BatchAdversary(
+                self.fusion.n_output, config.covariates.n_batch, config.network.batch_adversary
+            )
         self.size_factor_scale = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
         )
@@ -173,6 +179,9 @@ class MultiVAEModule(BaseModuleClass):
         per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
         if (extra := self.fusion.loss(experts)) is not None:
             per_cell = per_cell + extra
+        if self.training and self.adversary is not None:
+            batch = tensors[REGISTRY_KEYS.BATCH_KEY]
+            per_cell = per_cell + self.adversary(inference_outputs[LATENT], batch, kl_weight)
         regularizer = sum(prior.regularizer() for prior in self.priors.values())
         return LossOutput(
             loss=per_cell.mean() + regularizer,

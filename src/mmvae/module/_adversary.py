@@ -1,0 +1,68 @@
+"""Adversary that reads the batch off the latent: C cells, U latent dimensions, H hidden units, S batches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from torch.autograd.function import FunctionCtx
+
+N_HIDDEN = 64
+
+
+class BatchAdversary(nn.Module):
+    r"""A classifier of batches whose gradient reaches the encoders reversed :cite:p:`Ganin2016`.
+
+    The adversary minimises :math:`-\log p(s \mid z)`, and the encoders, through the reversed gradient, maximise it
+    with the weight :math:`\alpha`: what tells batches apart and does not help the decoders, which know the batch, is
+    pressed out of the latent.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions, U.
+    n_batch
+        Number of batches, S.
+    weight
+        Weight of the reversed gradient, :math:`\alpha`, in nats of the loss per nat of the classifier.
+    """
+
+    def __init__(self, n_latent: int, n_batch: int, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+        self.layers = nn.Sequential(nn.Linear(n_latent, N_HIDDEN), nn.ReLU(), nn.Linear(N_HIDDEN, N_HIDDEN), nn.ReLU())
+        # Batches last: scvi-tools widens that dimension when a query brings new ones.
+        self.output = nn.Parameter(torch.randn(N_HIDDEN, n_batch) / N_HIDDEN**0.5)
+
+    def forward(self, latent: Tensor, batch: Tensor, schedule: Tensor | float = 1.0) -> Tensor:
+        """Cost of the classifier in nats, ``(n_cells,)``.
+
+        Parameters
+        ----------
+        latent
+            Latent of each cell, ``(n_cells, n_latent)``.
+        batch
+            Its batch, ``(n_cells, 1)``.
+        schedule
+            Factor on the weight, such as that of the KL warm-up.
+        """
+        reversed_ = _Reversed.apply(latent, self.weight * float(schedule))
+        logits = self.layers(reversed_) @ self.output
+        return functional.cross_entropy(logits, batch.squeeze(1).long(), reduction="none")
+
+
+class _Reversed(torch.autograd.Function):
+    """The identity, whose gradient is multiplied by minus a weight."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, latent: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight  # type: ignore[attr-defined]
+        return latent.view_as(latent)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * gradients[0], None

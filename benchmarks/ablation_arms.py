@@ -97,8 +97,8 @@ class UncoupledPrior(CoupledPrior):
 
     blocks: list[slice]
 
-    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
-        """One-sample estimate over the blocks that were encoded, in nats, ``(C,)``."""
+    def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        """Log q - log p at a draw, over the blocks that were encoded, in nats, ``(C,)``."""
         known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
         total = (posterior.base_dist.log_prob(sample) * known).sum(dim=-1)  # type: ignore[attr-defined]
         for block in self.blocks:

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from mmvae._keys import EXPERTS, LATENT, PRESENT, Z, layer_key
+from mmvae.model._two_sample import two_sample_auc
 from mmvae.module import covariates_of
-from mmvae.priors import PriorContext
 
-from .ablation_arms import COUPLED, blocks
+from .ablation_arms import blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,11 +97,10 @@ def _weighed(model: MultiVAE, tensors: dict[str, Tensor], outputs: dict[str, Any
         total[rows] += value.sum(dim=-1)
     kls = {TOTAL: torch.zeros_like(total)}
     for prior, latent, context in model.module.priced(outputs, model.module.annotations(tensors)):
+        excess = prior.log_ratio(latent.posterior, latent.sample, context)
         if prior.couples:
-            excess = prior.kl(latent.posterior, latent.sample, context)
             kls |= _by_modality(model, prior, latent)
         else:
-            excess = latent.posterior.log_prob(latent.sample) - prior(context).log_prob(latent.sample)
             kls[latent.name] = torch.full_like(total, torch.nan).masked_scatter(latent.rows, excess)
         kls[TOTAL][latent.rows] += excess
     return total - kls[TOTAL], kls
@@ -125,26 +121,16 @@ def prior_fit(model: MultiVAE, mdata: MuData) -> dict[str, float]:
     Of each modality, their mean ``c2st``, and of all modalities together over complete cells, ``c2st_joint``, where
     there are enough.
     """
-    latents, present = _latents(model, mdata)
-    priors = _prior_draws(model, len(present))
-    found, complete = {}, present.all(axis=1)
-    for index, name in enumerate(model.modalities):
-        has = present[:, index]
-        found[f"c2st_{name}"] = c2st(latents[name][has], priors[name][has])
+    latents, priors = _draws(model, mdata)
+    present = ~np.isnan(latents)
+    found = {}
+    for name, block in zip(model.modalities, blocks(model), strict=True):
+        has = present[:, block].all(axis=1)
+        found[f"c2st_{name}"] = two_sample_auc(latents[has, block], priors[has, block])
     found["c2st"] = float(np.mean(list(found.values())))
-    if complete.sum() >= FEWEST_CELLS:
-        together = np.concatenate([latents[name][complete] for name in model.modalities], axis=1)
-        found["c2st_joint"] = c2st(together, priors["joint"][complete])
+    if (complete := present.all(axis=1)).sum() >= FEWEST_CELLS:
+        found["c2st_joint"] = two_sample_auc(latents[complete], priors[complete])
     return found
-
-
-def c2st(first: np.ndarray, second: np.ndarray) -> float:
-    """Cross-validated AUC of boosted trees that tell two samples apart."""
-    values = np.concatenate([first, second])
-    which = np.repeat([0, 1], [len(first), len(second)])
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    trees = HistGradientBoostingClassifier(random_state=0, max_iter=50)
-    return float(roc_auc_score(which, cross_val_predict(trees, values, which, cv=folds, method="predict_proba")[:, 1]))
 
 
 def components(model: MultiVAE) -> dict[str, float]:
@@ -156,32 +142,21 @@ def components(model: MultiVAE) -> dict[str, float]:
     return found | {"components": float(np.mean(list(found.values())))}
 
 
-def _latents(model: MultiVAE, mdata: MuData) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A draw of each modality's posterior, ``(C, D_m)``, and which cells have which modality, ``(C, M)``."""
-    found: dict[str, list[Tensor]] = {name: [] for name in model.modalities}
-    present = []
+@torch.inference_mode()
+def _draws(model: MultiVAE, mdata: MuData) -> tuple[np.ndarray, np.ndarray]:
+    """Draws of posteriors, NaN where a cell lacks the modality, and of the priors, side by side, ``(C, sum of D_m)``."""
+    latents, priors = [], []
     for tensors in minibatches(model, mdata):
         (outputs,) = redrawn(model, tensors, 1)
-        for name in found:
-            found[name].append(model.module.fusion.single(name, outputs[EXPERTS]).sample())
-        present.append(tensors[PRESENT])
-    return {name: torch.cat(parts).numpy() for name, parts in found.items()}, torch.cat(present).numpy()
-
-
-@torch.inference_mode()
-def _prior_draws(model: MultiVAE, n_cells: int) -> dict[str, np.ndarray]:
-    """Draws of each modality's prior and of all together, ``joint``."""
-    priors = model.module.priors
-    if COUPLED in priors:
-        found = {
-            name: priors[COUPLED].marginal(block).sample((n_cells,))
-            for name, block in zip(model.modalities, blocks(model), strict=True)
-        }
-        found["joint"] = priors[COUPLED](PriorContext()).sample((n_cells,))
-    else:
-        found = {
-            name: prior(PriorContext(encoder=model.module.encoders[name])).sample((n_cells,))
-            for name, prior in priors.items()
-        }
-        found["joint"] = torch.cat([found[name] for name in model.modalities], dim=1)
-    return {name: value.numpy() for name, value in found.items()}
+        columns: dict[str, tuple[Tensor, Tensor]] = {}
+        for prior, latent, context in model.module.priced(outputs, model.module.annotations(tensors)):
+            p = prior(context)
+            drawn = p.sample() if p.batch_shape else p.sample((len(latent.sample),))
+            known = torch.ones_like(latent.sample, dtype=torch.bool) if latent.known is None else latent.known
+            seen = torch.where(known, latent.sample, torch.nan)
+            empty = drawn.new_full((len(latent.rows), drawn.shape[1]), torch.nan)
+            rows = latent.rows[:, None].expand_as(empty)
+            columns[latent.name] = empty.masked_scatter(rows, seen), empty.masked_scatter(rows, drawn)
+        latents.append(torch.cat([own for own, _ in columns.values()], dim=1))
+        priors.append(torch.cat([drawn for _, drawn in columns.values()], dim=1))
+    return torch.cat(latents).numpy(), torch.cat(priors).numpy()

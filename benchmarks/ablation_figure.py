@@ -38,6 +38,7 @@ def draw(table: pd.DataFrame, sets: list[str], path: Path) -> None:
             _points(axis, table, data, metric, place, len(sets))
         axis.axhline(0, color="0.6", linewidth=0.8, zorder=0)
         axis.set_xticks(range(len(ARMS)), ARMS)
+        axis.set_xlim(-0.5, len(ARMS) - 0.5)
         axis.set_title(title, fontsize=10)
     axes[0, 0].set_ylabel("difference to A0")
     axes[1, 0].set_ylabel("difference to A0")

@@ -97,10 +97,12 @@ def write_page(table: pd.DataFrame, page: Path, figure: Path) -> None:
 
 def _answers(table: pd.DataFrame, sets: list[str]) -> list[str]:
     """A table for each question: a row for each comparison, a column for each data set."""
-    parts = ["### The questions and their answers\n", "**A1 equal to A0 (if not, the harness is at fault)?**\n"]
-    parts.append(_asked(table, sets, CONTROL, same=True))
+    parts = ["### The questions and their answers\n"]
+    if found := _asked(table, sets, CONTROL, same=True):
+        parts += ["**A1 equal to A0 (if not, the harness is at fault)?**\n", found]
     for title, questions in QUESTIONS.items():
-        parts += [f"**{title}**\n", _asked(table, sets, questions, same=False)]
+        if found := _asked(table, sets, questions, same=False):
+            parts += [f"**{title}**\n", found]
     return parts
 
 
@@ -111,7 +113,7 @@ def _asked(table: pd.DataFrame, sets: list[str], questions: list[Question], *, s
         if any(len(difference) for difference in found):
             cells = [_answer(difference, question, same=same) for difference in found]
             lines.append([f"{question.one} − {question.other}", NAMES[question.metric], *cells])
-    return _markdown(lines) + "\n"
+    return _markdown(lines) + "\n" if len(lines) > 1 else ""
 
 
 def _answer(difference: np.ndarray, question: Question, *, same: bool) -> str:
@@ -137,7 +139,7 @@ def _table(table: pd.DataFrame, data: str, of: object, *, signed: bool) -> str:
     for arm in _arms(own):
         if signed and arm == "A0":
             continue
-        cells = [_spread(of(arm, name), METRICS[name][1] + signed, signed=signed) for name in metrics]  # type: ignore[operator]
+        cells = [_spread(of(arm, name), min(METRICS[name][1] + signed, 3), signed=signed) for name in metrics]  # type: ignore[operator]
         lines.append([ARMS.get(arm, arm), *cells])
     return _markdown(lines)
 

@@ -1,8 +1,8 @@
 """mmvae and its peers on real data: what the embeddings keep, what they mix, and what a run costs.
 
 ``python -m benchmarks.peers --data FOLDER`` runs every method on every data set and task, one process at a time, and
-updates ``docs/_static/peers.csv`` after each. Runs that the table has are skipped unless ``--again`` is given, so a
-suite that was stopped goes on where it was. A data set whose file is not there is skipped, and a method that is not
+updates ``docs/_static/peers.csv`` after each. Runs that the table has are skipped, so a suite that was stopped goes on
+where it was; those that a smaller budget cut short are repeated, and with ``--again`` all are. A data set whose file is not there is skipped, and a method that is not
 installed gives a row that says so.
 """
 
@@ -54,7 +54,7 @@ def main() -> None:
             print(f"{data}: skipped, no file {DATA_SETS[data].file}", flush=True)
     wanted = [run for run in _runs(arguments) if (folder / DATA_SETS[run.data].file).exists()]
     for number, run in enumerate(wanted, 1):
-        if not arguments.again and tuple(run) in table.done(arguments.out):
+        if not arguments.again and tuple(run) in table.done(arguments.out, arguments.budget):
             continue
         rows = _rows(folder, run, arguments.budget)
         table.update(arguments.out, rows, ORDER)

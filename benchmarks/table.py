@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RUN = ["data", "task", "method", "seed"]
 COSTS = ["seconds", "peak_memory_mb", "n_cells", "data_mb", "threads"]
 COLUMNS = [*RUN, "readout", "metric", "value", *COSTS, "note", "versions"]
 FAILED = "failed: "
+BUDGET = r"by the budget of ([\d.]+) minutes"
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -23,10 +24,12 @@ def read(path: Path) -> pd.DataFrame:
     return pd.read_csv(path).astype({"note": object, "metric": object, "readout": object})
 
 
-def done(path: Path) -> set[tuple[Any, ...]]:
-    """Runs that the table has, other than those that failed."""
+def done(path: Path, budget: float | None) -> set[tuple[Any, ...]]:
+    """Runs that the table has, other than those that failed or were cut short by a smaller budget than this one."""
     table = read(path)
-    fine = table[~table["note"].fillna("").str.startswith(FAILED)]
+    note = table["note"].fillna("").astype(str)
+    spent = note.str.extract(BUDGET)[0].astype(float).fillna(np.inf)
+    fine = table[~note.str.startswith(FAILED) & (spent >= (budget or np.inf))]
     return set(fine[RUN].itertuples(index=False, name=None))
 
 
@@ -46,7 +49,7 @@ def update(path: Path, rows: pd.DataFrame, order: list[str]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     place = {name: i for i, name in enumerate(order)}
-    with FileLock(path.with_suffix(".lock")):
+    with FileLock(Path(gettempdir()) / f"{path.stem}.lock"):
         old = read(path)
         same = pd.MultiIndex.from_frame(old[RUN]).isin(pd.MultiIndex.from_frame(rows[RUN]))
         kept = pd.DataFrame(old[~same].to_dict("records") + rows.to_dict("records"), columns=COLUMNS)

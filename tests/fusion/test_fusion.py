@@ -10,7 +10,6 @@ from torch.distributions import Normal
 
 from mmvae.fusion import Attention, Experts, Fusion
 from mmvae.priors import CoupledPrior, PriorContext
-from mmvae.priors import CoupledPrior, PriorContext
 
 D = 3
 NAMES = ("rna", "atac", "protein")

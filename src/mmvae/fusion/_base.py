@@ -49,7 +49,7 @@ class Fusion(Component, family="fusion"):
 
     Implementing one: inherit with a name, set ``latents`` (the width of every latent that gets a prior of its own,
     by name) and ``n_output`` (the width of what the decoders read) in ``__init__``, and implement :meth:`posterior`,
-    :meth:`priced` and :meth:`single`. Where the posterior is no diagonal Gaussian, override :meth:`sample`, and let
+    :meth:`priced`, :meth:`single` and :meth:`place`. Where the posterior is no diagonal Gaussian, override :meth:`sample`, and let
     :meth:`posterior` give its mean and spread; where the decoders read something else than the latent, override
     :meth:`fuse`.
 
@@ -70,6 +70,9 @@ class Fusion(Component, family="fusion"):
             def single(self, name, experts):
                 q = experts.posteriors[name]
                 return Normal(experts.scatter(name, q.loc), experts.scatter(name, q.scale, fill=1.0))
+
+            def place(self, name):
+                return name, slice(None)
 
             def priced(self, experts, posterior, sample):
                 (first,) = self.latents

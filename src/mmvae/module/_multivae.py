@@ -15,8 +15,8 @@ from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Covariates, Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
 
-from ._bounds import importance_bound, log_weights
 from ._adversary import BatchAdversary
+from ._bounds import importance_bound, log_weights
 from ._dropout import drop_modalities
 
 if TYPE_CHECKING:

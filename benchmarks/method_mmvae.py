@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from .outcome import Outcome
 from .training import train
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mudata import MuData
 
     from mmvae import MultiVAE
@@ -21,13 +23,13 @@ LATENT = "X_mmvae"
 READOUTS = ("fused", "shared")
 
 
-def run_mmvae(problem: Problem) -> Outcome:
-    """The readouts ``fused``, which is the default one, and ``shared``."""
+def run_mmvae(problem: Problem, settings: Mapping[str, Any] | None = None) -> Outcome:
+    """The readouts ``fused``, which is the default one, and ``shared``; ``settings`` are arguments of the model."""
     from mmvae import MultiVAE
 
     mdata = problem.mdata
     MultiVAE.setup_mudata(mdata, batch_key=problem.data_set.batch)
-    model = MultiVAE(mdata, seed=problem.seed)
+    model = MultiVAE(mdata, seed=problem.seed, **settings or {})
     outcome = Outcome(note=train(model, problem.budget))
     for readout in READOUTS:
         _read(model, problem, readout, outcome)

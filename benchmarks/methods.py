@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .tasks import TASKS
 
@@ -12,20 +13,24 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a method's function is, what to load before memory is measured, the tasks, and whether seeds matter."""
+    """Where a method's function is, what to load before memory is measured, the tasks, and whether seeds matter.
+
+    ``settings`` are further arguments of the function.
+    """
 
     function: str
     imports: tuple[str, ...]
     packages: tuple[str, ...]
     tasks: tuple[str, ...] = TASKS
     seeded: bool = True
+    settings: dict[str, Any] = {}
 
     def load(self) -> Method:
         """The function, with everything that it imports."""
         for name in self.imports:
             import_module(name)
         module, function = self.function.split(":")
-        return getattr(import_module(f"{__package__}.{module}"), function)
+        return partial(getattr(import_module(f"{__package__}.{module}"), function), **self.settings)
 
 
 _SCVI = ("scvi", "scvi.model")
@@ -41,3 +46,20 @@ METHODS = {
     "multivi": Entry("method_scvi:run_multivi", _SCVI, _TORCH),
     "multigrate": Entry("method_multigrate:run_multigrate", ("multigrate", "muon"), ("multigrate", *_TORCH)),
 }
+
+# Ways that mmvae might have gone, each away from its defaults in one respect.
+DESIGNS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no input dropout": {"input_dropout": 0.0},
+    "prior normal": {"prior": "normal"},
+    "prior coupled": {"prior": "coupled"},
+    "prior mmvm": {"prior": "mmvm"},
+    "fusion poe": {"fusion": "poe", "n_latent": 15},
+    "fusion moe": {"fusion": "moe", "n_latent": 15},
+    "fusion mopoe": {"fusion": "mopoe", "n_latent": 15},
+    "fusion attention": {"fusion": "attention"},
+    "kl_scale 2": {"kl_scale": 2.0},
+    "kl_scale 4": {"kl_scale": 4.0},
+    "batch adversary 10": {"batch_adversary": 10.0},
+}
+METHODS |= {name: METHODS["mmvae"]._replace(settings={"settings": design}) for name, design in DESIGNS.items()}

@@ -56,7 +56,7 @@ def main() -> None:
     for number, run in enumerate(wanted, 1):
         if not arguments.again and tuple(run) in table.done(arguments.out, arguments.budget):
             continue
-        rows = _rows(folder, run, arguments.budget)
+        rows = rows_of(folder, run, arguments.budget)
         table.update(arguments.out, rows, ORDER)
         print(f"{number}/{len(wanted)} {_summary(rows)}", flush=True)
 
@@ -76,7 +76,7 @@ def _runs(arguments: argparse.Namespace) -> list[Run]:
     return runs
 
 
-def _rows(folder: Path, run: Run, budget: float | None) -> pd.DataFrame:
+def rows_of(folder: Path, run: Run, budget: float | None) -> pd.DataFrame:
     """Rows of one run; a run that fails gives one row without a score, and its last words as the note."""
     # Two threads that share a core with other work are slower than one.
     environment = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | os.environ

@@ -9,7 +9,6 @@ import mmvae
 from mmvae import MultiVAE
 from mmvae.module._adversary import BatchAdversary
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 
 

@@ -132,7 +132,6 @@ class MultiVAE(
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
         names = list(self._arguments.chosen)
-        sizes = {name: self.summary_stats[f"n_{layer_key(name)}"] for name in names}
         n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
@@ -145,14 +144,12 @@ class MultiVAE(
         self.best_epoch_ = None
         self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
-        if input_dropout is None:
-            input_dropout = {name: input_dropout_for(size) for name, size in sizes.items()}
-        elif not isinstance(input_dropout, Mapping):
-            input_dropout = dict.fromkeys(names, input_dropout)
+        input_dropout = self._input_dropout(input_dropout)
         _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
         _check_shares(**{f"input_dropout of '{name}'": input_dropout.get(name, -1) for name in names})
+        modalities = self._modality_configs(n_latent, modality_weights, input_dropout)
         with seeded(seed):
-            self.module = MultiVAEModule(self._config(n_latent, modality_weights, network, prior, fusion))
+            self.module = MultiVAEModule(self._config(modalities, network, prior, fusion))
         check_priors(self.module)
         if mdata is not None:
             warn_of_batch(list(self.module.priors.values()), mdata, self._arguments)
@@ -180,19 +177,30 @@ class MultiVAE(
         unlabelled = str(state.get("unlabeled_category"))
         return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
 
-    def _config(
-        self,
-        n_latent: Mapping[str, int],
-        weights: Mapping[str, float],
-        network: NetworkConfig,
-        prior: Any,
-        fusion: Any,
-    ) -> ModelConfig:
-        likelihoods = self._arguments.chosen
-        modalities = {
-            name: ModalityConfig(self.summary_stats[f"n_{layer_key(name)}"], n_latent[name], choice, weights[name])
-            for name, choice in likelihoods.items()
+    def _input_dropout(self, given: float | Mapping[str, float] | None) -> dict[str, float]:
+        names = list(self._arguments.chosen)
+        if given is None:
+            return {name: input_dropout_for(self.summary_stats[f"n_{layer_key(name)}"]) for name in names}
+        return dict(given) if isinstance(given, Mapping) else dict.fromkeys(names, given)
+
+    def _modality_configs(
+        self, n_latent: Mapping[str, int], weights: Mapping[str, float], input_dropout: Mapping[str, float]
+    ) -> dict[str, ModalityConfig]:
+        return {
+            name: ModalityConfig(
+                n_features=self.summary_stats[f"n_{layer_key(name)}"],
+                n_latent=n_latent[name],
+                likelihood=choice,
+                weight=weights[name],
+                input_dropout=input_dropout[name],
+            )
+            for name, choice in self._arguments.chosen.items()
         }
+
+    def _config(
+        self, modalities: Mapping[str, ModalityConfig], network: NetworkConfig, prior: Any, fusion: Any
+    ) -> ModelConfig:
+        n_latent = {name: modality.n_latent for name, modality in modalities.items()}
         latents = Fusion.build(fusion, n_latent=n_latent).latents
         return ModelConfig(
             modalities, _priors_of(prior, list(latents), list(n_latent)), fusion, network, self._covariate_config()

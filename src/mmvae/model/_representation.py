@@ -77,8 +77,7 @@ class RepresentationMixin(ModelBase):
         -----
         ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
         cells that have several, fitted on first use and saved with the model. It needs such cells. ``"fused"`` is the
-        default, for mosaics too: its mean score for cell types was the higher one on all six sets of
-        ``benchmarks/real_data.py``, though not with every seed.
+        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
         """
         self._check_if_trained(warn=False)
         if representation == SHARED:

@@ -128,8 +128,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
                         "n_epochs_kl_warmup": warmup_epochs,
                     }
                     | (plan_kwargs or {}),
-                    callbacks=[PriorStart(lambda: self._start_priors(split[0]), warm_start), keep]
-                    + kwargs.pop("callbacks", []),
+                    callbacks=[
+                        *self._prior_starts(split[0], warm_start, warmup_epochs),
+                        keep,
+                        *kwargs.pop("callbacks", []),
+                    ],
                     **_trainer_options(steps, has_validation=len(split[1]) > 0) | kwargs,
                 )
             except NonFiniteLossError as error:
@@ -179,10 +182,17 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             "features, or another likelihood for that modality."
         )
 
+    def _prior_starts(self, indices: Indices, early: int, late: int) -> list[PriorStart]:
+        return [
+            PriorStart(lambda: self._start_priors(indices), early),
+            PriorStart(lambda: self._start_priors(indices, late=True), late),
+        ]
+
     @torch.no_grad()
-    def _start_priors(self, indices: Indices) -> None:
+    def _start_priors(self, indices: Indices, *, late: bool = False) -> None:
         """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
-        waiting = {name: prior for name, prior in self.module.priors.items() if not prior.is_started}
+        priors = self.module.priors.items()
+        waiting = {name: prior for name, prior in priors if not prior.is_started and prior.starts_late == late}
         if not waiting:
             return
         chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]

@@ -171,17 +171,13 @@ class MultiVAEModule(BaseModuleClass):
         kl_weight: Tensor | float = 1.0,
     ) -> LossOutput:
         """Negative ELBO per cell, its parts by modality, and the cost of the fusion's own training."""
-        experts = inference_outputs[EXPERTS]
         reconstruction = self.reconstruction(tensors, generative_outputs)
         kl = self._kl(inference_outputs, self.annotations(tensors))
         kl |= self.emission_kl(tensors, generative_outputs)
         misfit = cast("Tensor", sum(self.weights[name] * value for name, value in reconstruction.items()))
         per_cell = misfit + kl_weight * self.network.kl_scale * sum(kl.values())
-        if (extra := self.fusion.loss(experts)) is not None:
-            per_cell = per_cell + extra
-        if self.training and self.adversary is not None:
-            batch = tensors[REGISTRY_KEYS.BATCH_KEY]
-            per_cell = per_cell + self.adversary(inference_outputs[LATENT], batch, kl_weight)
+        for cost in self._beside(tensors, inference_outputs, kl_weight):
+            per_cell = per_cell + cost
         regularizer = sum(prior.regularizer() for prior in self.priors.values())
         return LossOutput(
             loss=per_cell.mean() + regularizer,
@@ -189,6 +185,20 @@ class MultiVAEModule(BaseModuleClass):
             kl_local=kl,
             extra_metrics=self._metrics(tensors, inference_outputs, kl),
         )
+
+    def _beside(
+        self, tensors: Mapping[str, Tensor], outputs: Mapping[str, Any], kl_weight: Tensor | float
+    ) -> Iterator[Tensor]:
+        """Costs of what is trained beside the ELBO, each ``(n_cells,)``."""
+        if (fill := self.fusion.loss(outputs[EXPERTS])) is not None:
+            yield fill
+        if not self.training:
+            return
+        if self.adversary is not None:
+            yield self.adversary(outputs[LATENT], tensors[REGISTRY_KEYS.BATCH_KEY], kl_weight)
+        for prior, latent, context in self.priced(outputs, self.annotations(tensors)):
+            if (own := prior.loss(latent.sample.detach(), context)) is not None:
+                yield _scatter(latent.rows, own)
 
     def reconstruction(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
         """Negative log-likelihood of what was measured, 0 where it was not; a tensor ``(n_cells,)`` per modality."""

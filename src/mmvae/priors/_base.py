@@ -88,6 +88,8 @@ class Prior(Component, family="prior"):
     """Whether the prior compares the modalities' posteriors, which must be of one width, and so suits no joint latent."""
     needs_covariates: ClassVar[bool] = False
     """Whether the prior looks at biological covariates."""
+    starts_late: ClassVar[bool] = False
+    """Whether :meth:`init_from` is called when the KL has warmed up, and not after the first few epochs."""
     couples: ClassVar[bool] = False
     """Whether one such prior covers the latents of all modalities."""
 
@@ -140,6 +142,13 @@ class Prior(Component, family="prior"):
 
     def init_from(self, sample: PosteriorSample) -> None:
         """Start from the posteriors of training cells. Called once, after a warm start under N(0, I)."""
+
+    def loss(self, sample: Tensor, context: PriorContext) -> Tensor | None:
+        """Cost in nats that the prior's own parameters have beside the KL, ``(n_cells,)``, if any.
+
+        ``sample``, ``(n_cells, n_latent)``, has no gradient: the cost shapes the prior, not the latents.
+        """
+        return None
 
     def regularizer(self) -> Tensor:
         """Cost in nats, per cell, of the prior's own parameters; a scalar."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LOG_SCALE_RANGE = (-2.5, 1.5)
 EM_STEPS = 20
+# Weight of the labelled cells' classification by the components, which their KL alone does not hold.
+FIDELITY = 10.0
 # Pooled spread that a label's own is shrunk to, in cells.
 SHRINKAGE = 10.0
 
@@ -30,8 +32,8 @@ class LabelledMixture(WarmStarted, name="labels"):
     :math:`p(y \mid z) \propto \pi_y\, p(z \mid y)`, classifies. The idea of a prior that depends on the label is
     scANVI's :cite:p:`Xu2021`, which has one for all modalities together.
 
-    N(0, I) during a short warm start; then fitted to the latents by expectation-maximisation in which labelled cells
-    keep their label.
+    N(0, I) until the KL has warmed up; then fitted to the latents by expectation-maximisation in which labelled cells keep
+    their label.
 
     Parameters
     ----------
@@ -47,6 +49,9 @@ class LabelledMixture(WarmStarted, name="labels"):
     ValueError
         If there are no labels.
     """
+
+    # Before, the latents tell little of the labels.
+    starts_late = True
 
     def __init__(self, n_latent: int, n_labels: int, n_components: int = 1) -> None:
         super().__init__(n_latent)
@@ -81,18 +86,36 @@ class LabelledMixture(WarmStarted, name="labels"):
         r""":math:`\log \pi_y`, ``(n_labels,)``."""
         return self.logits.log_softmax(dim=0).reshape(self.n_labels, -1).logsumexp(dim=1)
 
+    def loss(self, sample: Tensor, context: PriorContext) -> Tensor | None:
+        r""":math:`-\log p(y \mid z)` of the labelled cells, so that components stay with their labels.
+
+        Unlabelled cells, being many, would else draw the component of a rare label to whatever the others leave out.
+        """
+        if not self.ready or context.labels is None or len(sample) == 0:
+            return None
+        log_odds = (self.label_log_prob(sample) + self.label_log_weights()).log_softmax(dim=1)
+        known = context.labels >= 0
+        chosen = log_odds.gather(1, context.labels.clamp_min(0)[:, None]).squeeze(1)
+        return FIDELITY * torch.where(known, -chosen, 0.0)
+
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
         labels = sample.labels
         if labels is None or not bool((labels >= 0).any()):
             labels = torch.full((len(sample.loc),), -1, device=sample.loc.device)
-        allowed = ((self._label_of_component() == labels[:, None]) | (labels < 0)[:, None]).float()
+        of_label = self._label_of_component() == labels[:, None]
+        allowed = of_label | (labels < 0)[:, None]
         generator = torch.Generator().manual_seed(0)
         self.loc.copy_(self._label_means(sample.loc, labels))
         if self.n_components > 1:
-            self.loc.add_(0.1 * torch.randn(self.loc.shape, generator=generator).to(self.loc))
+            spread = 0.5 * sample.loc.std(dim=0)
+            self.loc.add_(spread * torch.randn(self.loc.shape, generator=generator).to(self.loc))
+        if bool((labels >= 0).any()):
+            # The spread within labels first: with too wide components, EM would merge them.
+            self._maximise(sample, of_label.float() / self.n_components)
         for _ in range(EM_STEPS):
-            self._em_step(sample, allowed)
+            fits = self.logits.log_softmax(dim=0) + self._components().log_prob(sample.loc[:, None])
+            self._maximise(sample, fits.masked_fill(~allowed, -torch.inf).softmax(dim=1))
         self.ready.fill_(True)
 
     def regularizer(self) -> Tensor:
@@ -115,15 +138,13 @@ class LabelledMixture(WarmStarted, name="labels"):
         means = torch.where(count > 0, one_hot.T @ latent / count.clamp_min(1), latent.mean(dim=0))
         return means.repeat_interleave(self.n_components, dim=0)
 
-    def _em_step(self, sample: PosteriorSample, allowed: Tensor) -> None:
-        """One step of expectation-maximisation with diagonal covariances, shrunk to the pooled one."""
-        fits = self.logits.log_softmax(dim=0) + self._components().log_prob(sample.loc[:, None])
-        weight = fits.masked_fill(allowed == 0, -torch.inf).softmax(dim=1)
+    def _maximise(self, sample: PosteriorSample, weight: Tensor) -> None:
+        """Components from the share of each cell in each, ``(n_cells, K)``; covariances are shrunk to the pooled one."""
         count = weight.sum(dim=0)[:, None]
         mean = (weight.T @ sample.loc + 1e-3 * self.loc) / (count + 1e-3)
         spread = weight.T @ (sample.loc.square() + sample.scale.square()) - count * mean.square()
-        pooled = spread.sum(dim=0) / len(sample.loc)
+        pooled = spread.sum(dim=0) / count.sum()
         variance = ((spread + SHRINKAGE * pooled) / (count + SHRINKAGE)).clamp_min(1e-3)
         self.loc.copy_(mean)
         self.log_scale.copy_(0.5 * variance.log())
-        self.logits.copy_(((count[:, 0] + 1) / (len(sample.loc) + len(count))).log())
+        self.logits.copy_(((count[:, 0] + 1) / (count.sum() + len(count))).log())

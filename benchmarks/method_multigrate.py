@@ -65,14 +65,16 @@ def _organised(mdata: MuData, like: MuData, pattern: np.ndarray | None = None) -
 
 
 def _normalised(name: str, values: np.ndarray, fitted_on: ad.AnnData) -> np.ndarray:
-    """Counts of rna, log-normalised atac, the centred log-ratios over cells of protein; all at least 0 in sum.
+    """Counts of rna, log-normalised atac, centred log-ratios over cells of protein; z-scores of what is not counts.
 
-    multigrate takes a cell whose values sum to no more than 0 for one that lacks the modality, so values that are not
-    counts are shifted by their minimum.
+    multigrate takes a cell whose values sum to no more than 0 for one that lacks the modality, so z-scores are shifted
+    by the least that keeps the sums of all cells above 0.
     """
     known = sp.csr_matrix(fitted_on.X).toarray()
     if not np.array_equal(known, np.round(known)):
-        return values - known.min()
+        spread = np.where(known.std(axis=0) > 0, known.std(axis=0), 1)
+        lowest = ((known - known.mean(axis=0)) / spread).mean(axis=1).min()
+        return (values - known.mean(axis=0)) / spread - lowest + 1e-3
     if name == "protein":
         return np.log1p(values / np.exp(np.log1p(known).mean(axis=0)))
     if name == "atac":

@@ -37,7 +37,7 @@ _SCVI = ("scvi", "scvi.model")
 _TORCH = ("scvi-tools", "torch")
 WHOLE = ("complete",)
 METHODS = {
-    "mmvae": Entry("method_mmvae:run_mmvae", ("mmvae",), ("mmvae", *_TORCH)),
+    "mmvae": Entry("method_mmvae:run_mmvae", (*_SCVI, "mmvae.model"), ("mmvae", *_TORCH)),
     "pca": Entry("method_linear:run_pca", (), ("scikit-learn",), seeded=False),
     "wnn": Entry("method_linear:run_wnn", ("muon",), ("muon",), tasks=WHOLE, seeded=False),
     "mofa": Entry("method_linear:run_mofa", ("mofapy2.run.entry_point",), ("mofapy2",)),

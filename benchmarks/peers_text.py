@@ -27,9 +27,9 @@ COMPARED = {
 - **MultiVI**: its defaults, on all modalities, with the batch; a missing modality is zeros, as it wants.""",
     "multigrate": """\
 - **multigrate**: its defaults, with the losses of its tutorials: counts of rna (negative binomial), log-normalised atac
-  and centred log-ratios of protein (mean squared error); the batch is a covariate. On mosaics as in its tutorial on
-  them: the missing pattern is a covariate too, on which it integrates, with its coefficient of 500, and the marginal
-  distributions are aligned.""",
+  and centred log-ratios of protein (mean squared error), z-scores of what is not counts; the batch is a covariate. On
+  mosaics as in its tutorial on them: the missing pattern is a covariate too, on which it integrates, with its
+  coefficient of 500, and the marginal distributions are aligned.""",
 }
 
 PAGE = """\

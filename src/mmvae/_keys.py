@@ -32,6 +32,7 @@ COUPLED: Final = "coupled"
 
 # Readouts of a cell.
 FUSED: Final = "fused"
+UNWEIGHTED: Final = "unweighted"
 SHARED: Final = "shared"
 
 # What `mmvae.tl.embed` writes.

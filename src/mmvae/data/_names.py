@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import nn
 
-from mmvae._keys import FUSED, JOINT, SHARED
+from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
 
 from ._access import rows_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mudata import MuData
 
-RESERVED = {FUSED, SHARED, JOINT}
+RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:

@@ -105,6 +105,10 @@ class Fusion(Component, family="fusion"):
         """What the decoders read of a latent, ``(n_cells, n_output)``."""
         return latent
 
+    def weighted(self, fused: Tensor, weights: Mapping[str, float]) -> Tensor:
+        """What the decoders read, each modality's part of it scaled by its weight, where modalities have parts."""
+        return fused
+
     def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
         """The latents that priors charge for, given a ``sample`` of the cells' latent."""
         raise NotImplementedError

@@ -65,6 +65,9 @@ class Concatenation(Fusion, name="concat"):
     def single(self, name: str, experts: Experts) -> Normal:
         return self._filled(experts)[name]
 
+    def weighted(self, fused: Tensor, weights: Mapping[str, float]) -> Tensor:
+        return torch.cat([weights[name] * block for name, block in self._blocks(fused).items()], dim=-1)
+
     def place(self, name: str) -> tuple[str, slice]:
         if not self._coupling:
             return name, slice(None)

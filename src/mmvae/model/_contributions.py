@@ -137,7 +137,7 @@ class ContributionMixin(GenerationMixin):
         before, after = (self._fused_mean(o) for o in (outputs, without))
         change = self._log_likelihoods(tensors, after) - self._log_likelihoods(tensors, before)
         change[~tensors[PRESENT]] = torch.nan
-        distance = (after - before).norm(dim=-1, keepdim=True)
+        distance = self._weighted(after - before).norm(dim=-1, keepdim=True)
         return torch.cat([distance, change], dim=1).double().cpu().numpy()
 
     def _fused_mean(self, outputs: dict[str, Any]) -> Tensor:
@@ -157,6 +157,6 @@ class ContributionMixin(GenerationMixin):
         data = data if self.adata is None else self.adata
         order = np.random.default_rng(0).permutation(data.n_obs)[:SCALE_CELLS]
         minibatches = self._minibatches(data, order, None)
-        fused = torch.cat([self._fused_mean(self._inferred(tensors)[1]) for tensors in minibatches])
+        fused = torch.cat([self._weighted(self._fused_mean(self._inferred(tensors)[1])) for tensors in minibatches])
         # Neighbours in a random order are random pairs.
         return float((fused - fused.roll(1, dims=0)).norm(dim=-1).mean())

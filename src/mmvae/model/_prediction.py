@@ -10,7 +10,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
-from mmvae._keys import EXPERTS, PRESENT
+from mmvae._keys import EXPERTS, PRESENT, UNWEIGHTED
 from mmvae.data import presence_of
 from mmvae.fusion import Experts
 
@@ -77,7 +77,9 @@ class PredictionMixin(ModelBase):
         for pattern in np.unique(presence, axis=0):
             rows = (presence == pattern).all(axis=1)
             classifier = Classifier.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
-            latent = self.get_latent_representation(data, cells[rows], batch_size=batch_size)
+            latent = self.get_latent_representation(
+                data, cells[rows], batch_size=batch_size, representation=UNWEIGHTED
+            )
             probabilities[rows] = classifier.probabilities(latent)
         if soft:
             return pd.DataFrame(probabilities, index=data.obs_names[cells], columns=self.labels)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED
+from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED, UNWEIGHTED
 
+from ._reliability import ReliabilityMixin
 from ._shared import SharedSubspace
-from ._typing import ModelBase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 READOUT_BATCH = 1_024
 
 
-class RepresentationMixin(ModelBase):
+class RepresentationMixin(ReliabilityMixin):
     """Latent representations."""
 
     @torch.inference_mode()
@@ -61,7 +61,9 @@ class RepresentationMixin(ModelBase):
         dataloader
             Minibatches to use in place of ``adata``.
         representation
-            ``"fused"``: what the decoders read; the block of a modality that a cell lacks is predicted from the others.
+            ``"fused"``: the latents of all modalities, that of a modality which a cell lacks predicted from the others.
+            Each is scaled by the square root of its :meth:`get_reliability`, so that a modality which is mostly noise
+            moves cells less. ``"unweighted"``: without that, as the decoders read it.
             ``"shared"``: what the modalities agree on (see below); it mixes cells with different missing modalities
             where ``"fused"`` tells them apart by construction. The name of a modality: that modality's own latent,
             predicted where a cell lacks it.
@@ -82,18 +84,21 @@ class RepresentationMixin(ModelBase):
         self._check_if_trained(warn=False)
         if representation == SHARED:
             return self._shared_representation(adata, indices, batch_size, return_dist, dataloader)
-        if representation not in (FUSED, *self.modalities):
-            msg = f"Expected representation 'fused', 'shared' or one of {self.modalities}; got '{representation}'."
+        if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *self.modalities]):
+            msg = f"Expected representation as one of {known}; got '{representation}'."
             raise ValueError(msg)
         means, variances = [], []
         for outputs in self._outputs(adata, indices, batch_size, dataloader, **data_loader_kwargs):
             posterior, draw = self._readout(representation, outputs)
+            variance = posterior.scale.square()
+            if representation == FUSED:
+                variance = self._weighted(self._weighted(variance))
             if give_mean or return_dist:
                 mean = draw(posterior.loc)
             else:
                 mean = torch.stack([draw(None) for _ in range(mc_samples)]).mean(dim=0)
             means.append(mean.cpu())
-            variances.append(posterior.scale.square().cpu())
+            variances.append(variance.cpu())
         together = torch.cat(means).numpy()
         return (together, torch.cat(variances).numpy()) if return_dist else together
 
@@ -102,12 +107,15 @@ class RepresentationMixin(ModelBase):
     ) -> tuple[Normal, Callable[[Tensor | None], Tensor]]:
         """Posterior of a readout, and what it reads of a latent; of a fresh draw if given ``None``."""
         fusion, experts, posterior = self.module.fusion, outputs[EXPERTS], outputs[QZ]
-        if representation != FUSED:
+        if representation not in (FUSED, UNWEIGHTED):
             own = fusion.single(representation, experts)
             return own, lambda latent: own.sample() if latent is None else latent
-        return posterior, lambda latent: fusion.fuse(
-            fusion.sample(experts, posterior) if latent is None else latent, experts
-        )
+
+        def draw(latent: Tensor | None) -> Tensor:
+            fused = fusion.fuse(fusion.sample(experts, posterior) if latent is None else latent, experts)
+            return self._weighted(fused) if representation == FUSED else fused
+
+        return posterior, draw
 
     def get_shared_spectrum(self) -> np.ndarray:
         """Eigenvalues of the modalities' correlation matrix, largest first, ``(n_dimensions,)``.

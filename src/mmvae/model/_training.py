@@ -148,6 +148,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         self.best_epoch_ = keep.best_epoch
         if not self._is_query:
             self._remember_labelled()
+            self._remember_reliability()
         self.training_report_ = training_report(self)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=3)

@@ -138,6 +138,22 @@ class MultiVAEModule(BaseModuleClass):
         """First-layer activations of one modality's encoder, ``(n_present, n_hidden)``."""
         return self.encoders[name].hidden(self._shown(name, values[name], size_factors[name]))
 
+    @auto_move_data
+    def read_halves(
+        self,
+        name: str,
+        halves: Tensor,
+        values: dict[str, Tensor],
+        size_factors: dict[str, Tensor],
+        present: Tensor,
+    ) -> Tensor:
+        """Means of one modality's latent from either half of its features, ``(2, n_present, D_m)``.
+
+        The input is scaled to what the encoder saw in training when a share of the features was hidden from it.
+        """
+        shown = self._shown(name, values[name], size_factors[name])
+        return torch.stack([self.encoders[name](shown * half / half.mean()).loc for half in halves])
+
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict[str, Any]) -> dict[str, Any]:
         return {
             Z: inference_outputs[Z],

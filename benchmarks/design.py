@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from . import table
 from .data import DATA_SETS, data_folder
-from .methods import DESIGNS
+from .methods import DESIGNS, READOUTS
 from .peers import ROOT, Run, rows_of
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 TABLE = ROOT / "docs" / "_static" / "design.csv"
 SETS = ("cite600", "multiome500", "trimodal", "tcga")
+DEFAULT, PLAIN = "default", "readout unweighted"
 SCORES = {"bio": "bio-conservation", "batch_mixing": "batch mixing"}
 
 
@@ -43,15 +41,16 @@ def main() -> None:
 
 def page(scores: pd.DataFrame) -> str:
     """A table for each score: designs by data sets, mean and standard deviation over seeds."""
-    fused = scores[scores["readout"] == "fused"]
-    parts = [f"{title}:\n\n{_markdown(fused[fused['metric'] == metric])}" for metric, title in SCORES.items()]
+    fused, plain = (scores[scores["readout"] == readout] for readout in READOUTS)
+    shown = pd.concat([fused, plain[plain["method"] == DEFAULT].assign(method=PLAIN)])
+    parts = [f"{title}:\n\n{_markdown(shown[shown['metric'] == metric])}" for metric, title in SCORES.items()]
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown(scores: pd.DataFrame) -> str:
     sets = [name for name in SETS if name in set(scores["data"])]
     lines = ["| design | " + " | ".join([*sets, "mean"]) + " |", "| --- |" + " ---: |" * (len(sets) + 1)]
-    for design in (name for name in DESIGNS if name in set(scores["method"])):
+    for design in (name for name in [*DESIGNS, PLAIN] if name in set(scores["method"])):
         own = scores[scores["method"] == design]
         found = [own.loc[own["data"] == name, "value"].to_numpy() for name in sets]
         complete = all(len(values) for values in found)

@@ -11,7 +11,7 @@ from .outcome import Outcome
 from .training import train
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mudata import MuData
 
@@ -23,15 +23,17 @@ LATENT = "X_mmvae"
 READOUTS = ("fused", "shared")
 
 
-def run_mmvae(problem: Problem, settings: Mapping[str, Any] | None = None) -> Outcome:
-    """The readouts ``fused``, which is the default one, and ``shared``; ``settings`` are arguments of the model."""
+def run_mmvae(
+    problem: Problem, settings: Mapping[str, Any] | None = None, readouts: Sequence[str] = READOUTS
+) -> Outcome:
+    """The ``readouts``, of which ``fused`` is the default one; ``settings`` are arguments of the model."""
     from mmvae import MultiVAE
 
     mdata = problem.mdata
     MultiVAE.setup_mudata(mdata, batch_key=problem.data_set.batch)
     model = MultiVAE(mdata, seed=problem.seed, **settings or {})
     outcome = Outcome(note=train(model, problem.budget))
-    for readout in READOUTS:
+    for readout in readouts:
         _read(model, problem, readout, outcome)
     outcome.check = lambda: _check(model, mdata, outcome.readouts["fused"])
     return outcome

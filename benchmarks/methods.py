@@ -60,6 +60,13 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "fusion attention": {"fusion": "attention"},
     "kl_scale 2": {"kl_scale": 2.0},
     "kl_scale 4": {"kl_scale": 4.0},
-    "batch adversary 10": {"batch_adversary": 10.0},
+    "no batch adversary": {"batch_adversary": 0.0},
+    "batch adversary 30": {"batch_adversary": 30.0},
+    "modality dropout 0.5": {"modality_dropout": 0.5},
+    "n_latent 20": {"n_latent": 20},
 }
-METHODS |= {name: METHODS["mmvae"]._replace(settings={"settings": design}) for name, design in DESIGNS.items()}
+READOUTS = ("fused", "unweighted")
+METHODS |= {
+    name: METHODS["mmvae"]._replace(settings={"settings": design, "readouts": READOUTS})
+    for name, design in DESIGNS.items()
+}

@@ -43,7 +43,7 @@ def test_data_of_one_batch_have_none():
     assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=10).module.adversary is None
     MultiVAE.setup_mudata(mdata, batch_key="batch")
     assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=10).module.adversary is not None
-    assert MultiVAE(mdata, n_hidden=8, n_latent=2).module.adversary is None
+    assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=0).module.adversary is None
 
 
 def test_a_query_of_new_batches_takes_it_along(tmp_path):

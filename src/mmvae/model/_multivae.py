@@ -89,8 +89,10 @@ class MultiVAE(
     kl_scale
         Weight of the KL in the loss; 1 is the bound.
     batch_adversary
-        Weight of a classifier of batches that the encoders learn to mislead; 0 leaves it out, 10 is a start. It mixes
-        batches further than the decoders' knowledge of the batch does, at the risk of mixing cell types.
+        Weight, in nats, of a classifier of batches that the encoders learn to mislead, where there are several batches;
+        0 leaves it out. It mixes batches further than the decoders' knowledge of the batch does, and cannot gain more
+        by hiding a batch than its weight times the batch's information, a few nats, against the hundreds that a cell
+        type is worth to the decoders.
     seed
         Of the initial weights, and of :meth:`train`.
 
@@ -125,7 +127,7 @@ class MultiVAE(
         modality_dropout: float = 0.3,
         modality_weights: Mapping[str, float] | None = None,
         kl_scale: float = 1.0,
-        batch_adversary: float = 0.0,
+        batch_adversary: float = 10.0,
         seed: int = 0,
     ) -> None:
         super().__init__(mdata, registry)

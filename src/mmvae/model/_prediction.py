@@ -77,9 +77,7 @@ class PredictionMixin(ModelBase):
         for pattern in np.unique(presence, axis=0):
             rows = (presence == pattern).all(axis=1)
             classifier = Classifier.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
-            latent = self.get_latent_representation(
-                data, cells[rows], batch_size=batch_size, representation=UNWEIGHTED
-            )
+            latent = self.get_latent_representation(data, cells[rows], batch_size=batch_size, representation=UNWEIGHTED)
             probabilities[rows] = classifier.probabilities(latent)
         if soft:
             return pd.DataFrame(probabilities, index=data.obs_names[cells], columns=self.labels)

@@ -69,7 +69,9 @@ class ReliabilityMixin(ModelBase):
             for index, name in enumerate(self.modalities):
                 if bool(tensors[PRESENT][:, index].any()):
                     found[name].append(self.module.read_halves(name, halves[name], **inputs).cpu())
-        self.reliability_ = {name: _agreement(torch.cat(parts, dim=1)) if parts else 1.0 for name, parts in found.items()}
+        self.reliability_ = {
+            name: _agreement(torch.cat(parts, dim=1)) if parts else 1.0 for name, parts in found.items()
+        }
 
     def _halves(self, name: str, generator: np.random.Generator) -> Tensor:
         """Which features are in the first half and which in the second, ``(2, G_m)``; all in both if there is one."""

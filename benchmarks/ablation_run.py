@@ -37,7 +37,10 @@ def main(folder: str, data: str, arm: str, seed: str, kl_scale: str, epochs: str
     model = arms.build(arm, split.train, split.batch, int(seed), float(kl_scale))
     limit_threads()
     start = time.perf_counter()
-    model.train(int(epochs) or None, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    # All arms for the same number of epochs: where training stopped by itself, arms that are the same model differed by
+    # a nat for having stopped at different ones. The weights are those of the best epoch.
+    options = {"early_stopping": False, "enable_progress_bar": False, "enable_model_summary": False}
+    model.train(int(epochs) or None, accelerator="cpu", **options)
     seconds = time.perf_counter() - start
     costs = {"seconds": seconds, "epochs": float(len(model.history_["elbo_train"])), "best_epoch": _best(model)}
     found = {arm: scores(model, split) | prior_fit(model, split.held) | components(model) | costs}

@@ -1,6 +1,6 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
-from ._access import modalities_of, pattern_names, presence_of, rows_of
+from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
 from ._arguments import SetupArguments
 from ._columns import resolve_columns
 from ._dataset import MosaicDataset
@@ -25,6 +25,7 @@ __all__ = [
     "inspect",
     "inspect_or_raise",
     "modalities_of",
+    "numbers_of",
     "pattern_names",
     "presence_of",
     "print_setup",

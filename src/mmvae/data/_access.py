@@ -8,7 +8,7 @@ import numpy as np
 from anndata import AnnData
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mudata import MuData
 
@@ -35,6 +35,30 @@ def rows_of(data: AnnData | MuData, name: str) -> np.ndarray:
 def presence_of(data: AnnData | MuData, names: list[str]) -> np.ndarray:
     """Which cells have which modality, boolean, ``(n_cells, n_modalities)``."""
     return np.stack([rows_of(data, name) >= 0 for name in names], axis=1)
+
+
+def numbers_of(data: AnnData | MuData, indices: Sequence[int] | Sequence[bool] | np.ndarray | None) -> np.ndarray:
+    """Numbers of the cells that ``indices`` names by number or as a mask of all cells, ``(n_cells,)``; all if ``None``.
+
+    Raises
+    ------
+    ValueError
+        If ``indices`` are neither, or reach beyond the data.
+    """
+    everything = np.arange(data.n_obs)
+    if indices is None:
+        return everything
+    chosen = np.asarray(indices)
+    if chosen.ndim == 1 and len(chosen) == 0:
+        return everything[:0]
+    try:
+        (cells,) = everything[chosen][None] if chosen.ndim == 1 else ()
+    except (IndexError, ValueError) as error:
+        msg = (
+            f"Expected indices as a list of cells' numbers, below {data.n_obs}, or as a mask of {data.n_obs} cells; got "
+        )
+        raise ValueError(msg) from error
+    return cells
 
 
 def pattern_names(presence: np.ndarray, names: list[str]) -> np.ndarray:

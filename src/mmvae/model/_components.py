@@ -83,10 +83,8 @@ class ComponentMixin(GenerationMixin):
         self._check_if_trained(warn=False)
         latent = self._one_latent(latent)
         values = self._responsibilities(latent, adata, indices, batch_size)
-        data = self.adata if adata is None else adata
-        cells = data.obs_names if indices is None else data.obs_names[indices]
         names, _ = self._component_names(latent, values.shape[1])
-        return pd.DataFrame(values, index=cells, columns=names)
+        return pd.DataFrame(values, index=self._cell_names(adata, indices), columns=names)
 
     def prior_summary(self, n_features: int = 10) -> pd.DataFrame:
         """What the priors have learnt: their components, as clusters of the model's own data.
@@ -124,14 +122,9 @@ class ComponentMixin(GenerationMixin):
         Components are sorted by their cells; their numbers mean nothing across models.
         """
         self._check_if_trained(warn=False)
-        self._check_data()
+        self._validate_anndata()
         parts = [self._prior_rows(latent, n_features) for latent in self.module.priors]
         return pd.concat(parts, ignore_index=True)
-
-    def _check_data(self) -> None:
-        if self.adata is None:
-            msg = "Expected a model with data; it was loaded without. Give adata in MultiVAE.load."
-            raise ValueError(msg)
 
     def _mixture(self, latent: str) -> MixtureSameFamily | None:
         encoder = self.module.encoders[latent] if latent in self.module.encoders else None

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from mmvae._keys import EXPERTS, PRESENT, QZ, Z
-from mmvae.data import presence_of
+from mmvae.data import numbers_of, presence_of
 
 from ._generation import GenerationMixin
 from ._training import seeded
@@ -69,9 +69,9 @@ class ContributionMixin(GenerationMixin):
             for view in views(self.module, tensors, outputs):
                 block[view.rows.cpu().numpy(), self.modalities.index(view.name)] = view.information().cpu().numpy()
             blocks.append(block)
-        data = self.adata if adata is None else adata
-        cells = data.obs_names if indices is None else data.obs_names[indices]
-        return pd.DataFrame(np.concatenate(blocks), index=cells, columns=pd.Index(self.modalities))
+        return pd.DataFrame(
+            np.concatenate(blocks), index=self._cell_names(adata, indices), columns=pd.Index(self.modalities)
+        )
 
     @torch.inference_mode()
     def leave_one_out(
@@ -110,7 +110,7 @@ class ContributionMixin(GenerationMixin):
         """
         self._check_if_trained(warn=False)
         data = self._validate_anndata(adata)
-        cells = np.arange(data.n_obs) if indices is None else np.arange(data.n_obs)[np.asarray(indices)]
+        cells = numbers_of(data, indices)
         presence = presence_of(data, self.modalities)[cells]
         columns = pd.MultiIndex.from_product([self.modalities, [SHIFT, *self.modalities]], names=["withheld", "change"])
         found = np.full((len(cells), len(self.modalities), 1 + len(self.modalities)), np.nan)

@@ -10,7 +10,7 @@ import torch
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import EXPERTS, PRESENT, QZ, layer_key
-from mmvae.data import presence_of
+from mmvae.data import numbers_of, presence_of
 from mmvae.module import covariates_of
 
 from ._typing import ModelBase
@@ -138,7 +138,7 @@ class GenerationMixin(ModelBase):
         index = self.modalities.index(modality)
         if indices is None:
             return np.flatnonzero(~presence[:, index])
-        cells = np.arange(data.n_obs)[indices]
+        cells = numbers_of(data, indices)
         others = np.delete(presence[cells], index, axis=1).any(axis=1)
         if not others.all():
             example = data.obs_names[cells[~others][0]]
@@ -230,8 +230,5 @@ class GenerationMixin(ModelBase):
         features: Sequence[str] | None,
         values: np.ndarray,
     ) -> pd.DataFrame:
-        data = self.adata if adata is None else adata
-        cells = data.obs_names if indices is None else data.obs_names[indices]
-        return pd.DataFrame(
-            values, index=cells, columns=self.get_var_names()[modality] if features is None else pd.Index(features)
-        )
+        columns = self.get_var_names()[modality] if features is None else pd.Index(features)
+        return pd.DataFrame(values, index=self._cell_names(adata, indices), columns=columns)

@@ -11,7 +11,7 @@ from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
 from mmvae._keys import EXPERTS, PRESENT, UNWEIGHTED
-from mmvae.data import presence_of
+from mmvae.data import numbers_of, presence_of
 from mmvae.fusion import Experts
 
 from ._classifier import Classifier
@@ -71,7 +71,7 @@ class PredictionMixin(ModelBase):
         self._check_if_trained(warn=False)
         known = self._learnt_labels()
         data = self._validate_anndata(adata)
-        cells = np.arange(data.n_obs) if indices is None else np.arange(data.n_obs)[np.asarray(indices)]
+        cells = numbers_of(data, indices)
         presence = presence_of(data, self.modalities)[cells]
         probabilities = np.zeros((len(cells), len(self.labels)))
         for pattern in np.unique(presence, axis=0):

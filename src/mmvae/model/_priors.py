@@ -73,7 +73,7 @@ class PriorMixin(ComponentMixin):
             If the model was loaded without data.
         """
         self._check_if_trained(warn=False)
-        self._check_data()
+        self._validate_anndata()
         held_out = np.asarray(() if self.validation_indices_ is None else self.validation_indices_, dtype=int)
         cells = held_out if len(held_out) >= FEWEST_HELD_OUT else np.arange(self.adata.n_obs)
         generator = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ class PriorMixin(ComponentMixin):
             msg = f"Expected n of at least 1; got {n}."
             raise ValueError(msg)
         modality = self._one_modality(modality)
-        self._check_data()
+        self._validate_anndata()
         source = self._one_modality(modality if source is None else source)
         request = self._request(modality, None, batch, library_size, 1)
         holder, _ = self.module.fusion.place(source)

@@ -9,6 +9,7 @@ import torch
 
 from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED, UNWEIGHTED
 
+from ._cells import CellMixin
 from ._reliability import ReliabilityMixin
 from ._shared import SharedSubspace
 
@@ -22,10 +23,8 @@ if TYPE_CHECKING:
 
     from ._typing import Indices
 
-READOUT_BATCH = 1_024
 
-
-class RepresentationMixin(ReliabilityMixin):
+class RepresentationMixin(CellMixin, ReliabilityMixin):
     """Latent representations."""
 
     @torch.inference_mode()
@@ -136,20 +135,6 @@ class RepresentationMixin(ReliabilityMixin):
         """Inference outputs, and which cells have what, minibatch by minibatch."""
         for tensors in self._minibatches(adata, indices, batch_size, dataloader, **data_loader_kwargs):
             yield self.module.inference(**self.module._get_inference_input(tensors)) | {PRESENT: tensors[PRESENT]}
-
-    def _minibatches(
-        self,
-        adata: MuData | AnnData | None,
-        indices: Indices | None,
-        batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
-        **data_loader_kwargs: Any,
-    ) -> Iterator[dict[str, Tensor]]:
-        if dataloader is not None:
-            return dataloader
-        adata = self._validate_anndata(adata)
-        batch_size = batch_size or READOUT_BATCH
-        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size, **data_loader_kwargs)
 
     def _shared_representation(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,16 +50,19 @@ def numbers_of(data: AnnData | MuData, indices: Sequence[int] | Sequence[bool] |
     if indices is None:
         return everything
     chosen = np.asarray(indices)
-    if chosen.ndim == 1 and len(chosen) == 0:
-        return everything[:0]
-    try:
-        (cells,) = everything[chosen][None] if chosen.ndim == 1 else ()
-    except (IndexError, ValueError) as error:
-        msg = (
-            f"Expected indices as a list of cells' numbers, below {data.n_obs}, or as a mask of {data.n_obs} cells; got "
-        )
-        raise ValueError(msg) from error
-    return cells
+    if chosen.size == 0:
+        chosen = chosen.astype(int)
+    fault = f"{chosen.ndim} dimensions"
+    if chosen.ndim == 1:
+        try:
+            return everything[chosen]
+        except IndexError as error:
+            fault = str(error)
+    msg = (
+        f"Expected indices as numbers of cells or as a mask of all {data.n_obs} cells; got {reprlib.repr(indices)} "
+        f"({fault}). For names, give obs_names.get_indexer(names)."
+    )
+    raise ValueError(msg)
 
 
 def pattern_names(presence: np.ndarray, names: list[str]) -> np.ndarray:

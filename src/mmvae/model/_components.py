@@ -62,7 +62,7 @@ class ComponentMixin(GenerationMixin):
         adata
             Data other than the model's own.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         latent
             Which latent: a modality, ``"joint"`` for fusions with one latent, ``"coupled"`` for a coupled prior; may be
             left out if there is one.

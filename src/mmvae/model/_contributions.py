@@ -52,7 +52,7 @@ class ContributionMixin(GenerationMixin):
         adata
             Data other than the model's own.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         batch_size
             Cells at a time.
 
@@ -91,7 +91,7 @@ class ContributionMixin(GenerationMixin):
         adata
             Data other than the model's own.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         batch_size
             Cells at a time.
 
@@ -123,7 +123,7 @@ class ContributionMixin(GenerationMixin):
                 changes[:, 0] /= scale
                 found[rows[start : start + len(changes)], index] = changes
                 start += len(changes)
-        return pd.DataFrame(found.reshape(len(cells), -1), index=data.obs_names[cells], columns=columns)
+        return pd.DataFrame(found.reshape(len(cells), len(columns)), index=data.obs_names[cells], columns=columns)
 
     def _inferred(self, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """A minibatch on the model's device, and what the encoders make of it."""

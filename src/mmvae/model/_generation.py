@@ -53,7 +53,7 @@ class GenerationMixin(ModelBase):
         modality
             Which modality; may be left out if there is one.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         features
             Features to return, by name; all by default. The result is dense, ``(n_cells, n_features)``: name the ones
             needed where there are many cells.
@@ -102,7 +102,7 @@ class GenerationMixin(ModelBase):
         modality
             Which modality to predict.
         indices
-            Cells, by number; by default those that lack the modality.
+            Cells, by number or as a mask; by default those that lack the modality.
         adata
             Data other than the model's own.
         features, transform_batch, library_size, n_samples, batch_size

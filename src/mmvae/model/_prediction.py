@@ -52,7 +52,7 @@ class PredictionMixin(ModelBase):
         adata
             Data other than the model's own.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         soft
             Whether to return probabilities.
         batch_size

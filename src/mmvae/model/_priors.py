@@ -182,7 +182,7 @@ class PriorMixin(ComponentMixin):
         adata
             Data other than the model's own.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         reference
             Data to compare with instead of training cells; needed after a query was mapped, when the training cells
             are the query's.

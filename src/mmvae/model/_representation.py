@@ -48,7 +48,7 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         adata
             Data other than the model's own. They may lack modalities.
         indices
-            Cells, by number; all by default.
+            Cells, by number or as a mask; all by default.
         give_mean
             Whether to return the posterior mean; else the mean of ``mc_samples`` samples.
         mc_samples

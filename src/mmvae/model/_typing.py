@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from mmvae.module import MultiVAEModule
 
 Indices: TypeAlias = "Sequence[int] | np.ndarray"
-"""Cells, by number."""
+"""Cells, by number or as a mask."""
 
 if TYPE_CHECKING:
 
@@ -49,7 +50,9 @@ if TYPE_CHECKING:
 
         def _check_if_trained(self, warn: bool = True) -> None: ...
 
-        def _validate_anndata(self, adata: MuData | AnnData | None = None) -> MuData | AnnData: ...
+        def _validate_anndata(
+            self, adata: MuData | AnnData | None = None, copy_if_view: bool = True
+        ) -> MuData | AnnData: ...
 
         def _make_data_loader(
             self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
@@ -71,6 +74,10 @@ if TYPE_CHECKING:
             dataloader: Iterator[dict[str, Tensor]] | None = None,
             **data_loader_kwargs: Any,
         ) -> Iterator[dict[str, Tensor]]: ...
+
+        def _weighted(self, fused: Tensor) -> Tensor: ...
+
+        def _cell_names(self, adata: MuData | AnnData | None, indices: Indices | None) -> pd.Index: ...
 
         @classmethod
         def register_manager(cls, adata_manager: MosaicManager) -> None: ...

@@ -18,12 +18,13 @@ DEFAULT_FOLDER = Path(__file__).parents[2] / "shared" / "data"
 
 @dataclass(frozen=True)
 class DataSet:
-    """A file, its columns of labels and batches, and labels that mean 'not known'."""
+    """A file, its columns of labels and batches, labels that mean 'not known', and a finer column of labels."""
 
     file: str
     labels: str
     batch: str | None = None
     unknown: tuple[str, ...] = ()
+    fine: str | None = None
 
     def read(self, folder: Path) -> MuData:
         """The data as they are on disk."""
@@ -33,11 +34,11 @@ class DataSet:
 
 DATA_SETS = {
     "teaseq": DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"),
-    "cite600": DataSet("neurips_bmmc_cite600.h5mu", "cell_type_coarse", "batch"),
-    "multiome500": DataSet("neurips_bmmc_multiome500.h5mu", "cell_type_coarse", "batch"),
-    "trimodal": DataSet("neurips_bmmc_trimodal_mosaic.h5mu", "cell_type_coarse", "batch"),
+    "cite600": DataSet("neurips_bmmc_cite600.h5mu", "cell_type_coarse", "batch", fine="cell_type"),
+    "multiome500": DataSet("neurips_bmmc_multiome500.h5mu", "cell_type_coarse", "batch", fine="cell_type"),
+    "trimodal": DataSet("neurips_bmmc_trimodal_mosaic.h5mu", "cell_type_coarse", "batch", fine="cell_type"),
     "tcga": DataSet("bulk_breast_tcga_mosaic.h5mu", "cell_type"),
-    "snareseq": DataSet("snareseq_mouse_cortex.h5mu", "cell_type", "batch", ("Mis",)),
+    "snareseq": DataSet("snareseq_mouse_cortex.h5mu", "cell_type", "batch", ("Mis",), "cell_type_fine"),
 }
 
 

@@ -30,7 +30,7 @@ def _of_neighbours(readout: graph.Neighbours, problem: Problem) -> dict[str, flo
     part = readout.among(known)
     scores = graph.bio_conservation(part, labels[known])
     if batch is not None:
-        scores["batch_mixing"] = graph.batch_mixing(part, labels[known], batch[known])
+        scores |= {name: graph.batch_mixing(part, own[known], batch[known]) for name, own in _mixed_within(problem)}
         scores["ilisi"] = metrics.ilisi(readout.indices, readout.distances, batch)
     return scores
 
@@ -40,7 +40,7 @@ def _of_embedding(readout: np.ndarray, problem: Problem) -> dict[str, float]:
     part, own = readout[known], labels[known]
     scores = metrics.bio_conservation(part, own)
     if batch is not None:
-        scores["batch_mixing"] = metrics.batch_mixing(part, own, batch[known])
+        scores |= {name: metrics.batch_mixing(part, own[known], batch[known]) for name, own in _mixed_within(problem)}
         scores["ilisi"] = metrics.ilisi(*metrics.nearest(readout), batch)
     if inputs.is_mosaic(problem.mdata):
         patterns = inputs.patterns(problem.mdata)[known]
@@ -53,6 +53,16 @@ def _of_single(embeddings: dict[str, np.ndarray]) -> dict[str, float]:
     """Mean over the pairs of modalities."""
     pairs = [mosaic_metrics.foscttm(one, other) for one, other in combinations(embeddings.values(), 2)]
     return {"foscttm": float(np.mean(pairs))} if pairs else {}
+
+
+def _mixed_within(problem: Problem) -> list[tuple[str, np.ndarray]]:
+    """Labels within which batches should be mixed, by the name of the score.
+
+    Within coarse labels full mixing is no aim where batches differ in the finer types that these hold.
+    """
+    wanted = {"batch_mixing": problem.data_set.labels, "batch_mixing_fine": problem.data_set.fine}
+    obs = problem.mdata.obs
+    return [(name, obs[column].astype(str).to_numpy()) for name, column in wanted.items() if column is not None]
 
 
 def _columns(problem: Problem) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

@@ -40,16 +40,22 @@ def test_noise_is_less_reliable_than_structure(model):
     assert reliability["noise"] < 0.3
 
 
-def test_fused_is_the_unweighted_readout_scaled_by_block(model):
-    fused, plain = (model.get_latent_representation(representation=name) for name in ("fused", "unweighted"))
+def test_blocks_of_fused_are_as_wide_as_they_are_reliable(model):
+    fused, (mean, variance) = (
+        model.get_latent_representation(indices=model.train_indices_, representation=name, return_dist=dist)
+        for name, dist in (("fused", False), ("unweighted", True))
+    )
     width = model.module.fusion.n_latent["rna"]
-    weights = np.sqrt(model.get_reliability().to_numpy())
-    np.testing.assert_allclose(fused[:, :width], weights[0] * plain[:, :width], rtol=1e-5)
-    np.testing.assert_allclose(fused[:, width:], weights[1] * plain[:, width:], rtol=1e-5)
-    (_, variance), (_, plain_variance) = (
+    for block, reliability in zip((slice(width), slice(width, None)), model.get_reliability(), strict=True):
+        spread = np.sqrt((mean[:, block].var(axis=0) + variance[:, block].mean(axis=0)).sum())
+        np.testing.assert_allclose(fused[:, block], reliability / spread * mean[:, block], rtol=1e-4)
+
+
+def test_variances_of_fused_are_scaled_as_its_means(model):
+    fused, plain = (
         model.get_latent_representation(representation=name, return_dist=True) for name in ("fused", "unweighted")
     )
-    np.testing.assert_allclose(variance[:, width:], weights[1] ** 2 * plain_variance[:, width:], rtol=1e-5)
+    np.testing.assert_allclose(fused[1] / plain[1], (fused[0] / plain[0]) ** 2, rtol=1e-3)
 
 
 def test_the_same_after_save_and_load(model, data, tmp_path):

@@ -144,6 +144,7 @@ class MultiVAE(
         self.shared_ = None
         self.labelled_ = None
         self.reliability_ = None
+        self.spread_ = None
         self.best_epoch_ = None
         self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)

@@ -139,20 +139,22 @@ class MultiVAEModule(BaseModuleClass):
         return self.encoders[name].hidden(self._shown(name, values[name], size_factors[name]))
 
     @auto_move_data
-    def read_halves(
+    def read_parts(
         self,
         name: str,
-        halves: Tensor,
+        parts: Tensor,
         values: dict[str, Tensor],
         size_factors: dict[str, Tensor],
         present: Tensor,
     ) -> Tensor:
-        """Means of one modality's latent from either half of its features, ``(2, n_present, D_m)``.
+        """Means and variances of one modality's latent from parts of its features, ``(2, n_parts, n_present, D_m)``.
 
-        The input is scaled to what the encoder saw in training when a share of the features was hidden from it.
+        ``parts`` marks features by 1, ``(n_parts, G_m)``. The input is scaled to what the encoder saw in training when a
+        share of the features was hidden from it.
         """
         shown = self._shown(name, values[name], size_factors[name])
-        return torch.stack([self.encoders[name](shown * half / half.mean()).loc for half in halves])
+        read = [self.encoders[name](shown * part / part.mean()) for part in parts]
+        return torch.stack([torch.stack([q.loc for q in read]), torch.stack([q.variance for q in read])])
 
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -51,6 +51,7 @@ METHODS = {
 DESIGNS: dict[str, dict[str, Any]] = {
     "default": {},
     "no input dropout": {"input_dropout": 0.0},
+    "input dropout 0.5": {"input_dropout": 0.5},
     "prior normal": {"prior": "normal"},
     "prior coupled": {"prior": "coupled"},
     "prior mmvm": {"prior": "mmvm"},

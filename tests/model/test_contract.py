@@ -300,8 +300,9 @@ def test_features_are_hidden_from_encoders_in_training_alone(mdata):
     assert not torch.equal(encoder.train()(values).loc, encoder(values).loc)
 
 
-def test_many_features_are_hidden_by_half():
-    assert input_dropout_for(20_000) == 0.5
+def test_some_of_many_features_are_hidden_and_none_of_a_small_panel():
+    assert input_dropout_for(20_000) == 0.1
+    assert input_dropout_for(130) == 0.0
 
 
 def test_input_dropout_is_named_where_it_is_wrong(mdata):

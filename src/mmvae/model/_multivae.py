@@ -70,7 +70,7 @@ class MultiVAE(
         Probability with which a hidden unit of an encoder is dropped in training.
     input_dropout
         Probability with which a feature is hidden from its encoder in training, as one number or by modality; the
-        decoders explain all features. By default 0.5 for modalities of 500 features or more, 0.2 for smaller panels.
+        decoders explain all features. By default 0.1 for modalities of 500 features or more, 0 for smaller panels.
     prior
         Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
         ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), one of your own

@@ -15,6 +15,7 @@ import pandas as pd
 from . import table as scores
 from .peers import ROOT, TABLE
 from .peers_figure import draw
+from .peers_pairs import pairs
 from .peers_tables import (
     HIGHER,
     LOWER,
@@ -75,7 +76,10 @@ def text(table: pd.DataFrame) -> str:
         bio3=grid(
             without_silhouette(complete).rename(columns={"value": "bio3"}), Measure("bio3", best=HIGHER), mean=True
         ),
+        bio_pairs=pairs(complete[complete["metric"] == "bio"]),
+        bio3_pairs=pairs(without_silhouette(complete)),
         parts=_parts(complete),
+        batch_mixing_fine=grid(of_metric(complete, "batch_mixing_fine"), Measure("batch_mixing_fine")),
         batch_mixing=grid(of_metric(complete, "batch_mixing"), Measure("batch_mixing")),
         ilisi=grid(of_metric(complete, "ilisi"), Measure("ilisi")),
         seconds=grid(of_runs(complete), Measure("seconds", digits=0)),

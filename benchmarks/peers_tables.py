@@ -124,7 +124,8 @@ def markdown(lines: list[list[str]]) -> str:
     """A table whose first line is the heading; columns of numbers are aligned to the right."""
     left, right = "| --- ", "| ---: "
     ruler = (
-        "".join(left if name in ("data", "task", "method", "metric", "better") else right for name in lines[0]) + "|"
+        "".join(left if name in ("data", "task", "method", "metric", "better", "where") else right for name in lines[0])
+        + "|"
     )
     head, *body = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([head, ruler, *body])

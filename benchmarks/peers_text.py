@@ -61,6 +61,14 @@ The same without the silhouette, which is unreliable between embeddings of diffe
 
 {bio3}
 
+mmvae beside each peer on the data sets that both take, means of the four scores:
+
+{bio_pairs}
+
+Without the silhouette:
+
+{bio3_pairs}
+
 Each score by itself:
 
 {parts}
@@ -71,6 +79,11 @@ Share of a cell's neighbours of its own type that come from other batches, over 
 full mixing, 0 none. Mixing alone is no merit: an embedding without cell types mixes best.
 
 {batch_mixing}
+
+Within a coarse type full mixing is no aim if batches differ in the finer types that it holds. The same within the finer
+labels of the annotators, where there are any:
+
+{batch_mixing_fine}
 
 iLISI of scib-metrics, which disregards cell types (0 is one batch in each neighbourhood, 1 all batches equally):
 

@@ -1,5 +1,6 @@
 """The module: encoders, fusion, priors and decoders wired together."""
 
-from ._multivae import MultiVAEModule, covariates_of
+from ._annotations import covariates_of
+from ._multivae import MultiVAEModule
 
 __all__ = ["MultiVAEModule", "covariates_of"]

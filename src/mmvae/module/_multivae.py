@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from scvi import REGISTRY_KEYS
@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from mmvae._keys import COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
 from mmvae.fusion import Experts, Fusion, Priced
 from mmvae.likelihoods import Emission, Likelihood
-from mmvae.nn import Covariates, Decoder, Encoder
+from mmvae.nn import Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
 
 from ._adversary import BatchAdversary
+from ._annotations import Annotations, covariates_of
 from ._bounds import importance_bound, log_weights
 from ._dropout import drop_modalities
 
@@ -24,15 +25,9 @@ if TYPE_CHECKING:
 
     from mmvae._config import ModelConfig
     from mmvae.fusion import Coupling
+    from mmvae.nn import Covariates
 
 M = TypeVar("M", bound=nn.Module)
-
-
-class Annotations(NamedTuple):
-    """What priors may know of cells: codes of labels, -1 where there is none, ``(n_cells,)``, and of covariates."""
-
-    labels: Tensor
-    covariates: Tensor
 
 
 class MultiVAEModule(BaseModuleClass):
@@ -291,13 +286,6 @@ class MultiVAEModule(BaseModuleClass):
         if REGISTRY_KEYS.LABELS_KEY in tensors:
             seen["labels"] = tensors[REGISTRY_KEYS.LABELS_KEY]
         return metrics | seen
-
-
-def covariates_of(tensors: Mapping[str, Tensor]) -> Covariates:
-    """Covariates of a minibatch."""
-    categorical = tensors.get(REGISTRY_KEYS.CAT_COVS_KEY)
-    columns = () if categorical is None else tuple(categorical.split(1, dim=1))
-    return Covariates(tensors[REGISTRY_KEYS.BATCH_KEY], columns, tensors.get(REGISTRY_KEYS.CONT_COVS_KEY))
 
 
 def _by_name(modules: dict[str, M]) -> Mapping[str, M]:

@@ -25,11 +25,11 @@ class Concatenation(Fusion, name="concat"):
     r"""Concatenate the modalities' latents, :math:`u = [z_1; \dots; z_M]`.
 
     Every modality keeps a latent and a prior of its own. The block of a modality that a cell lacks is filled in by
-    :class:`~mmvae.nn.Predictor` from the blocks it has; the predictor learns from the cells that have both, and
-    neither it nor the fill sends gradients to the encoders. Under a coupled prior there is no predictor: the prior
-    charges for all blocks at once, and its conditional distribution fills in the missing ones. There is no network
-    between the concatenation and the decoders: in simulation one made the embeddings of different missing patterns
-    differ.
+    :class:`~mmvae.nn.Predictor` from the blocks it has. The predictor learns from the cells that have both, which sends
+    no gradient to the encoders, and from what the decoders make of its fill, which does: so an encoder learns to tell
+    of its cell what the other modalities would. Under a coupled prior there is no predictor: the prior charges for all
+    blocks at once, and its conditional distribution fills in the missing ones. There is no network between the
+    concatenation and the decoders: in simulation one made the embeddings of different missing patterns differ.
 
     Parameters
     ----------
@@ -136,17 +136,13 @@ class Concatenation(Fusion, name="concat"):
                 break
             known = self._predict_once(loc, scale, known)
 
-    @torch.no_grad()
-    def _predict(self, name: str, loc: Mapping[str, Tensor], use: Tensor) -> Normal:
-        return self.predictor(name, loc, use)
-
     def _predict_once(self, loc: dict[str, Tensor], scale: dict[str, Tensor], known: Tensor) -> Tensor:
         reached = known.clone()
         before = dict(loc)
         for index, name in enumerate(self.n_latent):
             use = self.predictor.sources(name, known)
             rows = (~known[:, index] & use.any(dim=1)).nonzero(as_tuple=True)[0]
-            guess = self._predict(name, {n: value[rows] for n, value in before.items()}, use[rows])
+            guess = self.predictor(name, {n: value[rows] for n, value in before.items()}, use[rows])
             loc[name] = loc[name].index_put((rows,), guess.loc)
             scale[name] = scale[name].index_put((rows,), guess.scale)
             reached[rows, index] = True

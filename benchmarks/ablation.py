@@ -131,7 +131,7 @@ def _arguments() -> argparse.Namespace:
     add("--arms", type=_listed(str), default=list(ARMS), help="arms of the ladder, or names of priors")
     add("--seeds", type=_listed(int), help="by default five for the simulation and three for real data")
     add("--beta", type=_listed(float), default=[1.0], help="weights of the KL")
-    add("--epochs", type=int, default=0, help="at the most; by default the model's own number")
+    add("--epochs", type=int, default=0, help="of each run; by default the model's own number")
     add("--out", type=Path, default=TABLE, help="table to update")
     add("--page", type=Path, default=PAGE, help="page to write")
     add("--figure", type=Path, default=FIGURE, help="figure to write")

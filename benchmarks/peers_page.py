@@ -76,17 +76,17 @@ def text(table: pd.DataFrame) -> str:
         bio3=grid(
             without_silhouette(complete).rename(columns={"value": "bio3"}), Measure("bio3", best=HIGHER), mean=True
         ),
-        bio_pairs=pairs(complete[complete["metric"] == "bio"]),
+        bio_pairs=pairs(complete[(complete["metric"] == "bio") & (complete["method"] != "wnn")]),
         bio3_pairs=pairs(without_silhouette(complete)),
         parts=_parts(complete),
-        batch_mixing_fine=grid(of_metric(complete, "batch_mixing_fine"), Measure("batch_mixing_fine")),
+        batch_mixing_fine=_grid(complete, "batch_mixing_fine", None),
         batch_mixing=grid(of_metric(complete, "batch_mixing"), Measure("batch_mixing")),
         ilisi=grid(of_metric(complete, "ilisi"), Measure("ilisi")),
         seconds=grid(of_runs(complete), Measure("seconds", digits=0)),
         memory=grid(of_runs(complete), Measure("peak_memory_mb", digits=0)),
         notes=_notes(table),
         versions="; ".join(_versions(found)),
-        **{name: _mosaic_grid(mosaics, name, best) for name, best in _MOSAIC_GRIDS.items()},
+        **{name: _grid(mosaics, name.removeprefix("mosaic_"), best) for name, best in _MOSAIC_GRIDS.items()},
     )
 
 
@@ -107,9 +107,8 @@ def _mosaics(found: pd.DataFrame) -> pd.DataFrame:
     return found[pd.MultiIndex.from_frame(found[runs]).isin(there)]
 
 
-def _mosaic_grid(mosaics: pd.DataFrame, name: str, best: object) -> str:
-    metric = name.removeprefix("mosaic_")
-    own = of_metric(mosaics, metric)
+def _grid(table: pd.DataFrame, metric: str, best: object) -> str:
+    own = of_metric(table, metric)
     return grid(own, Measure(metric, best=best)) if len(own) else "No runs yet."
 
 

@@ -21,13 +21,12 @@ def pairs(table: pd.DataFrame) -> str:
         Rows of one metric, in the column ``value``; the first readout of mmvae is taken.
     """
     by_set = table.groupby(["method", "readout", "data"])["value"].mean()
-    own_key, *peers = sorted(columns_of(table), key=lambda key: key[0] != OWN)
-    if own_key[0] != OWN:
+    keys = list(columns_of(table))
+    own_key = next((key for key in keys if key[0] == OWN), None)
+    if own_key is None:
         return "No runs of mmvae yet."
     lines = [HEADING]
-    for method, readout in peers:
-        if method == OWN:
-            continue
+    for method, readout in (key for key in keys if key[0] != OWN):
         own, other = by_set[own_key].align(by_set[method, readout], join="inner")
         if len(own):
             less = own - other

@@ -61,7 +61,8 @@ The same without the silhouette, which is unreliable between embeddings of diffe
 
 {bio3}
 
-mmvae beside each peer on the data sets that both take, means of the four scores:
+mmvae beside each peer on the data sets that both take, means of the four scores (WNN, whose silhouette is of another
+kind, only below):
 
 {bio_pairs}
 

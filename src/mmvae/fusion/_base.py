@@ -49,9 +49,9 @@ class Fusion(Component, family="fusion"):
 
     Implementing one: inherit with a name, set ``latents`` (the width of every latent that gets a prior of its own,
     by name) and ``n_output`` (the width of what the decoders read) in ``__init__``, and implement :meth:`posterior`,
-    :meth:`priced`, :meth:`single` and :meth:`place`. Where the posterior is no diagonal Gaussian, override :meth:`sample`, and let
-    :meth:`posterior` give its mean and spread; where the decoders read something else than the latent, override
-    :meth:`fuse`.
+    :meth:`priced`, :meth:`single` and :meth:`place`. Where the posterior is no diagonal Gaussian, override
+    :meth:`sample`, and let :meth:`posterior` give its mean and spread; where the decoders read something else than the
+    latent, override :meth:`fuse`, and where every modality has a part of that, :meth:`blocks`.
 
     .. code-block:: python
 
@@ -105,9 +105,9 @@ class Fusion(Component, family="fusion"):
         """What the decoders read of a latent, ``(n_cells, n_output)``."""
         return latent
 
-    def weighted(self, fused: Tensor, weights: Mapping[str, float]) -> Tensor:
-        """What the decoders read, each modality's part of it scaled by its weight, where modalities have parts."""
-        return fused
+    def blocks(self, fused: Tensor) -> dict[str, Tensor]:
+        """Each modality's part of what the decoders read, in order, ``(n_cells, width)``; empty if they have no parts."""
+        return {}
 
     def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
         """The latents that priors charge for, given a ``sample`` of the cells' latent."""

@@ -13,7 +13,7 @@ from mmvae.nn import Predictor
 from ._base import Fusion, Priced, event
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -59,14 +59,18 @@ class Concatenation(Fusion, name="concat"):
     def sample(self, experts: Experts, posterior: Normal) -> Tensor:
         drawn = posterior.rsample()
         for coupling in self._coupling:
-            drawn = coupling.completed(drawn, self._known(experts))
-        return drawn
+            return coupling.completed(drawn, self._known(experts))
+        blocks = self._blocks(drawn)
+        # From the draws that the priors charge for: from the means the decoders would learn more than is paid for.
+        for name, rows, guess in self._predicted(blocks, experts.encoded):
+            blocks[name] = blocks[name].index_put((rows,), guess.rsample())
+        return torch.cat(list(blocks.values()), dim=-1)
 
     def single(self, name: str, experts: Experts) -> Normal:
         return self._filled(experts)[name]
 
-    def weighted(self, fused: Tensor, weights: Mapping[str, float]) -> Tensor:
-        return torch.cat([weights[name] * block for name, block in self._blocks(fused).items()], dim=-1)
+    def blocks(self, fused: Tensor) -> dict[str, Tensor]:
+        return self._blocks(fused)
 
     def place(self, name: str) -> tuple[str, slice]:
         if not self._coupling:
@@ -90,13 +94,14 @@ class Concatenation(Fusion, name="concat"):
         if len(self.n_latent) == 1 or self._coupling:
             return None
         sources, targets = self._hold_out(experts.encoded)
-        known = {name: experts.scatter(name, q.loc.detach()) for name, q in experts.posteriors.items()}
+        drawn = {name: experts.scatter(name, q.sample()) for name, q in experts.posteriors.items()}
         total = sources.new_zeros(len(sources), dtype=torch.float32)
         for index, (name, q) in enumerate(experts.posteriors.items()):
             use = self.predictor.sources(name, sources)
             rows = targets[:, index] & use.any(dim=1)
-            truth = Normal(known[name][rows], experts.scatter(name, q.scale.detach(), 1.0)[rows], validate_args=False)
-            guess = self.predictor(name, {n: value[rows] for n, value in known.items()}, use[rows])
+            loc, scale = experts.scatter(name, q.loc.detach()), experts.scatter(name, q.scale.detach(), 1.0)
+            truth = Normal(loc[rows], scale[rows], validate_args=False)
+            guess = self.predictor(name, {n: value[rows] for n, value in drawn.items()}, use[rows])
             total = total.index_put((rows.nonzero(as_tuple=True)[0],), kl_divergence(truth, guess).sum(dim=-1))
         return total
 
@@ -129,24 +134,25 @@ class Concatenation(Fusion, name="concat"):
         scale |= self._blocks(torch.where(known, own_scale, expected.scale))
 
     def _fill_predicted(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
-        known = experts.encoded
-        # A second round reaches modalities that only a filled one informs: protein from ATAC by way of RNA.
-        for _ in range(len(self.n_latent) - 1):
-            if bool(known.all()):
-                break
-            known = self._predict_once(loc, scale, known)
-
-    def _predict_once(self, loc: dict[str, Tensor], scale: dict[str, Tensor], known: Tensor) -> Tensor:
-        reached = known.clone()
-        before = dict(loc)
-        for index, name in enumerate(self.n_latent):
-            use = self.predictor.sources(name, known)
-            rows = (~known[:, index] & use.any(dim=1)).nonzero(as_tuple=True)[0]
-            guess = self.predictor(name, {n: value[rows] for n, value in before.items()}, use[rows])
+        for name, rows, guess in self._predicted(loc, experts.encoded):
             loc[name] = loc[name].index_put((rows,), guess.loc)
             scale[name] = scale[name].index_put((rows,), guess.scale)
-            reached[rows, index] = True
-        return reached
+
+    def _predicted(self, values: dict[str, Tensor], known: Tensor) -> Iterator[tuple[str, Tensor, Normal]]:
+        """Name, cells and prediction of each missing block; what the caller puts into ``values`` informs the next round.
+
+        A second round reaches modalities that only a filled one informs: protein from ATAC by way of RNA.
+        """
+        for _ in range(len(self.n_latent) - 1):
+            if bool(known.all()):
+                return
+            before, reached = dict(values), known.clone()
+            for index, name in enumerate(self.n_latent):
+                use = self.predictor.sources(name, known)
+                rows = (~known[:, index] & use.any(dim=1)).nonzero(as_tuple=True)[0]
+                yield name, rows, self.predictor(name, {n: value[rows] for n, value in before.items()}, use[rows])
+                reached[rows, index] = True
+            known = reached
 
     def _known(self, experts: Experts) -> Tensor:
         """Which dimensions of the concatenation an encoder set, boolean, ``(n_cells, n_output)``."""

@@ -17,7 +17,7 @@ from mmvae.priors import LabelledMixture, PriorContext
 from ._generation import GenerationMixin
 from ._mixtures import batch_evenness, effective_number, responsibilities
 from ._profiles import component_rates, top_features
-from ._training import seeded
+from ._seed import seeded
 from ._views import N_DRAWS, standard_draws
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from mmvae._keys import EXPERTS, PRESENT, QZ, Z
 from mmvae.data import numbers_of, presence_of
 
 from ._generation import GenerationMixin
-from ._training import seeded
+from ._seed import seeded
 from ._views import views
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from ._prediction import PredictionMixin
 from ._prior_checks import check_priors, warn_of_batch
 from ._priors import PriorMixin
 from ._representation import RepresentationMixin
+from ._seed import seeded
 from ._setup import SetupMixin
-from ._training import TrainingMixin, seeded
+from ._training import TrainingMixin
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -90,9 +91,9 @@ class MultiVAE(
         Weight of the KL in the loss; 1 is the bound.
     batch_adversary
         Weight, in nats, of a classifier of batches that the encoders learn to mislead, where there are several batches;
-        0 leaves it out. It mixes batches further than the decoders' knowledge of the batch does, and cannot gain more
-        by hiding a batch than its weight times the batch's information, a few nats, against the hundreds that a cell
-        type is worth to the decoders.
+        0 leaves it out. It mixes batches further than the decoders' knowledge of the batch does. Against a classifier
+        at its best, hiding a batch gains its weight times the batch's information, a few nats, where a cell type is
+        worth hundreds to the decoders.
     seed
         Of the initial weights, and of :meth:`train`.
 

@@ -16,7 +16,7 @@ from mmvae.module import covariates_of
 from ._components import ComponentMixin
 from ._outliers import outlier_share
 from ._profiles import fused_from
-from ._training import seeded
+from ._seed import seeded
 from ._two_sample import FEWEST_CELLS, UNTESTED, two_sample_auc, verdict
 from ._views import views
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from ._callbacks import KeepWeights, PriorStart
 from ._defaults import defaults_for
 from ._plan import MultiVAEPlan, NonFiniteLossError
 from ._report import training_report
+from ._seed import seeded
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
@@ -98,18 +98,18 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             At the end, in words: if the validation ELBO never improved, a modality's latent carries under 1 nat per
             cell, or a batch coincides with a missing pattern.
         """
+        self._validate_anndata()
         seed = self.seed if seed is None else seed
         chosen = defaults_for(self.adata.n_obs)
         epochs = max_epochs or chosen.max_epochs
         split = split_cells(self._strata(), train_size, validation_size, seed)
         batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
         steps = max(1, len(split[0]) // batch_size)
-        warmup_epochs = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
-        warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or warmup_epochs
+        warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or _warmup_epochs(epochs, steps)
         warm_start = min(WARM_START_EPOCHS, warmup_epochs)
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
-        self.shared_, self.best_epoch_ = None, None
+        self._forget()
         self.module.train()
         with seeded(seed), _quiet():
             try:
@@ -138,20 +138,30 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             except NonFiniteLossError as error:
                 self._restore(keep.best_state or keep.last_state)
                 self.is_trained_ = keep.last_epoch is not None
-                self.best_epoch_ = keep.best_epoch
+                self._remember(keep)
                 raise TrainingDivergedError(self._divergence(error, keep)) from error
         if keep.best_state is not None:
             self._restore(keep.best_state)
         self._finish_training(keep)
 
     def _finish_training(self, keep: KeepWeights) -> None:
-        self.best_epoch_ = keep.best_epoch
-        if not self._is_query:
-            self._remember_labelled()
-            self._remember_reliability()
+        self._remember(keep)
         self.training_report_ = training_report(self)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=3)
+
+    def _forget(self) -> None:
+        """Drop what is true of the weights so far; a query's encoders stay what they are."""
+        self.shared_, self.best_epoch_ = None, None
+        if not self._is_query:
+            self.reliability_, self.spread_ = None, None
+
+    def _remember(self, keep: KeepWeights) -> None:
+        """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
+        self.best_epoch_ = keep.best_epoch
+        if self.is_trained_ and not self._is_query:
+            self._remember_labelled()
+            self._remember_reliability()
 
     @property
     def _is_query(self) -> bool:
@@ -222,26 +232,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             yield latent.name, PosteriorSample(q.mean, q.stddev, hidden, context.known, context.labels)
 
 
-class seeded:
-    """Context in which all random generators start from ``seed``; they are put back afterwards."""
-
-    def __init__(self, seed: int | None) -> None:
-        self.seed = seed
-
-    def __enter__(self) -> None:
-        self.states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-        self.cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        if self.seed is not None:
-            random.seed(self.seed)
-            np.random.seed(self.seed % 2**32)
-            torch.manual_seed(self.seed)
-
-    def __exit__(self, *exc: object) -> None:
-        random.setstate(self.states[0])
-        np.random.set_state(self.states[1])
-        torch.set_rng_state(self.states[2])
-        if self.cuda:
-            torch.cuda.set_rng_state_all(self.cuda)
+def _warmup_epochs(epochs: int, steps: int) -> int:
+    """Epochs in which the KL's weight rises to 1, of ``steps`` steps each."""
+    return max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
 
 
 def _trainer_options(steps: int, *, has_validation: bool) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch.autograd.function import FunctionCtx
 
 N_HIDDEN = 64
@@ -19,7 +21,7 @@ class BatchAdversary(nn.Module):
 
     The adversary minimises :math:`-\log p(s \mid z)`, and the encoders, through the reversed gradient, maximise it
     with the weight :math:`\alpha`: what tells batches apart and does not help the decoders, which know the batch, is
-    pressed out of the latent.
+    pressed out of the latent. So does what fills in missing latents.
 
     Parameters
     ----------
@@ -53,6 +55,15 @@ class BatchAdversary(nn.Module):
         reversed_ = _Reversed.apply(latent, self.weight * float(schedule))
         logits = self.layers(reversed_) @ self.output
         return functional.cross_entropy(logits, batch.squeeze(1).long(), reduction="none")
+
+
+def adversary_as_saved(module: Any, state: Mapping[str, Any], *_: Any) -> None:
+    """Let a module do without an adversary if the ``state`` that it loads has none.
+
+    A reference of one batch has none, and a query that brings more does not need one: its encoders stay as they are.
+    """
+    if not any(name.startswith("adversary.") for name in state):
+        module.adversary = None
 
 
 class _Reversed(torch.autograd.Function):

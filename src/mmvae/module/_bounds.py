@@ -22,8 +22,9 @@ def log_weights(module: MultiVAEModule, tensors: dict[str, Tensor], n_samples: i
 
     over the modalities m that a cell has and the latents l that priors charge for, all at one draw and with weight 1
     whatever the loss gives them. Their mean over draws is the ELBO. Where a likelihood has latent variables of its own,
-    its divergence takes their place. A latent that the fusion fills in costs nothing: for cells that lack a modality the
-    bound is on a model whose missing latents follow the fill, which is the prior's own only where it couples them.
+    its divergence takes their place. A latent that the fusion fills in, given the draws of others, costs nothing: for
+    cells that lack a modality the bound is on a model whose missing latents follow the fill, which is the prior's own
+    only where it couples them.
 
     Parameters
     ----------

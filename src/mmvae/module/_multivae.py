@@ -15,7 +15,7 @@ from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
 
-from ._adversary import BatchAdversary
+from ._adversary import BatchAdversary, adversary_as_saved
 from ._annotations import Annotations, covariates_of
 from ._bounds import importance_bound, log_weights
 from ._dropout import drop_modalities
@@ -65,6 +65,7 @@ class MultiVAEModule(BaseModuleClass):
             self.adversary = BatchAdversary(
                 self.fusion.n_output, config.covariates.n_batch, config.network.batch_adversary
             )
+        self.register_load_state_dict_pre_hook(adversary_as_saved)
         self.size_factor_scale = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
         )
@@ -134,22 +135,21 @@ class MultiVAEModule(BaseModuleClass):
         return self.encoders[name].hidden(self._shown(name, values[name], size_factors[name]))
 
     @auto_move_data
-    def read_parts(
+    def read_halves(
         self,
         name: str,
-        parts: Tensor,
+        halves: Tensor,
         values: dict[str, Tensor],
         size_factors: dict[str, Tensor],
         present: Tensor,
     ) -> Tensor:
-        """Means and variances of one modality's latent from parts of its features, ``(2, n_parts, n_present, D_m)``.
+        """Means of one modality's latent from either half of its features, ``(2, n_present, D_m)``.
 
-        ``parts`` marks features by 1, ``(n_parts, G_m)``. The input is scaled to what the encoder saw in training when a
-        share of the features was hidden from it.
+        ``halves`` marks features by 1, ``(2, G_m)``. The input is scaled so that its sum is that of all features, as
+        dropout does.
         """
         shown = self._shown(name, values[name], size_factors[name])
-        read = [self.encoders[name](shown * part / part.mean()) for part in parts]
-        return torch.stack([torch.stack([q.loc for q in read]), torch.stack([q.variance for q in read])])
+        return torch.stack([self.encoders[name](shown * half / half.mean()).loc for half in halves])
 
     def _get_generative_input(self, tensors: dict[str, Tensor], inference_outputs: dict[str, Any]) -> dict[str, Any]:
         return {

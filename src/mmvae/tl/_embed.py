@@ -74,7 +74,9 @@ def _why_not_shared(model: MultiVAE) -> str:
 
 def _meaning(readout: str) -> str:
     if readout == FUSED:
-        return "fused latent: what the decoders read"
+        return (
+            "latents of all modalities, each at variance 1 times its reliability; where there is one joint latent, that"
+        )
     if readout == SHARED:
         return "what the modalities agree on: generalised canonical correlation of their latents"
     return f"latent of modality '{readout}', predicted from the others in cells that lack it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -42,7 +43,7 @@ def test_data_of_one_batch_have_none():
     MultiVAE.setup_mudata(mdata)
     assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=10).module.adversary is None
     MultiVAE.setup_mudata(mdata, batch_key="batch")
-    assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=10).module.adversary is not None
+    assert MultiVAE(mdata, n_hidden=8, n_latent=2).module.adversary is not None
     assert MultiVAE(mdata, n_hidden=8, n_latent=2, batch_adversary=0).module.adversary is None
 
 
@@ -56,3 +57,16 @@ def test_a_query_of_new_batches_takes_it_along(tmp_path):
     query = MultiVAE.load_query_data(mdata, str(tmp_path / "model"))
     query.train(1, enable_progress_bar=False)
     assert query.module.adversary.output.shape[1] == model.module.adversary.output.shape[1] + 2
+
+
+def test_new_batches_map_onto_a_reference_of_one(tmp_path):
+    mdata = mmvae.datasets.simulate(80, modalities={"rna": 20, "protein": 6}, n_batches=1)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, n_hidden=8, n_latent=2)
+    model.train(2, enable_progress_bar=False)
+    model.save(tmp_path / "model")
+    mdata.obs["batch"] = np.where(np.arange(80) % 2, "new", "newer")
+    query = MultiVAE.load_query_data(mdata, str(tmp_path / "model"))
+    query.train(1, enable_progress_bar=False)
+    assert query.module.adversary is None
+    assert np.isfinite(query.get_latent_representation()).all()

@@ -48,8 +48,13 @@ class CellMixin(ModelBase):
     def _make_data_loader(
         self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
-        """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``."""
-        return super()._make_data_loader(adata, numbers_of(adata, indices), batch_size, **kwargs)
+        """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.
+
+        If it names none there is one minibatch, without cells, so that what is read of it has its shape.
+        """
+        cells = numbers_of(adata, indices)
+        loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
+        return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
 
     def _minibatches(
         self,

@@ -9,7 +9,11 @@ SMALL, MEDIUM = 3_000, 30_000
 
 @dataclass(frozen=True)
 class Defaults:
-    """Sizes and schedule for a number of cells."""
+    """Sizes and schedule for a number of cells.
+
+    Those below 3,000 cells were chosen on public sets of 220 to 1,262 cells, complete and mosaic, with their labels in
+    view (``docs/evidence.md``). Those above follow scvi-tools' heuristics, and were tried on one set of 10,309.
+    """
 
     n_latent: int
     n_hidden: int
@@ -26,7 +30,11 @@ MANY_FEATURES = 500
 
 
 def input_dropout_for(n_features: int) -> float:
-    """Share of a modality's features that its encoder does not see in a training step."""
+    """Share of a modality's features that its encoder does not see in a training step.
+
+    Chosen on RNA with ATAC, where more helped, on CITE-seq, where more cost cell types, and on panels of 134 to 200
+    features, which lost held-out likelihood at any share.
+    """
     return 0.1 if n_features >= MANY_FEATURES else 0.0
 
 

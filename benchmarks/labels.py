@@ -40,7 +40,7 @@ def main() -> None:
     folder = arguments.data or data_folder()
     for data in arguments.sets:
         for seed in arguments.seeds:
-            for prior in PRIORS:
+            for prior in arguments.priors:
                 rows = pd.DataFrame(run(DATA_SETS[data].read(folder), data, seed, prior))
                 _update(arguments.out, rows)
                 print(rows.to_string(index=False, header=False, float_format="%.3f"), flush=True)
@@ -131,6 +131,7 @@ def _arguments() -> argparse.Namespace:
     add("--data", type=Path, help="folder of the data sets; by default the environment variable MMVAE_DATA")
     add("--sets", type=lambda text: text.split(","), default=list(SETS), help="data sets, separated by commas")
     add("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
+    add("--priors", type=lambda text: text.split(","), default=list(PRIORS), help="names, separated by commas")
     add("--out", type=Path, default=TABLE, help="table to update")
     add("--page", type=Path, help="Markdown file to write")
     return parser.parse_args()

@@ -41,10 +41,10 @@ class PredictionMixin(ModelBase):
     ) -> np.ndarray | pd.DataFrame:
         """Labels of cells, whatever they have, learnt from the labelled cells that the model was trained with.
 
-        A logistic regression on the fused latent, its penalty and temperature chosen by the likelihood of held-out
-        labelled cells. There is one for each missing pattern among the cells to predict. It learns from the labelled
-        cells as they look when the model sees of them only what that pattern has; so a few labels, of cells that have
-        all modalities or of cells that have some, serve all patterns. Any prior will do; ``prior="labels"`` lets the
+        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. There
+        is one for each missing pattern among the cells to predict. It learns from the labelled cells as they look when
+        the model sees of them only what that pattern has; so a few labels, of cells that have all modalities or of
+        cells that have some, serve all patterns. Any prior will do; ``prior="labels"`` lets the
         labels shape the latents, too.
 
         Parameters
@@ -66,7 +66,8 @@ class PredictionMixin(ModelBase):
         Raises
         ------
         ValueError
-            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels.
+            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels, or with no more cells
+            than labels.
         """
         self._check_if_trained(warn=False)
         known = self._learnt_labels()
@@ -95,10 +96,11 @@ class PredictionMixin(ModelBase):
             msg = "Expected a model trained with labels; got none. Give labels_key in setup_mudata, and train."
             raise ValueError(msg)
         codes = self.labelled_["codes"]
-        if len(codes) < FEWEST_LABELLED or len(np.unique(codes)) < 2:
+        n_labels = len(np.unique(codes))
+        if len(codes) < FEWEST_LABELLED or not 1 < n_labels < len(codes):
             msg = (
-                f"Expected {FEWEST_LABELLED} labelled cells of two labels at the least; got {len(codes)} cells of "
-                f"{len(np.unique(codes))}. Label more cells."
+                f"Expected {FEWEST_LABELLED} labelled cells of two labels at the least, and more cells than labels; got "
+                f"{len(codes)} cells of {n_labels}. Label more cells."
             )
             raise ValueError(msg)
         return self.labelled_

@@ -106,7 +106,6 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
         steps = max(1, len(split[0]) // batch_size)
         warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or _warmup_epochs(epochs, steps)
-        warm_start = min(WARM_START_EPOCHS, warmup_epochs)
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
         self._forget()
@@ -129,7 +128,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
                     }
                     | (plan_kwargs or {}),
                     callbacks=[
-                        *self._prior_starts(split[0], warm_start, warmup_epochs),
+                        *self._prior_starts(split[0], min(WARM_START_EPOCHS, warmup_epochs), warmup_epochs),
                         keep,
                         *kwargs.pop("callbacks", []),
                     ],
@@ -138,6 +137,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             except NonFiniteLossError as error:
                 self._restore(keep.best_state or keep.last_state)
                 self.is_trained_ = keep.last_epoch is not None
+                self.train_indices_, self.validation_indices_ = split[:2]
                 self._remember(keep)
                 raise TrainingDivergedError(self._divergence(error, keep)) from error
         if keep.best_state is not None:

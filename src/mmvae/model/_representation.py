@@ -64,8 +64,7 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
             Each is scaled so that its draws have a total variance of 1 over the training cells that have it, and multiplied
             by its :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a joint latent has
             no parts and is left as it is. ``"unweighted"``: without that, as the decoders read it.
-            ``"shared"``: what the modalities agree on (see below); it mixes cells with different missing modalities
-            where ``"fused"`` tells them apart by construction. The name of a modality: that modality's own latent,
+            ``"shared"``: what the modalities agree on (see below). The name of a modality: that modality's own latent,
             predicted where a cell lacks it.
         **data_loader_kwargs
             Passed to the loader.

@@ -31,7 +31,7 @@ def main() -> None:
         for design in arguments.designs:
             for data in arguments.sets:
                 run = Run(data, "complete", design, seed)
-                if (folder / DATA_SETS[data].file).exists() and tuple(run) not in table.done(arguments.out):
+                if (folder / DATA_SETS[data].file).exists() and tuple(run) not in table.done(arguments.out, None):
                     table.update(arguments.out, rows_of(folder, run, None), [*SETS, *DESIGNS])
                     print(*run, flush=True)
     if arguments.page:

@@ -65,7 +65,8 @@ ABSENT = "–"
 
 INTRODUCTION = """\
 The same encoders, decoders, seeds and number of epochs; the prior alone differs. Weights are those of the best epoch.
-A seed is also a split, and in the simulation a data set. All scores are of held-out cells, but for those of cell types on real data, which are of all cells.
+A seed is also a split, and in the simulation a data set. All scores are of held-out cells, but for those of cell types
+on real data, which are of all cells.
 Bounds, KL and NLL are in nats per cell. c2st is the AUC of a classifier that tells draws of the prior from draws of the
 posteriors, 0.5 if none can. Imputation is of a modality that was withheld: the mean over features of the correlation
 over cells with the true log rates (simulation) or log-normalised measurements, and the negative log of the predictive

@@ -59,7 +59,7 @@ class Attention(Concatenation, name="attention"):
     def fuse(self, latent: Tensor, experts: Experts) -> Tensor:
         """The refined concatenation, ``(n_cells, n_output)``."""
         read, _ = self._attend(latent, experts)
-        blocks = self._blocks(latent).items()
+        blocks = self.blocks(latent).items()
         return torch.cat([z + self.refine[name](read[:, index]) for index, (name, z) in enumerate(blocks)], dim=-1)
 
     def attention_weights(self, latent: Tensor, experts: Experts) -> Tensor:
@@ -80,7 +80,7 @@ class Attention(Concatenation, name="attention"):
 
     def _attend(self, latent: Tensor, experts: Experts) -> tuple[Tensor, Tensor]:
         """What each token reads, ``(n_cells, n_modalities, width)``, and with which weights."""
-        blocks = self._blocks(latent).items()
+        blocks = self.blocks(latent).items()
         tokens = torch.stack([self.project[name](z) + self.embedding[name] for name, z in blocks], dim=1)
         # A cell without any modality, which no data hold, reads its fill: a softmax over nothing is not a number.
         unread = ~experts.encoded & experts.encoded.any(dim=1, keepdim=True)

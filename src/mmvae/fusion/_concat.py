@@ -58,9 +58,10 @@ class Concatenation(Fusion, name="concat"):
 
     def sample(self, experts: Experts, posterior: Normal) -> Tensor:
         drawn = posterior.rsample()
-        for coupling in self._coupling:
+        if self._coupling:
+            (coupling,) = self._coupling
             return coupling.completed(drawn, self._known(experts))
-        blocks = self._blocks(drawn)
+        blocks = self.blocks(drawn)
         # From the draws that the priors charge for: from the means the decoders would learn more than is paid for.
         for name, rows, guess in self._predicted(blocks, experts.encoded):
             blocks[name] = blocks[name].index_put((rows,), guess.rsample())
@@ -70,7 +71,7 @@ class Concatenation(Fusion, name="concat"):
         return self._filled(experts)[name]
 
     def blocks(self, fused: Tensor) -> dict[str, Tensor]:
-        return self._blocks(fused)
+        return dict(zip(self.n_latent, fused.split(list(self.n_latent.values()), dim=-1), strict=True))
 
     def place(self, name: str) -> tuple[str, slice]:
         if not self._coupling:
@@ -86,7 +87,7 @@ class Concatenation(Fusion, name="concat"):
         rows = {name: experts.rows(name) for name in self.n_latent}
         return [
             Priced(name, event(experts.posteriors[name]), block[rows[name]], rows[name])
-            for name, block in self._blocks(sample).items()
+            for name, block in self.blocks(sample).items()
         ]
 
     def loss(self, experts: Experts) -> Tensor | None:
@@ -130,8 +131,8 @@ class Concatenation(Fusion, name="concat"):
         own_loc, own_scale = (torch.cat(list(part.values()), dim=-1) for part in (loc, scale))
         expected = coupling.expected(own_loc, known)
         # What is known keeps its gradient, which `expected` has not.
-        loc |= self._blocks(torch.where(known, own_loc, expected.loc))
-        scale |= self._blocks(torch.where(known, own_scale, expected.scale))
+        loc |= self.blocks(torch.where(known, own_loc, expected.loc))
+        scale |= self.blocks(torch.where(known, own_scale, expected.scale))
 
     def _fill_predicted(self, experts: Experts, loc: dict[str, Tensor], scale: dict[str, Tensor]) -> None:
         for name, rows, guess in self._predicted(loc, experts.encoded):
@@ -158,10 +159,6 @@ class Concatenation(Fusion, name="concat"):
         """Which dimensions of the concatenation an encoder set, boolean, ``(n_cells, n_output)``."""
         widths = torch.tensor(list(self.n_latent.values()), device=experts.encoded.device)
         return experts.encoded.repeat_interleave(widths, dim=1)
-
-    def _blocks(self, latent: Tensor) -> dict[str, Tensor]:
-        """The concatenation cut into the modalities' blocks."""
-        return dict(zip(self.n_latent, latent.split(list(self.n_latent.values()), dim=-1), strict=True))
 
     @staticmethod
     def _join(blocks: Mapping[str, Normal]) -> Normal:

@@ -50,7 +50,7 @@ METHODS = {
 # Ways that mmvae might have gone, each away from its defaults in one respect.
 DESIGNS: dict[str, dict[str, Any]] = {
     "default": {},
-    "no input dropout": {"input_dropout": 0.0},
+    "input dropout 0.1": {"input_dropout": 0.1},
     "input dropout 0.5": {"input_dropout": 0.5},
     "prior normal": {"prior": "normal"},
     "prior coupled": {"prior": "coupled"},

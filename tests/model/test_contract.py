@@ -10,7 +10,6 @@ import torch
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
-from mmvae.model._defaults import input_dropout_for
 
 # A few epochs on a hundred cells teach a model little, and it says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -292,21 +291,18 @@ def test_covariates_reach_the_decoders(mdata):
 def test_features_are_hidden_from_encoders_in_training_alone(mdata):
     MultiVAE.setup_mudata(mdata)
     assert MultiVAE(mdata).module.encoders["rna"].corrupted.p == 0.0
-    chosen = {"rna": 0.5, "atac": 0.0, "protein": 0.1}
+    chosen = {"rna": 0.5, "protein": 0.1}
     model = MultiVAE(mdata, n_hidden=16, n_latent=4, input_dropout=chosen)
-    assert {name: encoder.corrupted.p for name, encoder in model.module.encoders.items()} == chosen
+    assert {name: encoder.corrupted.p for name, encoder in model.module.encoders.items()} == chosen | {"atac": 0.0}
     values = torch.ones(3, mdata["rna"].n_vars)
     encoder = model.module.encoders["rna"].eval()
     assert torch.equal(encoder(values).loc, encoder(values).loc)
     assert not torch.equal(encoder.train()(values).loc, encoder(values).loc)
 
 
-def test_some_of_many_features_are_hidden_and_none_of_a_small_panel():
-    assert input_dropout_for(20_000) == 0.1
-    assert input_dropout_for(130) == 0.0
-
-
 def test_input_dropout_is_named_where_it_is_wrong(mdata):
     MultiVAE.setup_mudata(mdata)
-    with pytest.raises(ValueError, match="input_dropout of 'atac'"):
-        MultiVAE(mdata, input_dropout={"rna": 0.5, "protein": 0.1})
+    with pytest.raises(ValueError, match="input_dropout of 'atac'.*1.5"):
+        MultiVAE(mdata, input_dropout={"rna": 0.5, "atac": 1.5})
+    with pytest.raises(ValueError, match="for some of.*got it for \\['proteins'\\]"):
+        MultiVAE(mdata, input_dropout={"proteins": 0.1})

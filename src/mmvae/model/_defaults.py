@@ -25,19 +25,6 @@ class Defaults:
     weight_decay: float
 
 
-# Features from which a modality tells the same in many ways, so that some of them can be spared.
-MANY_FEATURES = 500
-
-
-def input_dropout_for(n_features: int) -> float:
-    """Share of a modality's features that its encoder does not see in a training step.
-
-    A compromise between shares that were tried on sets of 220 to 1,262 cells: ``docs/evidence.md`` has none and half on
-    two of them, one seed each, where none does as well.
-    """
-    return 0.1 if n_features >= MANY_FEATURES else 0.0
-
-
 def defaults_for(n_cells: int) -> Defaults:
     """Defaults for ``n_cells`` training cells."""
     if n_cells < SMALL:

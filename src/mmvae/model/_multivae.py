@@ -20,7 +20,7 @@ from mmvae.nn import Component
 from mmvae.priors import Prior
 
 from ._contributions import ContributionMixin
-from ._defaults import defaults_for, input_dropout_for
+from ._defaults import defaults_for
 from ._generation import GenerationMixin
 from ._prediction import PredictionMixin
 from ._prior_checks import check_priors, warn_of_batch
@@ -71,7 +71,7 @@ class MultiVAE(
         Probability with which a hidden unit of an encoder is dropped in training.
     input_dropout
         Probability with which a feature is hidden from its encoder in training, as one number or by modality; the
-        decoders explain all features. By default 0.1 for modalities of 500 features or more, 0 for smaller panels.
+        decoders explain all features. 0 for modalities that are not named.
     prior
         Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
         ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), one of your own
@@ -130,7 +130,7 @@ class MultiVAE(
         dropout_rate: float | None = None,
         prior: str | Mapping[str, Any] | Prior = "mog",
         fusion: str | Mapping[str, Any] | Fusion = "concat",
-        input_dropout: float | Mapping[str, float] | None = None,
+        input_dropout: float | Mapping[str, float] = 0.0,
         modality_dropout: float = 0.3,
         modality_weights: Mapping[str, float] | None = None,
         kl_scale: float = 1.0,
@@ -155,9 +155,8 @@ class MultiVAE(
         self.best_epoch_ = None
         self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
-        input_dropout = self._input_dropout(input_dropout)
+        input_dropout = _shares("input_dropout", input_dropout, names)
         _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
-        _check_shares(**{f"input_dropout of '{name}'": input_dropout.get(name, -1) for name in names})
         modalities = self._modality_configs(n_latent, modality_weights, input_dropout)
         with seeded(seed):
             self.module = MultiVAEModule(self._config(modalities, network, prior, fusion))
@@ -187,12 +186,6 @@ class MultiVAE(
         state = fields.get("state_registry", {})
         unlabelled = str(state.get("unlabeled_category"))
         return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
-
-    def _input_dropout(self, given: float | Mapping[str, float] | None) -> dict[str, float]:
-        names = list(self._arguments.chosen)
-        if given is None:
-            return {name: input_dropout_for(self.summary_stats[f"n_{layer_key(name)}"]) for name in names}
-        return dict(given) if isinstance(given, Mapping) else dict.fromkeys(names, given)
 
     def _modality_configs(
         self, n_latent: Mapping[str, int], weights: Mapping[str, float], input_dropout: Mapping[str, float]
@@ -283,6 +276,16 @@ def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
         msg = f"Expected {argument} above 0; got {low}."
         raise ValueError(msg)
     return {name: value[name] for name in names}
+
+
+def _shares(argument: str, value: float | Mapping[str, float], names: list[str]) -> dict[str, float]:
+    """One share for each modality, from one for all or a mapping; 0 where that names none."""
+    given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(names, value)
+    if unknown := sorted(set(given) - set(names)):
+        msg = f"Expected {argument} as one number or for some of {names}; got it for {unknown}."
+        raise ValueError(msg)
+    _check_shares(**{f"{argument} of '{name}'": share for name, share in given.items()})
+    return dict.fromkeys(names, 0.0) | given
 
 
 def _check_shares(**shares: float) -> None:

@@ -43,6 +43,18 @@ PROVENANCE: Final = "mmvae"
 RESPONSIBILITIES: Final = "mmvae_components"
 COMPONENT: Final = "mmvae_component"
 
+# What `mmvae.pp.spatial` calls the modalities that it makes, and the places of spots in `obsm`.
+RNA: Final = "rna"
+SPATIAL: Final = "spatial"
+
+# The graph of neighbouring spots in `obsp` and its description in `uns`, named as squidpy does.
+CONNECTIVITIES: Final = "spatial_connectivities"
+DISTANCES: Final = "spatial_distances"
+NEIGHBORS: Final = "spatial_neighbors"
+
+# Where a modality carries defaults of its own, in `uns`.
+DEFAULTS: Final = "mmvae_defaults"
+
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"
 

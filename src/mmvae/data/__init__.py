@@ -2,13 +2,16 @@
 
 from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
 from ._arguments import SetupArguments
+from ._blocks import blocks_of, split_groups
 from ._columns import resolve_columns
 from ._dataset import MosaicDataset
 from ._fields import fields_of
+from ._graph import graph_faults, graph_of, within
 from ._inspect import ModalitySetup, Setup, inspect
+from ._kinds import choose_layer
 from ._links import confounding_notes, prior_covariate_notes, shared_cells
 from ._manager import MosaicManager, inspect_or_raise, registered_layers
-from ._matrix import values_of
+from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
 from ._table import print_setup
@@ -19,11 +22,17 @@ __all__ = [
     "MosaicManager",
     "Setup",
     "SetupArguments",
+    "blocks_of",
+    "by_rows",
+    "choose_layer",
     "confounding_notes",
     "feature_statistics",
     "fields_of",
+    "graph_faults",
+    "graph_of",
     "inspect",
     "inspect_or_raise",
+    "is_supported",
     "modalities_of",
     "numbers_of",
     "pattern_names",
@@ -35,5 +44,7 @@ __all__ = [
     "rows_of",
     "shared_cells",
     "split_cells",
+    "split_groups",
     "values_of",
+    "within",
 ]

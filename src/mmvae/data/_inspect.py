@@ -15,6 +15,7 @@ from mmvae.likelihoods import Likelihood
 
 from ._access import modalities_of, presence_of
 from ._columns import Column, resolve_columns
+from ._graph import graph_faults
 from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
 from ._matrix import is_supported, values_of
@@ -100,7 +101,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
-    setup.faults += empty_cell_faults(data, list(chosen), setup.presence)
+    setup.faults += empty_cell_faults(data, list(chosen), setup.presence) + graph_faults(data)
     if not is_query:
         setup.faults += link_faults(data, list(chosen), setup.presence)
         setup.notes += link_notes(list(chosen), setup.presence, setup.columns)

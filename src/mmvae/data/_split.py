@@ -30,6 +30,19 @@ def split_cells(
     ValueError
         If the shares are not in range.
     """
+    validation, test = checked_shares(train_size, validation_size)
+    n_cells = len(strata)
+    shuffled = np.random.default_rng(seed).permutation(n_cells)
+    by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    # Cells at even distances along the sorted order fall into each stratum in its share.
+    position = (np.argsort(np.argsort(_spread(n_cells))) + 0.5) / n_cells
+    parts = np.digitize(position, [validation, validation + test])
+    take = [by_stratum[parts == k] for k in range(3)]
+    return np.sort(take[2]), np.sort(take[0]), np.sort(take[1])
+
+
+def checked_shares(train_size: float, validation_size: float | None) -> tuple[float, float]:
+    """Shares of the cells to validate and to test on; parameters and errors are those of :func:`split_cells`."""
     validation = 1 - train_size if validation_size is None else validation_size
     if not 0 < train_size <= 1 or validation < 0 or train_size + validation > 1 + 1e-9:
         msg = (
@@ -37,16 +50,8 @@ def split_cells(
             f"{validation_size}."
         )
         raise ValueError(msg)
-    n_cells = len(strata)
-    shuffled = np.random.default_rng(seed).permutation(n_cells)
-    by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
-    # Cells at even distances along the sorted order fall into each stratum in its share.
-    position = (np.argsort(np.argsort(_spread(n_cells))) + 0.5) / n_cells
     # Rounding may leave a test share just below 0, which would turn the parts around.
-    test = max(0.0, 1 - train_size - validation)
-    parts = np.digitize(position, [validation, validation + test])
-    take = [by_stratum[parts == k] for k in range(3)]
-    return np.sort(take[2]), np.sort(take[0]), np.sort(take[1])
+    return validation, max(0.0, round(1 - train_size - validation, 9))
 
 
 def _spread(n: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmvae.data import numbers_of
 
-from ._typing import ModelBase
+from ._neighbors import NeighborMixin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 READOUT_BATCH = 1_024
 
 
-class CellMixin(ModelBase):
+class CellMixin(NeighborMixin):
     """Data that a method is given or that are the model's own, in minibatches."""
 
     def _validate_anndata(self, adata: MuData | AnnData | None = None, copy_if_view: bool = True) -> MuData | AnnData:
@@ -53,6 +53,7 @@ class CellMixin(ModelBase):
         If it names none there is one minibatch, without cells, so that what is read of it has its shape.
         """
         cells = numbers_of(adata, indices)
+        self._link(adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
 

@@ -12,8 +12,8 @@ from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
-from mmvae._keys import COUPLED, PRIOR_COVARIATES, layer_key, size_factor_key
-from mmvae.data import SetupArguments, feature_statistics, presence_of, shared_cells
+from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key, size_factor_key
+from mmvae.data import SetupArguments, feature_statistics, modalities_of, presence_of, shared_cells
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
@@ -23,7 +23,7 @@ from ._contributions import ContributionMixin
 from ._defaults import defaults_for
 from ._generation import GenerationMixin
 from ._prediction import PredictionMixin
-from ._prior_checks import check_priors, warn_of_batch
+from ._prior_checks import check_graph, check_priors, warn_of_batch
 from ._priors import PriorMixin
 from ._representation import RepresentationMixin
 from ._seed import seeded
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 logger = logging.getLogger(__name__)
+
+PRIOR = "mog"
 
 
 class MultiVAE(
@@ -74,10 +76,11 @@ class MultiVAE(
         decoders explain all features. 0 for modalities that are not named.
     prior
         Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
-        ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), one of your own
-        (:class:`~mmvae.priors.Prior`), a mapping such as ``{"name": "mog", "n_components": 30}``, or one of these by
-        modality, ``{"rna": "mog", "protein": "normal"}``; modalities that are not named take ``"mog"``. Or
-        ``"coupled"``, one prior for the latents of all modalities.
+        ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), ``"gmrf"`` (neighbours
+        in space), one of your own (:class:`~mmvae.priors.Prior`), a mapping such as
+        ``{"name": "mog", "n_components": 30}``, or one of these by modality, ``{"rna": "mog", "protein": "normal"}``. Or
+        ``"coupled"``, one prior for the latents of all modalities. Modalities that are not named take ``"mog"``, those
+        that :func:`mmvae.pp.spatial` made of neighbours ``"gmrf"``.
     fusion
         ``"concat"``, ``"attention"`` (a concatenation in which modalities read one another), ``"poe"``, ``"moe"`` or
         ``"mopoe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
@@ -85,8 +88,8 @@ class MultiVAE(
         Share of the cells with several modalities that lose some at the encoders, in training. Without it a model of
         complete cells is of little use for cells that have one modality.
     modality_weights
-        Weight of a modality's likelihood in the loss, by modality; 1 where not named, which is the only choice under
-        which the loss is a bound.
+        Weight of a modality's likelihood in the loss, by modality. By default 1, the only choice under which the loss is
+        a bound, and for sums over neighbours one over the number of neighbours, since each count is in as many of them.
     kl_scale
         Weight of the KL in the loss; 1 is the bound.
     batch_adversary
@@ -128,7 +131,7 @@ class MultiVAE(
         n_hidden: int | None = None,
         n_layers: int | None = None,
         dropout_rate: float | None = None,
-        prior: str | Mapping[str, Any] | Prior = "mog",
+        prior: str | Mapping[str, Any] | Prior | None = None,
         fusion: str | Mapping[str, Any] | Fusion = "concat",
         input_dropout: float | Mapping[str, float] = 0.0,
         modality_dropout: float = 0.3,
@@ -145,7 +148,9 @@ class MultiVAE(
         n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
         modality_weights = _by_modality(
-            "modality_weights", dict.fromkeys(names, 1.0) | dict(modality_weights or {}), names
+            "modality_weights",
+            dict.fromkeys(names, 1.0) | self._carried("weight") | dict(modality_weights or {}),
+            names,
         )
         self.seed = seed
         self.shared_ = None
@@ -153,6 +158,7 @@ class MultiVAE(
         self.reliability_ = None
         self.spread_ = None
         self.best_epoch_ = None
+        self._linked = None
         self.training_report_: list[str] = []
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
         input_dropout = _shares("input_dropout", input_dropout, names)
@@ -162,6 +168,7 @@ class MultiVAE(
             self.module = MultiVAEModule(self._config(modalities, network, prior, fusion))
         check_priors(self.module)
         if mdata is not None:
+            check_graph(list(self.module.priors.values()), mdata)
             warn_of_batch(list(self.module.priors.values()), mdata, self._arguments)
             self._learn_from_data()
         prior = {name: p.spec() for name, p in self.module.priors.items()}
@@ -206,9 +213,16 @@ class MultiVAE(
     ) -> ModelConfig:
         n_latent = {name: modality.n_latent for name, modality in modalities.items()}
         latents = Fusion.build(fusion, n_latent=n_latent).latents
-        return ModelConfig(
-            modalities, _priors_of(prior, list(latents), list(n_latent)), fusion, network, self._covariate_config()
-        )
+        own = {latent: self._carried("prior").get(latent, PRIOR) for latent in latents}
+        priors = own if prior is None else _priors_of(prior, own, list(n_latent))
+        return ModelConfig(modalities, priors, fusion, network, self._covariate_config())
+
+    def _carried(self, default: str) -> dict[str, Any]:
+        """By modality, a default that the data carry in ``uns``, where they carry one."""
+        if self.adata is None:
+            return {}
+        given = {name: adata.uns.get(DEFAULTS, {}) for name, adata in modalities_of(self.adata).items()}
+        return {name: own[default] for name, own in given.items() if default in own and name in self._arguments.chosen}
 
     def _covariate_config(self) -> CovariateConfig:
         fields = self.registry_["field_registries"]
@@ -294,19 +308,19 @@ def _check_shares(**shares: float) -> None:
         raise ValueError(msg)
 
 
-def _priors_of(choice: Any, latents: list[str], names: list[str]) -> dict[str, Any]:
-    """A prior's choice for each latent of the fusion, or one that couples all."""
+def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    """A prior's choice for each latent of the fusion, whose ``defaults`` are given, or one that couples all."""
     if isinstance(choice, Mapping) and set(choice) == {COUPLED}:  # as saved
         return dict(choice)
     if isinstance(choice, str | Component) or "name" in choice:
         if Prior.class_of(cast("Any", choice)).couples:
             return {COUPLED: choice}
-        return dict.fromkeys(latents, choice)
-    if unknown := sorted(set(choice) - set(latents)):
-        known = f"modalities {names}" if set(latents) == set(names) else f"the one latent {latents}"
+        return dict.fromkeys(defaults, choice)
+    if unknown := sorted(set(choice) - set(defaults)):
+        known = f"modalities {names}" if set(defaults) == set(names) else f"the one latent {list(defaults)}"
         msg = f"Expected a prior for {known}; got priors for {unknown}."
         raise ValueError(msg)
     if coupled := [latent for latent, own in choice.items() if Prior.class_of(own).couples]:
         msg = f"Expected prior '{COUPLED}' for all modalities, prior='{COUPLED}'; got it for {coupled} alone."
         raise ValueError(msg)
-    return {latent: choice.get(latent, "mog") for latent in latents}
+    return dict(defaults) | dict(choice)

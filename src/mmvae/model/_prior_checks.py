@@ -5,7 +5,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
-from mmvae.data import prior_covariate_notes, resolve_columns
+from mmvae._keys import CONNECTIVITIES
+from mmvae.data import graph_of, prior_covariate_notes, resolve_columns
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,6 +40,23 @@ def check_priors(module: MultiVAEModule) -> None:
                 f"{module.fusion.n_latent}. Give one number."
             )
             raise ValueError(msg)
+
+
+def check_graph(priors: list[Prior], data: AnnData | MuData) -> None:
+    """Refuse priors that look at neighbours where the data do not say who they are.
+
+    Raises
+    ------
+    ValueError
+        If there is no graph of neighbouring cells.
+    """
+    asking = sorted({prior.name for prior in priors if prior.needs_graph})
+    if asking and graph_of(data) is None:
+        msg = (
+            f"Expected data with a graph of neighbouring cells in obsp['{CONNECTIVITIES}'] for prior {asking[0]!r}; got "
+            "none. Make them with mmvae.pp.spatial, or the graph with squidpy.gr.spatial_neighbors."
+        )
+        raise ValueError(msg)
 
 
 def warn_of_batch(priors: list[Prior], data: AnnData | MuData, arguments: SetupArguments) -> None:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import torch
 from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
-from mmvae.data import pattern_names, presence_of, split_cells
+from mmvae.data import blocks_of, graph_of, pattern_names, presence_of, split_cells, split_groups
 from mmvae.priors import PosteriorSample
 
 from ._callbacks import KeepWeights, PriorStart
@@ -31,6 +32,11 @@ KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
 WARM_START_EPOCHS = 10
 PRIOR_CELLS = 10_000
 GRADIENT_NORM = 50.0
+CELLWISE, BLOCKS = "cells", "blocks"
+NEIGHBORS_LEAK = (
+    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO is too "
+    "good. Leave out split_by, or give split_by='blocks' or the column of the slides."
+)
 
 
 class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
@@ -46,6 +52,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         lr: float | None = None,
         train_size: float = 0.9,
         validation_size: float | None = None,
+        split_by: str | None = None,
         early_stopping: bool = True,
         early_stopping_patience: int = 30,
         seed: int | None = None,
@@ -68,9 +75,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size
-            Share of the cells to train on. The split is the same within each missing pattern and batch.
+            Share of the cells to train on.
         validation_size
             Share of the cells to validate on; by default what training leaves.
+        split_by
+            What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
+            default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
+            neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
         early_stopping
             Whether to stop once the validation ELBO has not improved for ``early_stopping_patience`` epochs, counted
             from the end of the KL warm-up. The weights of the best epoch are kept either way.
@@ -95,20 +106,21 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         Warns
         -----
         UserWarning
-            At the end, in words: if the validation ELBO never improved, a modality's latent carries under 1 nat per
+            If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO never improved, a modality's latent carries under 1 nat per
             cell, or a batch coincides with a missing pattern.
         """
         self._validate_anndata()
         seed = self.seed if seed is None else seed
         chosen = defaults_for(self.adata.n_obs)
         epochs = max_epochs or chosen.max_epochs
-        split = split_cells(self._strata(), train_size, validation_size, seed)
+        split = self._split(split_by, train_size, validation_size, seed)
         batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
         steps = max(1, len(split[0]) // batch_size)
         warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or _warmup_epochs(epochs, steps)
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
         self._forget()
+        self._link(self.adata)
         self.module.train()
         with seeded(seed), _quiet():
             try:
@@ -152,13 +164,13 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 
     def _forget(self) -> None:
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
-        self.shared_, self.best_epoch_ = None, None
+        self.shared_, self.best_epoch_, self._linked = None, None, None
         if not self._is_query:
             self.reliability_, self.spread_ = None, None
 
     def _remember(self, keep: KeepWeights) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        self.best_epoch_ = keep.best_epoch
+        self.best_epoch_, self._linked = keep.best_epoch, None
         if self.is_trained_ and not self._is_query:
             self._remember_labelled()
             self._remember_reliability()
@@ -169,6 +181,27 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         return not all(
             parameter.requires_grad for encoder in self.module.encoders.values() for parameter in encoder.parameters()
         )
+
+    def _split(
+        self, by: str | None, train_size: float, validation_size: float | None, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Training, validation and test cells."""
+        graph = graph_of(self.adata) if by in (None, CELLWISE, BLOCKS) else None
+        by = by or (CELLWISE if graph is None else BLOCKS)
+        if by == CELLWISE:
+            if graph is not None and train_size < 1:
+                warnings.warn(NEIGHBORS_LEAK, UserWarning, stacklevel=3)
+            return split_cells(self._strata(), train_size, validation_size, seed)
+        if by == BLOCKS:
+            if graph is None:
+                msg = "Expected data with a graph of neighbours for split_by='blocks'; got none. See mmvae.pp.spatial."
+                raise ValueError(msg)
+            return split_groups(*blocks_of(graph, seed), train_size, validation_size, seed)
+        if by not in self.adata.obs:
+            msg = f"Expected split_by as 'cells', 'blocks' or a column of obs, {list(self.adata.obs)}; got '{by}'."
+            raise ValueError(msg)
+        groups = pd.factorize(self.adata.obs[by], use_na_sentinel=False)[0]
+        return split_groups(groups, np.zeros(len(groups), dtype=int), train_size, validation_size, seed)
 
     def _strata(self) -> np.ndarray:
         """Missing pattern and batch of each cell, as one number, ``(n_cells,)``."""

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         spread_: dict[str, float] | None
         best_epoch_: int | None
         training_report_: list[str]
+        _linked: MuData | AnnData | None
 
         @property
         def modalities(self) -> list[str]: ...
@@ -75,6 +76,8 @@ if TYPE_CHECKING:
             dataloader: Iterator[dict[str, Tensor]] | None = None,
             **data_loader_kwargs: Any,
         ) -> Iterator[dict[str, Tensor]]: ...
+
+        def _link(self, adata: MuData | AnnData) -> None: ...
 
         def _weighted(self, fused: Tensor) -> Tensor: ...
 

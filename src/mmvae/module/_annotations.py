@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 
 class Annotations(NamedTuple):
-    """What priors may know of cells: codes of labels, -1 where there is none, ``(n_cells,)``, and of covariates."""
+    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; numbers in the data."""
 
     labels: Tensor
     covariates: Tensor
+    cells: Tensor
 
 
 def covariates_of(tensors: Mapping[str, Tensor]) -> Covariates:

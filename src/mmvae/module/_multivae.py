@@ -9,7 +9,7 @@ from scvi import REGISTRY_KEYS
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
-from mmvae._keys import COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
+from mmvae._keys import CELLS, COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
 from mmvae.fusion import Experts, Fusion, Priced
 from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Decoder, Encoder
@@ -77,6 +77,7 @@ class MultiVAEModule(BaseModuleClass):
             known=latent.known,
             labels=annotations.labels[latent.rows],
             covariates=annotations.covariates[latent.rows],
+            cells=annotations.cells[latent.rows],
             experts=experts.of_cells(latent.rows),
         )
 
@@ -265,7 +266,7 @@ class MultiVAEModule(BaseModuleClass):
         labels = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(1).long() if REGISTRY_KEYS.LABELS_KEY in tensors else None
         unlabelled = torch.full_like(tensors[PRESENT][:, 0], -1, dtype=torch.long)
         known = unlabelled if labels is None else torch.where(labels < self.n_labels, labels, unlabelled)
-        return Annotations(known, tensors.get(PRIOR_COVARIATES, none).long())
+        return Annotations(known, tensors.get(PRIOR_COVARIATES, none).long(), tensors[CELLS].long())
 
     def emission_kl(self, tensors: Mapping[str, Tensor], emissions: Mapping[str, Emission]) -> dict[str, Tensor]:
         """Divergence of the latent variables that a likelihood has of its own, in nats, ``(n_cells,)``."""

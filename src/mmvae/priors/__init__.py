@@ -5,6 +5,8 @@ from ._conditional import Conditional
 from ._coupled import CoupledPrior
 from ._flow import Flow
 from ._gaussian import Gaussian, StandardNormal
+from ._gmrf import GaussianMarkovField
+from ._graph import CellGraph
 from ._labels import LabelledMixture
 from ._mixture import MixtureOfGaussians
 from ._mmvm import MMVM
@@ -12,10 +14,12 @@ from ._vamp import VampPrior
 
 __all__ = [
     "MMVM",
+    "CellGraph",
     "Conditional",
     "CoupledPrior",
     "Flow",
     "Gaussian",
+    "GaussianMarkovField",
     "LabelledMixture",
     "MixtureOfGaussians",
     "PosteriorSample",

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from mmvae.fusion import Experts
 
+    from ._graph import CellGraph
+
 
 @dataclass(frozen=True)
 class PriorContext:
@@ -24,14 +26,15 @@ class PriorContext:
 
     ``encoder`` is that of the latent's modality. The rest is about the cells at hand, a row for each: ``known``, which
     dimensions an encoder set, boolean, ``(n_cells, n_latent)``; ``labels``, codes, -1 where a cell has none,
-    ``(n_cells,)``; ``covariates``, codes of biological covariates, ``(n_cells, n_covariates)``; and ``experts``, all
-    modalities' posteriors.
+    ``(n_cells,)``; ``covariates``, codes of biological covariates, ``(n_cells, n_covariates)``; ``cells``, their numbers
+    in the data, ``(n_cells,)``; and ``experts``, all modalities' posteriors.
     """
 
     encoder: Encoder | None = None
     known: Tensor | None = None
     labels: Tensor | None = None
     covariates: Tensor | None = None
+    cells: Tensor | None = None
     experts: Experts | None = None
 
 
@@ -88,6 +91,8 @@ class Prior(Component, family="prior"):
     """Whether the prior compares the modalities' posteriors, which must be of one width, and so suits no joint latent."""
     needs_covariates: ClassVar[bool] = False
     """Whether the prior looks at biological covariates."""
+    needs_graph: ClassVar[bool] = False
+    """Whether the prior looks at which cells are neighbours, given by :meth:`link`."""
     starts_late: ClassVar[bool] = False
     """Whether :meth:`init_from` is called when the KL has warmed up, and not after the first few epochs."""
     couples: ClassVar[bool] = False
@@ -149,6 +154,9 @@ class Prior(Component, family="prior"):
         ``sample``, ``(n_cells, n_latent)``, has no gradient: the cost shapes the prior, not the latents.
         """
         return None
+
+    def link(self, graph: CellGraph | None) -> None:
+        """Take the graph of the cells whose latents are to come, ``None`` if the data have none."""
 
     def regularizer(self) -> Tensor:
         """Cost in nats, per cell, of the prior's own parameters; a scalar."""

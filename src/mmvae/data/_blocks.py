@@ -1,0 +1,84 @@
+"""Splits that keep neighbouring cells, or all cells of a group, together. N cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+from ._split import checked_shares
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+BLOCK_CELLS = 30
+
+
+def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Patches of about 30 neighbouring cells, and the connected part of the graph that each cell is in.
+
+    Parameters
+    ----------
+    graph
+        Neighbours, symmetric, ``(n_cells, n_cells)``.
+    seed
+        Of the patches' centres.
+
+    Returns
+    -------
+    Number of each cell's patch, that of its nearest centre, and of its part; each ``(n_cells,)``.
+    """
+    _, part = connected_components(graph, directed=False)
+    shuffled = np.random.default_rng(seed).permutation(graph.shape[0])
+    # One centre in each part at the least.
+    first = shuffled[np.unique(part[shuffled], return_index=True)[1]]
+    centres = np.union1d(first, shuffled[: graph.shape[0] // BLOCK_CELLS])
+    nearest = dijkstra(graph, indices=centres, unweighted=True, min_only=True, return_predecessors=True)[2]
+    return nearest, part
+
+
+def split_groups(
+    groups: np.ndarray, strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split cells so that those of a group stay together, in about the same shares within each stratum.
+
+    Parameters
+    ----------
+    groups
+        Group of each cell, ``(n_cells,)``.
+    strata
+        Stratum of each cell, ``(n_cells,)``. A group is in one stratum.
+    train_size, validation_size, seed
+        As in :func:`split_cells`.
+
+    Returns
+    -------
+    Indices of the training, validation and test cells, each ascending.
+
+    Raises
+    ------
+    ValueError
+        If the shares are not in range, or there are too few groups for a share that is not 0.
+    """
+    validation, test = checked_shares(train_size, validation_size)
+    found = np.zeros(len(groups), dtype=int)
+    generator = np.random.default_rng(seed)
+    for stratum in np.unique(strata):
+        cells = np.flatnonzero(strata == stratum)
+        names, inverse, counts = np.unique(groups[cells], return_inverse=True, return_counts=True)
+        order = generator.permutation(len(names))
+        # A group goes where the middle of its cells falls along the shuffled groups.
+        middle = np.empty(len(names))
+        middle[order] = (np.cumsum(counts[order]) - counts[order] / 2) / len(cells)
+        found[cells] = np.digitize(middle, [validation, validation + test])[inverse]
+    parts = [np.flatnonzero(found == k) for k in (2, 0, 1)]
+    wanted = (train_size, validation, test)
+    if any(share > 0 and len(part) == 0 for share, part in zip(wanted, parts, strict=True)):
+        shares = ", ".join(f"{share:.2g}" for share in wanted)
+        msg = (
+            f"Expected groups enough for shares of {shares} to train, validate and test; got {len(np.unique(groups))}, "
+            "too few or too large for one of them. Change train_size, or split by something finer."
+        )
+        raise ValueError(msg)
+    return parts[0], parts[1], parts[2]

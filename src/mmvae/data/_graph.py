@@ -1,0 +1,70 @@
+"""The graph of neighbouring spots. N cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+from anndata import AnnData
+
+from mmvae._keys import CONNECTIVITIES
+
+from ._access import modalities_of, rows_of
+
+if TYPE_CHECKING:
+    from mudata import MuData
+
+
+def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:
+    """Which cells are neighbours in space, symmetric, without edges of a cell to itself, ``(n_cells, n_cells)``.
+
+    Read from ``obsp["spatial_connectivities"]`` of the data or of the first modality that has it, where
+    :func:`mmvae.pp.spatial` and squidpy write it; ``None`` where there is none.
+    """
+    if CONNECTIVITIES in data.obsp:
+        return _clean(sp.csr_matrix(data.obsp[CONNECTIVITIES]))
+    if isinstance(data, AnnData):
+        return None
+    for name, adata in modalities_of(data).items():
+        if CONNECTIVITIES in adata.obsp:
+            return _clean(_by_cell(sp.coo_matrix(adata.obsp[CONNECTIVITIES]), rows_of(data, name)))
+    return None
+
+
+def graph_faults(data: AnnData | MuData) -> list[str]:
+    """What makes a graph none of neighbours in space."""
+    graph = graph_of(data)
+    if graph is None:
+        return []
+    fault = None
+    if not np.isfinite(graph.data).all() or (graph.data < 0).any():
+        fault = f"{int((~(graph.data >= 0) | np.isinf(graph.data)).sum()):,} weights that are negative or not finite"
+    elif (n_lone := abs(graph - graph.T).count_nonzero()) > 0:
+        fault = f"{n_lone:,} edges that lead one way only, or with another weight back"
+    if fault is None:
+        return []
+    return [f"obsp['{CONNECTIVITIES}'] has {fault}. Make the graph with mmvae.pp.spatial, or as (a + a.T) / 2."]
+
+
+def within(graph: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
+    """The graph with no edges but those between ``members``, boolean, ``(n_cells,)``."""
+    keep = sp.diags(members.astype(graph.dtype))
+    inside = sp.csr_matrix(keep @ graph @ keep)
+    inside.eliminate_zeros()
+    return inside
+
+
+def _by_cell(graph: sp.coo_matrix, rows: np.ndarray) -> sp.csr_matrix:
+    """A modality's graph with the cells' numbers in place of the modality's rows."""
+    cells = np.empty(graph.shape[0], dtype=np.int64)
+    cells[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+    size = len(rows)
+    return sp.csr_matrix((graph.data, (cells[graph.row], cells[graph.col])), shape=(size, size))
+
+
+def _clean(graph: sp.csr_matrix) -> sp.csr_matrix:
+    graph = graph.astype(np.float32)
+    graph.setdiag(0)
+    graph.eliminate_zeros()
+    return graph

@@ -1,0 +1,178 @@
+"""Spots and their surroundings as two modalities. N spots, G genes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
+
+from mmvae._compat import unpulled
+from mmvae._errors import SetupError
+from mmvae._keys import CONNECTIVITIES, DEFAULTS, DISTANCES, NEIGHBORS, RNA, SPATIAL
+from mmvae.data import by_rows, choose_layer, values_of
+
+from ._neighbors import spot_graph
+from ._spatial_input import SpatialInput, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spatialdata import SpatialData
+
+
+def spatial(
+    data: AnnData | SpatialData,
+    *,
+    spatial_key: str = SPATIAL,
+    slide_key: str | None = None,
+    n_neighbors: int = 6,
+    radius: float | None = None,
+    layer: str | None = None,
+    features: Mapping[str, str] | None = None,
+    table: str | None = None,
+) -> MuData:
+    """Make a MuData of spots, their surroundings, and what else was measured of them.
+
+    Every spot gets a second modality, the counts of its neighbours summed, itself left out, so that a model can learn
+    niches apart from what a spot holds of its own. Neighbours are spots of the same slide. Nothing of ``data`` is changed,
+    and its matrices are not copied.
+
+    Choose genes beforehand, such as 3,000 that vary (:func:`scanpy.pp.highly_variable_genes`): sums over neighbours have
+    three to five times as many non-zeros as the counts, so all 18,000 genes of 90,000 Visium spots take some 5 GB.
+
+    Parameters
+    ----------
+    data
+        Spots with counts and, in ``obsm``, their places; an AnnData, or a SpatialData with such a table.
+    spatial_key
+        Where the places are in ``obsm``, ``(n_spots, 2)`` or ``(n_spots, 3)``.
+    slide_key
+        Column of ``obs`` that names the slide, section or field of view; all spots are on one slide if it is ``None``. Of a
+        SpatialData the column that names the regions is taken unless another is given.
+    n_neighbors
+        Neighbours of a spot: 6 on Visium's hexagons. On a lattice all spots as far as the ``n_neighbors``-th nearest one
+        of an inner spot are taken: 6 on a square lattice makes 8, and spots at a border have fewer. On free coordinates
+        the nearest ones are taken, and spots that count a spot among their nearest.
+    radius
+        Take all spots within this distance, in the unit of the places, in place of ``n_neighbors``.
+    layer
+        Counts to take, X if it is ``None``, or a layer named ``counts`` where X is not counts.
+    features
+        Further modalities, by name: the key in ``obsm`` of a matrix with a row for each spot, such as the embedding of
+        image patches.
+    table
+        Name of the table in a SpatialData; not needed where it has one only.
+
+    Returns
+    -------
+    MuData of
+
+    - ``"rna"``: the spots' own counts, with everything else of ``data``;
+    - ``"spatial"``: summed counts of the neighbours, sparse, ``(n_spots_with_neighbours, n_genes)``; their mean where the
+      values are not counts. Its ``obsp["spatial_connectivities"]`` and ``obsp["spatial_distances"]`` are the graph, and
+      ``uns["spatial_neighbors"]`` describes it as squidpy does. A spot without neighbours lacks this modality;
+    - one for each of ``features``.
+
+    ``obs`` holds the spots' annotations and ``obsm["spatial"]`` their places, NaN for none.
+
+    Raises
+    ------
+    SetupError
+        If the data have faults; the message lists all of them.
+    TypeError
+        If ``data`` is neither AnnData nor SpatialData.
+    ValueError
+        If a SpatialData has no table of that name, or several and ``table`` is not given.
+
+    Warns
+    -----
+    UserWarning
+        If ``slide_key`` is not given and a column such as ``section`` has several values.
+
+    Notes
+    -----
+    The modality carries its own defaults for :class:`~mmvae.MultiVAE` in ``uns["mmvae_defaults"]``: the prior
+    ``"gmrf"``, and as the weight of its likelihood one over the mean number of neighbours, because each count enters as
+    often as its spot has neighbours. What is held out for validation should be slides or blocks, never single spots, since
+    neighbours share counts: :meth:`~mmvae.MultiVAE.train` does so for such data.
+
+    Examples
+    --------
+    >>> mdata = mmvae.pp.spatial(adata, slide_key="section")
+    >>> mmvae.MultiVAE.setup_mudata(mdata, batch_key="section")
+    """
+    taken = SpatialInput(
+        *table_of(data, table, slide_key), spatial_key, n_neighbors, radius, layer, dict(features or {})
+    )
+    if faults := taken.faults():
+        raise SetupError(faults)
+    for note in taken.notes():
+        warnings.warn(note, UserWarning, stacklevel=2)
+    adata = taken.adata
+    layer, is_counts = (layer, True) if layer is not None else _counts(adata)
+    connectivities, distances = spot_graph(taken.coordinates, taken.slides, n_neighbors, radius)
+    surroundings = _surroundings(adata, layer, connectivities, is_counts)
+    surroundings.obsp[DISTANCES] = _rows_and_columns(distances, np.diff(connectivities.indptr) > 0)
+    surroundings.uns[NEIGHBORS] = {
+        "connectivities_key": CONNECTIVITIES,
+        "distances_key": DISTANCES,
+        "params": {"n_neighbors": n_neighbors} | ({} if radius is None else {"radius": radius}),
+    }
+    mods = {RNA: _own(adata, layer), SPATIAL: surroundings}
+    mods |= {name: _matrix(adata, key) for name, key in taken.features.items()}
+    with unpulled():
+        mdata = MuData(mods)
+    mdata.obs = adata.obs.loc[mdata.obs_names].copy()
+    mdata.obsm[SPATIAL] = taken.coordinates
+    return mdata
+
+
+def _counts(adata: AnnData) -> tuple[str | None, bool]:
+    layer, found, _ = choose_layer(adata)
+    return layer, found.is_counts
+
+
+def _own(adata: AnnData, layer: str | None) -> AnnData:
+    """The spots as they are, in an object of their own that shares the matrices."""
+    return AnnData(
+        values_of(adata, layer),
+        obs=adata.obs.copy(),
+        var=adata.var.copy(),
+        uns=dict(adata.uns),
+        obsm=dict(adata.obsm),
+        layers={name: values for name, values in adata.layers.items() if name != layer},
+    )
+
+
+def _surroundings(adata: AnnData, layer: str | None, graph: sp.csr_matrix, is_counts: bool) -> AnnData:
+    """What the neighbours of each spot that has some hold together."""
+    degree = np.diff(graph.indptr)
+    has = degree > 0
+    values = by_rows(values_of(adata, layer))
+    sums = graph[has].astype(values.dtype) @ (values if isinstance(values, np.ndarray) else sp.csr_matrix(values))
+    if not is_counts:
+        sums = sp.diags(1 / degree[has]) @ sums
+    # Names of features are to be unique over modalities.
+    names = [f"{SPATIAL}:{name}" for name in adata.var_names]
+    var = pd.DataFrame({"gene": adata.var_names.to_numpy()}, index=pd.Index(names))
+    found = AnnData(sums, obs=pd.DataFrame(index=adata.obs_names[has]), var=var)
+    found.obsp[CONNECTIVITIES] = _rows_and_columns(graph, has)
+    found.uns[DEFAULTS] = {"prior": "gmrf", "weight": float(1 / degree[has].mean())}
+    return found
+
+
+def _matrix(adata: AnnData, key: str) -> AnnData:
+    values: Any = adata.obsm[key]
+    names = values.columns.astype(str) if isinstance(values, pd.DataFrame) else map(str, range(values.shape[1]))
+    matrix = values.to_numpy() if isinstance(values, pd.DataFrame) else values
+    var = pd.DataFrame(index=pd.Index([f"{key}:{name}" for name in names]))
+    return AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=var)
+
+
+def _rows_and_columns(graph: sp.csr_matrix, keep: np.ndarray) -> sp.csr_matrix:
+    return graph[keep][:, keep]

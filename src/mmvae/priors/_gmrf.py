@@ -1,0 +1,186 @@
+"""Gaussian Markov random field over a graph of cells: C cells, D latent dimensions, N cells in the graph."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.distributions import Distribution, Independent, Normal
+
+from ._anchor import ANCHOR
+from ._base import WarmStarted, is_diagonal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ._base import PosteriorSample, PriorContext
+    from ._graph import CellGraph
+
+LOG_RANGE = (-7.0, 5.0)
+FIT_STEPS = 200
+
+
+class GaussianMarkovField(WarmStarted, name="gmrf"):
+    r"""Neighbours in space are alike, as far as the data say so, in each latent dimension for itself :cite:p:`Rue2005`.
+
+    Over the N cells of a graph with Laplacian L, dimension d has the density
+
+    .. math:: p(z_{\cdot d}) = N\big(0, (\kappa_d I + \tau_d L)^{-1}\big)
+
+    with learned precision :math:`\kappa_d` and smoothness :math:`\tau_d`. Against a posterior of independent cells its KL has
+    a closed form, a sum over cells and edges,
+
+    .. math:: KL(q \| p) = \sum_d \Big\{ -\tfrac{1}{2} \sum_i (1 + \log v_{id})
+              + \tfrac{\kappa_d}{2} \sum_i (\mu_{id}^2 + v_{id})
+              + \tfrac{\tau_d}{2} \sum_{i \sim j} w_{ij} \big[(\mu_{id} - \mu_{jd})^2 + v_{id} + v_{jd}\big]
+              - \tfrac{1}{2} \sum_k \log(\kappa_d + \tau_d \lambda_k) \Big\}
+
+    of which a cell is charged its own terms, half of its edges, and an equal share of the last term, with the eigenvalues
+    :math:`\lambda_k` of L. Neighbours outside the minibatch are taken as they were last seen.
+
+    N(0, I) during a short warm start; then both parameters start where the density of the latents is highest. With
+    :math:`\tau_d = 0` and :math:`\kappa_d = 1` it is N(0, I). :meth:`forward` is the density of a single cell, which knows no
+    neighbours: a draw of it is a draw of any spot.
+
+    Parameters
+    ----------
+    n_latent
+        Latent dimensions, D.
+    """
+
+    needs_graph = True
+
+    variance: Tensor
+
+    def __init__(self, n_latent: int) -> None:
+        super().__init__(n_latent)
+        self.log_precision = nn.Parameter(torch.zeros(n_latent))
+        self.log_smoothness = nn.Parameter(torch.full((n_latent,), -2.0))
+        # Kept, because without data there is no graph to compute it from.
+        self.register_buffer("variance", torch.ones(n_latent))
+        self.graph: CellGraph | None = None
+
+    @property
+    def precision(self) -> Tensor:
+        r""":math:`\kappa`, ``(n_latent,)``."""
+        return self.log_precision.clamp(*LOG_RANGE).exp()
+
+    @property
+    def smoothness(self) -> Tensor:
+        r""":math:`\tau`, ``(n_latent,)``."""
+        return self.log_smoothness.clamp(*LOG_RANGE).exp()
+
+    def link(self, graph: CellGraph | None) -> None:
+        self.graph = graph
+
+    def learned(self, context: PriorContext) -> Distribution:
+        return Independent(Normal(torch.zeros_like(self.variance), self.variance.sqrt(), validate_args=False), 1)
+
+    def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        """KL in nats that each cell is charged, ``(n_cells,)``; in closed form where the posterior is a Gaussian."""
+        if not self.ready or len(sample) == 0 or not is_diagonal(posterior):
+            return super().kl(posterior, sample, context)
+        mean, variance = posterior.mean, posterior.variance
+        assert context.cells is not None
+        self._graph().remember(context.cells, mean, variance)
+        energy = self._energy(mean, variance, context)
+        return (energy - 0.5 * (1 + variance.log())).sum(dim=-1) - 0.5 * self._log_determinant().sum()
+
+    def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
+        r""":math:`\log q(z) - \log p(z)` with the neighbours' latents averaged over their posteriors, ``(n_cells,)``.
+
+        Its mean over draws is the KL; a bound from several draws is one given the neighbours' posteriors.
+        """
+        if not self.ready or len(sample) == 0:
+            return super().log_ratio(posterior, sample, context)
+        # The spread of the cell itself is that of the draws.
+        energy = self._energy(sample, torch.zeros_like(sample), context)
+        normaliser = 0.5 * (math.log(2 * math.pi) - self._log_determinant()).sum()
+        return posterior.log_prob(sample) + energy.sum(dim=-1) + normaliser
+
+    def _energy(self, mean: Tensor, variance: Tensor, context: PriorContext) -> Tensor:
+        """Expected precision-weighted squares of each cell and half of its edges, ``(n_cells, n_latent)``."""
+        graph, cells = self._graph(), context.cells
+        assert cells is not None
+        edges = graph.edges(cells)
+        other_mean, other_variance = graph.posterior(edges.target)
+        gap = (mean[edges.source] - other_mean).square() + variance[edges.source] + other_variance
+        rough = torch.zeros_like(mean).index_add(0, edges.source, edges.weight[:, None] * gap)
+        # A cell feels its edges whole, because the neighbours' halves have no gradient; smoothness feels each edge once.
+        still = self.smoothness.detach()
+        edge = 0.5 * still * (rough - rough.detach()) + 0.25 * self.smoothness * rough.detach()
+        return 0.5 * self.precision * (mean.square() + variance) + edge
+
+    def _graph(self) -> CellGraph:
+        if self.graph is None:
+            msg = (
+                "Expected data with a graph of neighbouring cells, for the KL of prior 'gmrf'; got none in obsp. Make them "
+                "with mmvae.pp.spatial."
+            )
+            raise ValueError(msg)
+        return self.graph
+
+    def _log_determinant(self) -> Tensor:
+        """A cell's share of the logarithm of the precision's determinant, ``(n_latent,)``."""
+        spectrum = self._graph().spectrum.to(self.log_precision.device)
+        return spectrum.mean((self.precision + self.smoothness * spectrum.values[:, None]).log())
+
+    @torch.no_grad()
+    def init_from(self, sample: PosteriorSample) -> None:
+        """Start where the expected log density of all cells' posteriors is highest."""
+        square, rough = (part.double() for part in self._graph().roughness())
+        spectrum = self._graph().spectrum
+        values, shares = spectrum.values.double(), spectrum.shares.double()
+        logs = torch.stack([self.log_precision, self.log_smoothness]).detach().cpu().double()
+        logs = _most_likely(logs, square, rough, values, shares).clamp(*LOG_RANGE)
+        self.log_precision.copy_(logs[0])
+        self.log_smoothness.copy_(logs[1])
+        self.ready.fill_(True)
+
+    def regularizer(self) -> Tensor:
+        """Hold the mean variance of a cell near 1: the latents' scale is otherwise free."""
+        if not self.ready or self.graph is None:
+            return super().regularizer()
+        spectrum = self.graph.spectrum.to(self.log_precision.device)
+        variance = spectrum.mean(1 / (self.precision + self.smoothness * spectrum.values[:, None]))
+        self.variance.copy_(variance.detach())
+        return ANCHOR * 0.5 * (variance - 1 - variance.log()).sum()
+
+    @torch.no_grad()
+    def neighbour_correlation(self) -> Tensor:
+        r"""Correlation of neighbours under the prior, a mean over edges, ``(n_latent,)``.
+
+        .. math:: 1 - \frac{\overline{\lambda / (\kappa + \tau \lambda)}}
+                  {\overline{\lambda} \cdot \overline{1 / (\kappa + \tau \lambda)}}
+
+        with means over the eigenvalues of L; exact where all cells have the same number of neighbours. It is 0 without
+        smoothness.
+        """
+        spectrum = self._graph().spectrum
+        values = spectrum.values[:, None]
+        spread = 1 / (self.precision.cpu() + self.smoothness.cpu() * values)
+        return 1 - spectrum.mean(values * spread) / (spectrum.mean(values) * spectrum.mean(spread)).clamp_min(1e-12)
+
+
+@torch.enable_grad()
+def _most_likely(logs: Tensor, square: Tensor, rough: Tensor, values: Tensor, shares: Tensor) -> Tensor:
+    r"""Logarithms of precision and smoothness, ``(2, n_latent)``, that maximise the expected log density.
+
+    Per dimension, :math:`-\frac{\kappa}{2} s - \frac{\tau}{2} r + \frac{1}{2} \overline{\log(\kappa + \tau \lambda)}`, which is
+    concave in both; ``square`` and ``rough``, s and r, have shape ``(n_latent,)``.
+    """
+    logs = logs.clone().requires_grad_()
+    optimizer = torch.optim.LBFGS([logs], max_iter=FIT_STEPS, line_search_fn="strong_wolfe")
+
+    def cost() -> Tensor:
+        optimizer.zero_grad()
+        precision, smoothness = logs.clamp(*LOG_RANGE).exp()
+        normaliser = torch.tensordot(shares, (precision + smoothness * values[:, None]).log(), dims=1)
+        value = (precision * square + smoothness * rough - normaliser).sum()
+        value.backward()
+        return value
+
+    optimizer.step(cost)
+    return logs.detach()

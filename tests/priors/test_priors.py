@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 
 from mmvae.fusion import Experts
 from mmvae.nn import Encoder
-from mmvae.priors import MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
+from mmvae.priors import CellGraph, MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
 
 D, H, N = 2, 16, 400
 SIZES = {"n_latent": D, "n_hidden": H, "n_labels": 2, "n_categories": [3]}
@@ -23,7 +26,15 @@ def context_of(n: int, encoder: Encoder | None = None) -> PriorContext:
     posteriors = {"a": Normal(torch.randn(n, D), torch.full((n, D), 0.5))}
     posteriors["b"] = Normal(posteriors["a"].loc[encoded[:, 1]] + 2, torch.ones(int(encoded[:, 1].sum()), D))
     covariates = torch.arange(n)[:, None] % SIZES["n_categories"][0]
-    return PriorContext(encoder=encoder, covariates=covariates, experts=Experts(posteriors, encoded))
+    experts = Experts(posteriors, encoded)
+    return PriorContext(encoder=encoder, covariates=covariates, cells=torch.arange(n), experts=experts)
+
+
+def ring(loc: torch.Tensor, scale: float) -> CellGraph:
+    """Cells in a ring, each with two neighbours, and their posteriors."""
+    n = len(loc)
+    graph = sp.diags([1.0, 1.0, 1.0, 1.0], [1, -1, n - 1, 1 - n], shape=(n, n), format="csr")
+    return CellGraph(graph, np.ones(n, dtype=bool), lambda: (loc, torch.full_like(loc, scale**2)))
 
 
 def started(name: str, n: int = 1) -> tuple[Prior, PriorContext]:
@@ -34,6 +45,7 @@ def started(name: str, n: int = 1) -> tuple[Prior, PriorContext]:
     hidden = encoder.hidden(torch.randn(N, 5)).detach()
     labels = torch.randint(0, 2, (N,))
     loc = torch.randn(N, D) + 2 * labels[:, None]
+    prior.link(ring(loc, 0.3))
     prior.init_from(PosteriorSample(loc, torch.full((N, D), 0.3), hidden, labels=labels))
     with torch.no_grad():
         for parameter in prior.parameters():  # off the start, where some have no gradient
@@ -90,6 +102,7 @@ def test_kl_of_no_cells_is_empty(name):
 
 def test_average_sampled_kl_is_not_negative(name):
     prior, context = started(name)
+    context = replace(context, cells=torch.zeros(20_000, dtype=torch.long))
     q = gaussian(torch.randn(1, D).expand(20_000, D), 0.4)
     with torch.no_grad():
         assert prior.kl(q, q.sample(), context).mean() > -0.01
@@ -97,6 +110,7 @@ def test_average_sampled_kl_is_not_negative(name):
 
 def test_kl_is_the_mean_log_ratio_or_an_upper_bound(name):
     prior, context = started(name)
+    context = replace(context, cells=torch.zeros(20_000, dtype=torch.long))
     q = gaussian(torch.randn(1, D).expand(20_000, D), 0.4)
     with torch.no_grad():
         kl = prior.kl(q, q.sample(), context).mean()
@@ -112,7 +126,12 @@ def test_cost_of_a_cell_does_not_depend_on_the_others(name):
     z = q.sample()
     every = prior.kl(q, z, context)
     rows = torch.tensor([False, True, True, False, False, True])
-    few = PriorContext(context.encoder, covariates=context.covariates[rows], experts=context.experts.of_cells(rows))
+    few = replace(
+        context,
+        covariates=context.covariates[rows],
+        cells=context.cells[rows],
+        experts=context.experts.of_cells(rows),
+    )
     assert torch.allclose(prior.kl(gaussian(q.mean[rows], 0.4), z[rows], few), every[rows], atol=1e-5)
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import scipy.sparse as sp
 
 BLOCK_CELLS = 30
+# Of few cells there are smaller patches rather than too few to choose from.
+FEW_BLOCKS, FEWEST_CELLS = 40, 5
 
 
 def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,7 +35,8 @@ def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
     shuffled = np.random.default_rng(seed).permutation(graph.shape[0])
     # One centre in each part at the least.
     first = shuffled[np.unique(part[shuffled], return_index=True)[1]]
-    centres = np.union1d(first, shuffled[: graph.shape[0] // BLOCK_CELLS])
+    n_cells = graph.shape[0]
+    centres = np.union1d(first, shuffled[: max(n_cells // BLOCK_CELLS, min(n_cells // FEWEST_CELLS, FEW_BLOCKS))])
     nearest = dijkstra(graph, indices=centres, unweighted=True, min_only=True, return_predecessors=True)[2]
     return nearest, part
 
@@ -42,6 +45,8 @@ def split_groups(
     groups: np.ndarray, strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split cells so that those of a group stay together, in about the same shares within each stratum.
+
+    A share that is less than half a group in every stratum gets one group.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ def split_groups(
     Raises
     ------
     ValueError
-        If the shares are not in range, or there are too few groups for a share that is not 0.
+        If the shares are not in range, or there are fewer groups than shares.
     """
     validation, test = checked_shares(train_size, validation_size)
     found = np.zeros(len(groups), dtype=int)
@@ -72,13 +77,21 @@ def split_groups(
         middle = np.empty(len(names))
         middle[order] = (np.cumsum(counts[order]) - counts[order] / 2) / len(cells)
         found[cells] = np.digitize(middle, [validation, validation + test])[inverse]
-    parts = [np.flatnonzero(found == k) for k in (2, 0, 1)]
-    wanted = (train_size, validation, test)
-    if any(share > 0 and len(part) == 0 for share, part in zip(wanted, parts, strict=True)):
-        shares = ", ".join(f"{share:.2g}" for share in wanted)
-        msg = (
-            f"Expected groups enough for shares of {shares} to train, validate and test; got {len(np.unique(groups))}, "
-            "too few or too large for one of them. Change train_size, or split by something finer."
-        )
-        raise ValueError(msg)
-    return parts[0], parts[1], parts[2]
+    wanted = np.array([validation, test, train_size]) > 0
+    if missing := [k for k in range(3) if wanted[k] and not (found == k).any()]:
+        _move_some(found, groups, missing, generator)
+    return np.flatnonzero(found == 2), np.flatnonzero(found == 0), np.flatnonzero(found == 1)
+
+
+def _move_some(found: np.ndarray, groups: np.ndarray, missing: list[int], generator: np.random.Generator) -> None:
+    """Give each part that is ``missing`` one group of the part that has most."""
+    for part in missing:
+        largest = np.bincount(found).argmax()
+        names = np.unique(groups[found == largest])
+        if len(names) < 2:
+            msg = (
+                f"Expected groups enough to train, validate and test on; got {len(np.unique(groups))}. Split by something "
+                "finer, or give train_size=1.0 to validate on none."
+            )
+            raise ValueError(msg)
+        found[groups == generator.choice(names)] = part

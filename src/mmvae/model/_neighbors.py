@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from mmvae._keys import CELLS, EXPERTS, LATENT, QZ
 from mmvae.data import graph_of, presence_of, within
-from mmvae.priors import CellGraph
+from mmvae.priors import CellGraph, GaussianMarkovField
 
+from ._prior_checks import check_graph
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
@@ -27,6 +29,40 @@ READ_BATCH = 1_024
 
 class NeighborMixin(ModelBase):
     """Gives priors the graph of the data that are read."""
+
+    def spatial_spectrum(self, adata: MuData | AnnData | None = None) -> pd.DataFrame:
+        r"""Which dimensions of the latents are smooth in space, by what their prior ``gmrf`` learnt.
+
+        Parameters
+        ----------
+        adata
+            Data with a graph of neighbours; the model's own by default. Precision and smoothness do not depend on them.
+
+        Returns
+        -------
+        DataFrame with a row for each dimension of each latent with that prior, the smoothest first. Columns: ``latent``;
+        ``dimension``, its place in ``get_latent_representation(representation=latent)``, from 0; ``precision`` and
+        ``smoothness``, the prior's :math:`\kappa` and :math:`\tau` (:class:`~mmvae.priors.GaussianMarkovField`);
+        ``neighbor_correlation``, that of two neighbours under the prior, near 0 where space plays no part; and ``morans_i``,
+        the same of the cells' posterior means :cite:p:`Moran1950`.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If no latent has that prior, or the data have no graph.
+        """
+        self._check_if_trained(warn=False)
+        adata = self._validate_anndata(adata)
+        priors = {name: p for name, p in self.module.priors.items() if isinstance(p, GaussianMarkovField)}
+        if not priors:
+            msg = f"Expected a latent with prior 'gmrf'; got { {n: p.name for n, p in self.module.priors.items()} }."
+            raise ValueError(msg)
+        check_graph(list(priors.values()), adata)
+        self._link(adata)
+        tables = [_spectrum(name, prior) for name, prior in priors.items()]
+        return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
 
     def _link(self, adata: MuData | AnnData) -> None:
         """Let the priors see which cells of ``adata`` are neighbours. What it costs is done when a KL asks for it."""
@@ -69,3 +105,17 @@ class NeighborMixin(ModelBase):
         module = self.module
         outputs = module.inference(**module._get_inference_input(tensors))
         return module.fusion.priced(outputs[EXPERTS], outputs[QZ], outputs[LATENT])
+
+
+@torch.no_grad()
+def _spectrum(name: str, prior: GaussianMarkovField) -> pd.DataFrame:
+    assert prior.graph is not None
+    columns = {
+        "precision": prior.precision,
+        "smoothness": prior.smoothness,
+        "neighbor_correlation": prior.neighbor_correlation(),
+        "morans_i": prior.graph.morans_i(),
+    }
+    return pd.DataFrame(
+        {"latent": name, "dimension": range(prior.n_latent)} | {key: value.cpu() for key, value in columns.items()}
+    )

@@ -149,7 +149,7 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         return ANCHOR * 0.5 * (variance - 1 - variance.log()).sum()
 
     @torch.no_grad()
-    def neighbour_correlation(self) -> Tensor:
+    def neighbor_correlation(self) -> Tensor:
         r"""Correlation of neighbours under the prior, a mean over edges, ``(n_latent,)``.
 
         .. math:: 1 - \frac{\overline{\lambda / (\kappa + \tau \lambda)}}

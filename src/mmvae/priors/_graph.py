@@ -40,6 +40,7 @@ class CellGraph:
 
     def __init__(self, graph: sp.csr_matrix, members: np.ndarray, read: Callable[[], tuple[Tensor, Tensor]]) -> None:
         self._inside = graph[members][:, members]
+        self._members = torch.as_tensor(members)
         self._read = read
         self._starts, self._ends, self._targets = (
             torch.as_tensor(part.astype("int64")) for part in (graph.indptr[:-1], graph.indptr[1:], graph.indices)
@@ -90,3 +91,11 @@ class CellGraph:
         gap = (mean[source] - mean[self._targets]).square() + variance[source] + variance[self._targets]
         n_members = self._inside.shape[0]
         return (mean.square() + variance).sum(dim=0) / n_members, (self._weights @ gap) / (2 * n_members)
+
+    def morans_i(self) -> Tensor:
+        """Moran's I of the members' posterior means, ``(n_latent,)``."""
+        mean, _ = self._memory
+        centred = torch.where(self._members[:, None], mean - mean[self._members].mean(dim=0), 0.0)
+        source = torch.repeat_interleave(torch.arange(len(mean)), self._ends - self._starts)
+        products = self._weights @ (centred[source] * centred[self._targets]) / self._weights.sum().clamp_min(1e-12)
+        return products / (centred.square().sum(dim=0) / self._members.sum()).clamp_min(1e-12)

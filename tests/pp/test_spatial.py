@@ -1,0 +1,196 @@
+"""Spots with their surroundings."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from anndata import AnnData
+
+import mmvae
+from mmvae import SetupError
+
+
+def hexagons(rows: int, columns: int, pitch: float = 100.0) -> np.ndarray:
+    """Places of a hexagonal lattice."""
+    row, column = np.divmod(np.arange(rows * columns), columns)
+    return np.stack([(column + 0.5 * (row % 2)) * pitch, row * pitch * 3**0.5 / 2], axis=1)
+
+
+def squares(rows: int, columns: int) -> np.ndarray:
+    return np.stack(np.divmod(np.arange(rows * columns), columns), axis=1).astype(float)
+
+
+def spots(places: np.ndarray, slides: list[int] | None = None, n_genes: int = 8) -> AnnData:
+    """Counts at places, those of slide after slide."""
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(1.0, size=(len(places), n_genes)).astype(np.float32)
+    names = [f"spot{i}" for i in range(len(places))]
+    obs = pd.DataFrame({"depth": counts.sum(axis=1)}, index=names)
+    if slides is not None:
+        obs["section"] = pd.Categorical(np.repeat([f"s{k}" for k in range(len(slides))], slides))
+    adata = AnnData(sp.csr_matrix(counts), obs=obs, var=pd.DataFrame(index=[f"g{j}" for j in range(n_genes)]))
+    adata.obsm["spatial"] = places
+    return adata
+
+
+def degrees(mdata) -> np.ndarray:
+    return np.diff(sp.csr_matrix(mdata["spatial"].obsp["spatial_connectivities"]).indptr)
+
+
+def test_a_spot_gets_the_summed_counts_of_its_neighbours_and_not_its_own():
+    adata = spots(hexagons(7, 9))
+    mdata = mmvae.pp.spatial(adata)
+    counts = adata.X.toarray()
+    distances = np.linalg.norm(adata.obsm["spatial"][:, None] - adata.obsm["spatial"][None], axis=-1)
+    near = (distances < 101) & (distances > 0)
+    np.testing.assert_array_equal(mdata["spatial"].X.toarray(), near @ counts)
+    np.testing.assert_array_equal(mdata["spatial"].obsp["spatial_connectivities"].toarray(), near)
+    np.testing.assert_allclose(
+        mdata["spatial"].obsp["spatial_distances"].toarray(), np.where(near, distances, 0), rtol=1e-5
+    )
+    assert sp.issparse(mdata["spatial"].X)
+    assert list(mdata["spatial"].var["gene"]) == list(adata.var_names)
+
+
+@pytest.mark.parametrize(
+    ("places", "n_neighbors", "inside"),
+    [
+        pytest.param(hexagons(9, 9), 6, 6, id="hexagons"),
+        pytest.param(squares(9, 9), 4, 4, id="squares"),
+        pytest.param(squares(9, 9), 6, 8, id="squares_with_diagonals"),
+        pytest.param(hexagons(9, 9) @ np.array([[0.8, -0.6], [0.6, 0.8]]), 6, 6, id="turned"),
+        pytest.param(hexagons(9, 9) + np.random.default_rng(0).normal(0, 3, (81, 2)), 6, 6, id="jittered"),
+    ],
+)
+def test_lattices_are_recognised(places, n_neighbors, inside):
+    degree = degrees(mmvae.pp.spatial(spots(places), n_neighbors=n_neighbors))
+    assert degree.max() == inside
+    assert np.median(degree) == inside
+    assert degree.min() < inside  # a corner does not reach further to make up for it
+
+
+def test_free_places_have_their_nearest_and_those_that_count_them():
+    places = np.random.default_rng(1).uniform(0, 1, (200, 2))
+    graph = sp.csr_matrix(mmvae.pp.spatial(spots(places), n_neighbors=5)["spatial"].obsp["spatial_connectivities"])
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    nearest = np.argsort(distances, axis=1)[:, 1:6]
+    among = np.zeros_like(distances)
+    np.put_along_axis(among, nearest, 1, axis=1)
+    np.testing.assert_array_equal(graph.toarray(), np.maximum(among, among.T))
+
+
+def test_a_radius_takes_what_lies_within_and_lone_spots_lack_the_modality():
+    places = np.vstack([squares(4, 4), [[50.0, 50.0]]])
+    mdata = mmvae.pp.spatial(spots(places), radius=1.0)
+    assert set(degrees(mdata)) == {2, 3, 4}
+    assert mdata["spatial"].n_obs == 16
+    assert mdata["rna"].n_obs == 17
+    assert mdata.obsmap["spatial"].ravel()[-1] == 0
+
+
+def test_slides_do_not_touch():
+    places = np.vstack([hexagons(5, 5), hexagons(6, 6)])
+    order = np.random.default_rng(0).permutation(61)
+    adata = spots(places, slides=[25, 36])[order].copy()
+    graph = sp.coo_matrix(mmvae.pp.spatial(adata, slide_key="section")["spatial"].obsp["spatial_connectivities"])
+    sections = adata.obs["section"].to_numpy()
+    assert (sections[graph.row] == sections[graph.col]).all()
+
+
+def test_nothing_of_the_input_is_changed_or_copied():
+    adata = spots(hexagons(5, 5))
+    before = adata.copy()
+    mdata = mmvae.pp.spatial(adata)
+    assert np.shares_memory(mdata["rna"].X.data, adata.X.data)
+    mdata["rna"].obs["new"] = 1
+    mdata.obs["new"] = 1
+    assert list(adata.obs) == list(before.obs)
+    assert list(adata.obsm) == list(before.obsm)
+    assert dict(adata.uns) == dict(before.uns)
+    assert (adata.X != before.X).nnz == 0
+
+
+def test_counts_are_found_and_what_is_not_counts_is_averaged():
+    adata = spots(hexagons(5, 5))
+    logged = adata.copy()
+    logged.layers["counts"] = adata.X.copy()
+    logged.X = adata.X.log1p()
+    np.testing.assert_array_equal(
+        mmvae.pp.spatial(logged)["spatial"].X.toarray(), mmvae.pp.spatial(adata)["spatial"].X.toarray()
+    )
+    del logged.layers["counts"]
+    graph = mmvae.pp.spatial(logged)["spatial"].obsp["spatial_connectivities"].toarray()
+    mean = graph @ logged.X.toarray() / graph.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(mmvae.pp.spatial(logged)["spatial"].X.toarray(), mean, rtol=1e-5)
+
+
+def test_further_matrices_become_modalities():
+    adata = spots(hexagons(5, 5))
+    adata.obsm["X_patches"] = np.random.default_rng(0).normal(size=(25, 4)).astype(np.float32)
+    adata.obsm["metabolites"] = pd.DataFrame({"glucose": 1.0, "lactate": 2.0}, index=adata.obs_names)
+    mdata = mmvae.pp.spatial(adata, features={"image": "X_patches", "metabolome": "metabolites"})
+    assert list(mdata.mod) == ["rna", "spatial", "image", "metabolome"]
+    np.testing.assert_array_equal(mdata["image"].X, adata.obsm["X_patches"])
+    assert list(mdata["metabolome"].var_names) == ["metabolites:glucose", "metabolites:lactate"]
+
+
+def test_a_table_of_spatialdata_is_taken_with_its_regions():
+    adata = spots(np.vstack([squares(4, 4), squares(4, 4)]), slides=[16, 16])
+    adata.uns["spatialdata_attrs"] = {"region": ["s0", "s1"], "region_key": "section", "instance_key": "id"}
+    sdata = SimpleNamespace(tables={"table": adata})
+    assert set(degrees(mmvae.pp.spatial(sdata))) == {3, 5, 8}
+    sdata.tables["other"] = adata
+    with pytest.raises(ValueError, match=r"one of \['table', 'other'\]; got None"):
+        mmvae.pp.spatial(sdata)
+
+
+def test_all_faults_are_told_at_once():
+    adata = spots(hexagons(4, 4))
+    adata.obsm["spatial"][:3] = np.nan
+    with pytest.raises(SetupError) as caught:
+        mmvae.pp.spatial(
+            adata, slide_key="slide", n_neighbors=0, radius=-1.0, layer="raw", features={"rna": "x", "image": "y"}
+        )
+    text = str(caught.value)
+    for part in (
+        "n_neighbors is 0",
+        "radius is -1.0",
+        "no column 'slide'",
+        "no layer 'raw'",
+        "features name a modality 'rna'",
+        "features of 'image': obsm has no 'y'",
+        "NaN or infinite in 3 spots",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda a: a.obsm.__delitem__("spatial"), r"obsm has no 'spatial' \(spatial_key\)"),
+        (lambda a: a.obsm.__setitem__("spatial", np.zeros((16, 1))), r"shape \(16, 1\); expected 2 or 3"),
+        (lambda a: a.obsm.__setitem__("spatial", np.zeros((16, 2))), "15 spots are in the place of another"),
+        (lambda a: setattr(a, "obs_names", ["a"] * 16), "15 names of spots are repeated"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_faults_of_places_and_names(change, message):
+    adata = spots(hexagons(4, 4))
+    change(adata)
+    with pytest.raises(SetupError, match=message):
+        mmvae.pp.spatial(adata)
+
+
+def test_a_column_that_looks_like_slides_is_pointed_out():
+    adata = spots(np.vstack([hexagons(4, 4), hexagons(4, 4) + 10_000]), slides=[16, 16])
+    with pytest.warns(UserWarning, match="slide_key='section'"):
+        mmvae.pp.spatial(adata)
+
+
+def test_what_is_no_table_is_refused():
+    with pytest.raises(TypeError, match="Expected an AnnData or a SpatialData; got ndarray"):
+        mmvae.pp.spatial(np.zeros((3, 3)))

@@ -17,7 +17,7 @@ from mmvae.data import blocks_of, graph_of, pattern_names, presence_of, split_ce
 from mmvae.priors import PosteriorSample
 
 from ._callbacks import KeepWeights, PriorStart
-from ._defaults import defaults_for
+from ._defaults import Defaults, defaults_for
 from ._plan import MultiVAEPlan, NonFiniteLossError
 from ._report import training_report
 from ._seed import seeded
@@ -117,6 +117,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
         steps = max(1, len(split[0]) // batch_size)
         warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or _warmup_epochs(epochs, steps)
+        plan_kwargs = _plan_options(chosen, lr, warmup_epochs) | (plan_kwargs or {})
         keep = KeepWeights(first=warmup_epochs)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
         self._forget()
@@ -132,13 +133,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
                     early_stopping_warmup_epochs=warmup_epochs,
                     load_sparse_tensor=on_gpu if load_sparse_tensor is None else load_sparse_tensor,
                     datasplitter_kwargs={"external_indexing": list(split)} | kwargs.pop("datasplitter_kwargs", {}),
-                    plan_kwargs={
-                        "lr": chosen.lr if lr is None else lr,
-                        "eps": 1e-8,
-                        "weight_decay": chosen.weight_decay,
-                        "n_epochs_kl_warmup": warmup_epochs,
-                    }
-                    | (plan_kwargs or {}),
+                    plan_kwargs=plan_kwargs,
                     callbacks=[
                         *self._prior_starts(split[0], min(WARM_START_EPOCHS, warmup_epochs), warmup_epochs),
                         keep,
@@ -268,6 +263,15 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 def _warmup_epochs(epochs: int, steps: int) -> int:
     """Epochs in which the KL's weight rises to 1, of ``steps`` steps each."""
     return max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
+
+
+def _plan_options(chosen: Defaults, lr: float | None, warmup_epochs: int) -> dict[str, Any]:
+    return {
+        "lr": chosen.lr if lr is None else lr,
+        "eps": 1e-8,
+        "weight_decay": chosen.weight_decay,
+        "n_epochs_kl_warmup": warmup_epochs,
+    }
 
 
 def _trainer_options(steps: int, *, has_validation: bool) -> dict[str, Any]:

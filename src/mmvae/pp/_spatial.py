@@ -139,13 +139,14 @@ def _counts(adata: AnnData) -> tuple[str | None, bool]:
 
 def _own(adata: AnnData, layer: str | None) -> AnnData:
     """The spots as they are, in an object of their own that shares the matrices."""
+    # anndata 0.13 lists X among the layers, under None.
     return AnnData(
         values_of(adata, layer),
         obs=adata.obs.copy(),
         var=adata.var.copy(),
         uns=dict(adata.uns),
         obsm=dict(adata.obsm),
-        layers={name: values for name, values in adata.layers.items() if name != layer},
+        layers={name: values for name, values in adata.layers.items() if name not in (None, layer)},
     )
 
 

@@ -1,0 +1,59 @@
+"""The sections of the pancreatic cancer Visium data, and what their names say."""
+
+from __future__ import annotations
+
+import re
+from itertools import zip_longest
+from typing import Final
+
+PREFIX: Final = "IU_PDA_"
+ARRAY_PREFIX: Final = "spatial_"
+"""What precedes a section's name in the key of its coordinates in ``obsm``."""
+
+SECTION: Final = "orig.ident"
+"""Column of ``obs`` with the section, as the file has it."""
+
+TISSUES: Final = ("NP", "T", "HM", "LNM")
+"""Normal pancreas, primary tumour, liver metastasis, lymph node metastasis."""
+
+ORIGINS: Final = {"NP": "Normal Pancreas", "T": "Pancreas", "HM": "Liver", "LNM": "Lymph node"}
+NUMBERS: Final = {
+    "T": ("1", "2", "3", "4", "6", "8", "9", "10", "11", "12"),
+    # the second section of a liver metastasis comes last, so that a few sections are of as many patients as they can be
+    "HM": ("2", "3", "4", "5", "6", "8", "9", "10", "11", "12", "13", "2_2"),
+    "LNM": ("6", "7", "8", "10", "12"),
+    "NP": ("2", "10", "11"),
+}
+SECTIONS: Final = tuple(f"{PREFIX}{tissue}{number}" for tissue, numbers in NUMBERS.items() for number in numbers)
+
+_NAME = re.compile(rf"(?:{PREFIX})?(?P<tissue>NP|T|HM|LNM)(?P<patient>\d+)(?:_\d+)?")
+
+
+def is_section(name: str) -> bool:
+    """Whether a name is one of a section, with or without the prefix, and so says the tissue and the patient."""
+    return _NAME.fullmatch(name) is not None
+
+
+def tissue_of(section: str) -> str:
+    """Tissue of a section, one of :data:`TISSUES`."""
+    return _part(section, "tissue")
+
+
+def patient_of(section: str) -> str:
+    """Patient that the number in a section's name stands for."""
+    return f"PT_{_part(section, 'patient')}"
+
+
+def choose_sections(n_sections: int) -> list[str]:
+    """Sections by turns from the four tissues, in the order of :data:`SECTIONS`."""
+    groups = [[section for section in SECTIONS if tissue_of(section) == tissue] for tissue in NUMBERS]
+    by_turns = [section for turn in zip_longest(*groups) for section in turn if section is not None]
+    return sorted(by_turns[:n_sections], key=SECTIONS.index)
+
+
+def _part(section: str, part: str) -> str:
+    name = _NAME.fullmatch(section)
+    if name is None:
+        msg = f"Expected the name of a section, such as '{SECTIONS[0]}'; got {section!r}. Ask `is_section` first."
+        raise ValueError(msg)
+    return name[part]

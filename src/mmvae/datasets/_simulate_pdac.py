@@ -1,0 +1,219 @@
+"""Simulated Visium sections of the form of the pancreatic cancer data. S spots, G genes, K cell types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from scipy.sparse import csr_matrix, vstack
+
+from ._counts import draw_counts, expected_shares, solve_depth
+from ._mosaic import is_number
+from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
+from ._programmes import Genes, draw_genes
+from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
+from ._simulate import _check_integer
+from ._stain import draw_image
+from ._tidy import tidy_pdac
+from ._tissue import MAX_SPOTS, Section, draw_section
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.random import Generator
+
+    from ._factors import Floats
+
+MIN_SPOTS = 20
+MIN_GENES = 20
+MAX_DENSITY = 0.95
+SPACING = 150.0
+MARGIN = 300.0
+SECTION_DEPTH_SPREAD = 0.25
+SPOT_DEPTH_SPREAD = 0.4
+PROBED_SPOTS = 300
+SECTIONS_PER_SLIDE = 4
+
+
+def simulate_pdac(
+    n_sections: int = len(SECTIONS),
+    *,
+    n_spots: int = 200,
+    n_genes: int = 1000,
+    density: float = 0.1,
+    images: bool = False,
+    tidy: bool = True,
+    seed: int = 0,
+) -> AnnData:
+    r"""Simulate Visium sections of a cancer whose truth is known, in the form of :func:`~mmvae.datasets.pdac_visium`.
+
+    Each section is an irregular piece of tissue on the hexagonal grid of a slide, divided into regions. A region is of
+    a niche, chosen by how common the niche is in the section's tissue; most niches are found in several tissues. The
+    composition :math:`c` of a spot is Dirichlet around its niche's, with smooth passages between regions. With log
+    expression :math:`P` by cell type, including known markers, and log fold changes :math:`\delta` of the tissue (a
+    tenth of the genes, standard deviation 0.6), the patient and the section (all genes, 0.15 each), counts are negative
+    binomial (dispersion 3) around
+
+    .. math::
+        \mu \propto l \, c \, e^{P} e^{\delta}, \qquad l \text{ log-normal by section and by spot}.
+
+    So the tissue of a section can be learnt from other sections, but is not plain in every spot.
+
+    Parameters
+    ----------
+    n_sections
+        Number of sections, 1 to 30. Fewer than 30 are taken by turns from the four tissues.
+    n_spots
+        Spots of each section, 20 to 4,992. The real sections have 3,050 on average.
+    n_genes
+        Number of genes, at least 20. The first, up to 78, are markers of cell types under their own names, such as
+        ``PRSS1``; the rest are ``GENE0001``, ... The real data have 17,860.
+    density
+        Share of the counts that are not zero, up to 0.95; it sets the depth.
+    images
+        Add a small image of each section, coloured by what the spots are made of.
+    tidy
+        Return the data as :func:`~mmvae.datasets.pdac_visium` does; else as the file has them, with one array of coordinates per
+        section, ``obsm["spatial_<section>"]``, NaN in the rows of the others.
+    seed
+        Seed. The same seed gives the same data; the truth of a section does not depend on which others there are.
+
+    Returns
+    -------
+    Counts in X, ``float32``, sparse (CSR), shape ``(n_sections * n_spots, n_genes)``, and
+
+    - ``obs``: ``orig.ident`` (section), ``patient``, ``SlideName``, ``Origin``, ``first_type`` (largest share),
+      ``CompositionCluster_CC`` (niche of the region), ``nCount_Spatial``, ``nFeature_Spatial``; ``isolated``, the spots
+      that were given a cell type which none of their neighbours has; if ``tidy``, ``slide`` and ``tissue``.
+    - ``obsm``: ``spatial``, shape ``(n_spots, 2)``, in pixels of the full image, of which there are 150 between
+      neighbours; ``composition``, share of each cell type, shape ``(n_spots, n_types)``.
+    - ``varm``: ``log_profile``, by cell type, and ``tissue_effect``, log fold change by tissue.
+    - ``uns``: ``niches``, mean composition of each niche; with ``images``, ``spatial``, as scanpy reads it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument has a value or type that cannot be used.
+
+    Examples
+    --------
+    >>> adata = mmvae.datasets.simulate_pdac(8, n_spots=300)
+    >>> adata.obs["tissue"].value_counts()
+    """
+    _check_arguments(n_sections, n_spots, n_genes, density)
+    for_genes, for_tissue, for_depth, for_counts, for_images = np.random.default_rng(seed).spawn(5)
+    names = choose_sections(n_sections)
+    genes = draw_genes(for_genes, n_genes)
+    sections = {name: draw_section(rng, n_spots, tissue_of(name)) for name, rng in _streams(for_tissue, names).items()}
+    depths = _draw_depths(_streams(for_depth, names), sections, genes, density)
+    counts = [
+        draw_counts(
+            rng, sections[name].composition, depths[name], profile=genes.profile, shift=genes.section_shift[name]
+        )
+        for name, rng in _streams(for_counts, names).items()
+    ]
+    adata = _to_anndata(vstack(counts, format="csr"), sections, genes)
+    if images:
+        adata.uns["spatial"] = _draw_images(_streams(for_images, names), sections)
+    return tidy_pdac(adata) if tidy else adata
+
+
+def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
+    _check_integer("`n_sections`", n_sections, minimum=1)
+    _check_integer("`n_spots`", n_spots, minimum=MIN_SPOTS)
+    _check_integer("`n_genes`", n_genes, minimum=MIN_GENES)
+    for what, value, most in (("n_sections", n_sections, len(SECTIONS)), ("n_spots", n_spots, MAX_SPOTS)):
+        if value > most:
+            msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
+            raise ValueError(msg)
+    if not is_number(density) or not 0 < density <= MAX_DENSITY:
+        msg = f"Expected `density` to be a number above 0, at most {MAX_DENSITY}; got {density!r}. Use such as 0.1."
+        raise ValueError(msg)
+
+
+def _streams(rng: Generator, names: list[str]) -> dict[str, Generator]:
+    """A random stream for each section, the same whichever others there are."""
+    streams = dict(zip(SECTIONS, rng.spawn(len(SECTIONS)), strict=True))
+    return {name: streams[name] for name in names}
+
+
+def _draw_depths(
+    streams: Mapping[str, Generator], sections: Mapping[str, Section], genes: Genes, density: float
+) -> dict[str, Floats]:
+    """Expected total counts of the spots of each section, ``(n_spots,)``, which give the density asked for."""
+    relative = {
+        name: rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
+        * rng.lognormal(0.0, SPOT_DEPTH_SPREAD, len(sections[name].position))
+        for name, rng in streams.items()
+    }
+    probes = []
+    for name, section in sections.items():
+        step = max(1, len(section.position) * len(sections) // PROBED_SPOTS)
+        shares = expected_shares(section.composition[::step], genes.profile, genes.section_shift[name])
+        probes.append(shares * relative[name][::step, None])
+    depth = solve_depth(np.vstack(probes), density)
+    return {name: depth * one for name, one in relative.items()}
+
+
+def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Genes) -> AnnData:
+    """The data as the file has them."""
+    obs = pd.concat([_describe(name, section) for name, section in sections.items()])
+    for column in (SECTION, "patient", "SlideName", "Origin"):
+        obs[column] = obs[column].astype("category")
+    obs["first_type"] = pd.Categorical(obs["first_type"], categories=CELL_TYPES)
+    obs["CompositionCluster_CC"] = pd.Categorical(obs["CompositionCluster_CC"], categories=NICHES)
+    obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
+    obs["nFeature_Spatial"] = np.diff(counts.indptr)
+    composition = np.vstack([section.composition for section in sections.values()])
+    return AnnData(
+        counts,
+        obs=obs,
+        var=pd.DataFrame(index=genes.names),
+        uns={"niches": pd.DataFrame(COMPOSITIONS, index=NICHES, columns=CELL_TYPES)},
+        obsm={**_spread(sections), "composition": pd.DataFrame(composition, index=obs.index, columns=CELL_TYPES)},
+        varm={
+            "log_profile": pd.DataFrame(genes.profile, index=genes.names, columns=CELL_TYPES),
+            "tissue_effect": pd.DataFrame(genes.tissue_effect, index=genes.names, columns=TISSUES),
+        },
+    )
+
+
+def _describe(name: str, section: Section) -> pd.DataFrame:
+    n_spots = len(section.position)
+    return pd.DataFrame(
+        {
+            SECTION: name,
+            "patient": patient_of(name),
+            "SlideName": f"Slide_{SECTIONS.index(name) // SECTIONS_PER_SLIDE + 1}",
+            "Origin": ORIGINS[tissue_of(name)],
+            "first_type": np.array(CELL_TYPES)[section.composition.argmax(axis=1)],
+            "CompositionCluster_CC": np.array(NICHES)[section.niche],
+            "isolated": section.isolated,
+        },
+        index=[f"{name}_{i}" for i in range(n_spots)],
+    )
+
+
+def _pixels(section: Section) -> Floats:
+    return SPACING * section.position + MARGIN
+
+
+def _spread(sections: Mapping[str, Section]) -> dict[str, Floats]:
+    """Coordinates of each section in an array for the spots of all, NaN outside of it."""
+    n_all = sum(len(section.position) for section in sections.values())
+    arrays, start = {}, 0
+    for name, section in sections.items():
+        array = np.full((n_all, 2), np.nan)
+        array[start : start + len(section.position)] = _pixels(section)
+        arrays[f"{ARRAY_PREFIX}{name}"] = array
+        start += len(section.position)
+    return arrays
+
+
+def _draw_images(streams: Mapping[str, Generator], sections: Mapping[str, Section]) -> dict[str, Any]:
+    return {
+        name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
+        for name, rng in streams.items()
+    }

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,10 +43,11 @@ N_GENES = 2_000
 LABEL = "region"
 UNKNOWN = ("unlabelled", "undetermined", "unknown", "nan")
 N_BLOCKS = 20
+DOMAINS, HELD_OUT = "domains", "held_out"
 SCORES = {
     "nmi": "NMI of clusters",
     "ari": "ARI of clusters",
-    "held_out": "regions of a held-out section, macro-F1",
+    HELD_OUT: "regions of a held-out section, macro-F1",
     "isolated": "accuracy on isolated spots",
     "others": "accuracy on the other spots",
 }
@@ -84,22 +86,24 @@ def main() -> None:
             print(f"{name}: no {TISSUES[name].file} in the folder; skipped")
             continue
         adata = TISSUES[name].read(folder)
-        for seed in arguments.seeds:
-            for method in arguments.methods:
-                run = (name, "domains", method, 0 if method in UNSEEDED else seed)
-                if arguments.again or run not in table.done(arguments.out, None):
-                    table.update(arguments.out, _rows(adata, run), [*TISSUES, *METHODS])
-                    print(*run, flush=True)
+        tasks = [task for task in arguments.tasks if task == DOMAINS or adata.obs[SECTION].nunique() > 1]
+        for task, seed, method in product(tasks, arguments.seeds, arguments.methods):
+            run = (name, task, method, 0 if method in UNSEEDED else seed)
+            if arguments.again or run not in table.done(arguments.out, None):
+                table.update(arguments.out, _rows(adata, run), [*TISSUES, *METHODS])
+                print(*run, flush=True)
     arguments.page.write_text(page(table.read(arguments.out)))
 
 
 def _rows(adata: ad.AnnData, run: tuple[str, str, str, int]) -> pd.DataFrame:
+    _, task, method, seed = run
     started = time.perf_counter()
-    embedding = METHODS[run[2]](adata, adata, run[3])
+    if task == DOMAINS:
+        embedding = METHODS[method](adata, adata, seed)
+        scores = domain_scores(embedding, adata) | patch_scores(embedding, adata)
+    else:
+        scores = {HELD_OUT: held_out_score(adata, method, seed)}
     seconds = time.perf_counter() - started
-    scores = domain_scores(embedding, adata) | patch_scores(embedding, adata)
-    if adata.obs[SECTION].nunique() > 1:
-        scores |= {"held_out": held_out_score(adata, run[2], run[3])}
     frame = pd.DataFrame({"metric": list(scores), "value": list(scores.values())})
     return frame.assign(**dict(zip(table.RUN, run, strict=True)), readout="fused", seconds=seconds, n_cells=adata.n_obs)
 
@@ -203,6 +207,7 @@ def _arguments() -> argparse.Namespace:
     add("--sets", type=lambda text: text.split(","), default=list(TISSUES), help="data sets, separated by commas")
     add("--methods", type=lambda text: text.split(","), default=list(METHODS), help="names, separated by commas")
     add("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
+    add("--tasks", type=lambda text: text.split(","), default=[DOMAINS, HELD_OUT], help="of domains and held_out")
     add("--again", action="store_true", help="run what the table has, too")
     add("--out", type=Path, default=TABLE, help="table to update")
     add("--page", type=Path, default=PAGE, help="Markdown file to write")

@@ -61,7 +61,10 @@ def test_a_spot_gets_the_summed_counts_of_its_neighbours_and_not_its_own():
     [
         pytest.param(hexagons(9, 9), 6, 6, id="hexagons"),
         pytest.param(squares(9, 9), 4, 4, id="squares"),
-        pytest.param(squares(9, 9), 6, 8, id="squares_with_diagonals"),
+        pytest.param(squares(9, 9), 6, 4, id="squares_of_whole_rings"),
+        pytest.param(squares(9, 9), 8, 8, id="squares_with_diagonals"),
+        pytest.param(squares(9, 9), 1, 4, id="squares_have_their_first_ring"),
+        pytest.param(hexagons(25, 25), 12, 12, id="two_rings_of_hexagons"),
         pytest.param(hexagons(9, 9) @ np.array([[0.8, -0.6], [0.6, 0.8]]), 6, 6, id="turned"),
         pytest.param(hexagons(9, 9) + np.random.default_rng(0).normal(0, 3, (81, 2)), 6, 6, id="jittered"),
     ],
@@ -142,7 +145,7 @@ def test_a_table_of_spatialdata_is_taken_with_its_regions():
     adata = spots(np.vstack([squares(4, 4), squares(4, 4)]), slides=[16, 16])
     adata.uns["spatialdata_attrs"] = {"region": ["s0", "s1"], "region_key": "section", "instance_key": "id"}
     sdata = SimpleNamespace(tables={"table": adata})
-    assert set(degrees(mmvae.pp.spatial(sdata))) == {3, 5, 8}
+    assert set(degrees(mmvae.pp.spatial(sdata))) == {2, 3, 4}
     sdata.tables["other"] = adata
     with pytest.raises(ValueError, match=r"one of \['table', 'other'\]; got None"):
         mmvae.pp.spatial(sdata)

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 # On a lattice, even one whose places were measured, distances to the nearest neighbour are much the same; of cells that
 # lie where they please the largest tenth is several times the smallest.
 LATTICE_SPREAD = 1.4
-# What counts as the distance of an inner spot to its k-th neighbour. The next ones are 1.4 times as far on squares, and
-# 1.7 times on hexagons.
-TOLERANCE = 1.2
+# How much further than a ring of neighbours the next one is: 1.4 times and more on squares, 1.7 and then 1.15 on hexagons.
+RING_GAP = 1.12
+FIRST_RING = 6
 
 
 def spot_graph(
@@ -31,9 +31,9 @@ def spot_graph(
     slides
         Number of each spot's slide, ``(n_spots,)``.
     n_neighbors
-        Neighbours of a spot. On a lattice all spots as near as the ``n_neighbors``-th nearest of a spot inside count, so
-        that spots at the border have fewer, and those on a square lattice 4 or 8; elsewhere the nearest ones, and a spot
-        that is among another's nearest is its neighbour, too.
+        Neighbours of a spot. On a lattice as many whole rings of equally distant spots as that many make, and the first at
+        the least: 6 are 6 on hexagons and 4 on squares, and fewer at a border. Elsewhere the nearest ones, and a spot that
+        is among another's nearest is its neighbour, too.
     radius
         Take all spots within this distance instead, in the unit of the coordinates.
     """
@@ -61,14 +61,32 @@ def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> n
     tree = cKDTree(coordinates)
     if radius is not None:
         return tree.query_pairs(radius, output_type="ndarray")
-    distances, nearest = tree.query(coordinates, k + 1)
+    distances, nearest = tree.query(coordinates, min(max(k, FIRST_RING) + 2, len(coordinates)))
     low, high = np.quantile(distances[:, 1], [0.1, 0.9])
     if high <= LATTICE_SPREAD * low:
-        inside = np.quantile(distances[:, k], 0.1)
-        return tree.query_pairs(TOLERANCE * inside, output_type="ndarray")
+        return tree.query_pairs(_ring_radius(np.quantile(distances[:, 1:], 0.1, axis=0), k), output_type="ndarray")
+    nearest = nearest[:, : k + 1]
     # A spot's own place is among its nearest, if not first.
     ends = np.stack([np.repeat(np.arange(len(nearest)), k + 1), nearest.ravel()], axis=1)
     return np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
+
+
+def _ring_radius(distances: np.ndarray, n_neighbors: int) -> float:
+    """Distance that lies between the last whole ring within ``n_neighbors`` and the next.
+
+    Parameters
+    ----------
+    distances
+        To the nearest spot, the one after it, and so on, of spots that have all their neighbours.
+    n_neighbors
+        Neighbours that are wanted.
+    """
+    last = np.flatnonzero(distances[1:] > RING_GAP * distances[:-1])
+    if not len(last):
+        return float(distances[-1] * RING_GAP)
+    inside = last[last < n_neighbors]
+    ring = inside[-1] if len(inside) else last[0]
+    return float(np.sqrt(distances[ring] * distances[ring + 1]))
 
 
 def _symmetric(edges: np.ndarray, values: np.ndarray, n_spots: int) -> sp.csr_matrix:

@@ -55,9 +55,9 @@ def spatial(
         Column of ``obs`` that names the slide, section or field of view; all spots are on one slide if it is ``None``. Of a
         SpatialData the column that names the regions is taken unless another is given.
     n_neighbors
-        Neighbours of a spot: 6 on Visium's hexagons. On a lattice all spots as far as the ``n_neighbors``-th nearest one
-        of an inner spot are taken: 6 on a square lattice makes 8, and spots at a border have fewer. On free coordinates
-        the nearest ones are taken, and spots that count a spot among their nearest.
+        Neighbours of a spot. On a lattice whole rings of equally distant spots are taken, as many as make
+        ``n_neighbors``, and the first at the least: 6 are the 6 on Visium's hexagons and the 4 on squares, and a spot at a
+        border has fewer. On free coordinates the nearest ones are taken, and spots that count a spot among their nearest.
     radius
         Take all spots within this distance, in the unit of the places, in place of ``n_neighbors``.
     layer

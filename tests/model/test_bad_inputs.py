@@ -161,7 +161,7 @@ CASES = {
     "no common cell but common features": (
         lambda m: rebuilt(rna=counts(N, "g"), visium=counts(N, "g", "spot")),
         {},
-        ["share features", "batch_key for the assay"],
+        ["share features", "batch_key for the assay", "mmvae.pp.join_features"],
     ),
     "two islands of modalities": (
         lambda m: rebuilt(a=counts(N, "a"), b=counts(N, "b"), c=counts(N, "c", "other"), d=counts(N, "d", "other")),

@@ -119,7 +119,7 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
     if isinstance(data, MuData) and data.axis != 0:
         return [
             f"modalities share axis {data.axis}, not cells. Build MuData(..., axis=0); data sets that share genes but "
-            "not cells are one modality with a batch_key for the assay."
+            "not cells are one modality with a batch_key for the assay, see mmvae.pp.join_features."
         ]
     if isinstance(data, MuData) and (views := [n for n, a in data.mod.items() if a.is_view]):
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]

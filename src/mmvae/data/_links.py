@@ -47,7 +47,8 @@ def _unbridged(data: AnnData | MuData, names: list[str], presence: np.ndarray) -
     groups = [[n for n, g in zip(names, group, strict=True) if g == k] for k in range(n_groups)]
     joinable = _same_features(data, groups)
     advice = (
-        f"{' and '.join(joinable)} share features: make them one modality with a batch_key for the assay."
+        f"{' and '.join(joinable)} share features: make them one modality with a batch_key for the assay "
+        "(mmvae.pp.join_features)."
         if joinable
         else "Measure some cells with both, or train a model for each group."
     )

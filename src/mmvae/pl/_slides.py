@@ -1,0 +1,181 @@
+"""Slides to draw: which cells lie on them, where, and over which image. N spots of a slide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import KDTree
+
+from mmvae._keys import SPATIAL
+from mmvae.data import modalities_of, rows_of
+from mmvae.pp._spatial_input import SLIDE_NAMES
+
+from ._values import find_column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from anndata import AnnData
+    from mudata import MuData
+
+IMAGES = ("hires", "lowres")
+# Circles of this many times the distance between neighbours close a hexagonal lattice.
+CLOSED = 2 / 3**0.5
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image and the number of its pixels in one of the full image, which the places are in."""
+
+    pixels: np.ndarray
+    scale: float
+    spot_diameter: float | None
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """Left, right, bottom and top in the unit of the places; the first pixel's middle is the origin."""
+        height, width = self.pixels.shape[:2]
+        return tuple((edge - 0.5) / self.scale for edge in (0, width, height, 0))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Slide:
+    """Cells of one slide by number, ``(n_spots,)``, their places, ``(n_spots, 2)``, and the image beneath them."""
+
+    name: str
+    cells: np.ndarray
+    places: np.ndarray
+    image: Image | None
+
+    @property
+    def spot_diameter(self) -> float:
+        """Diameter of a spot: the true one over an image, else one that closes the lattice."""
+        if self.image is not None and self.image.spot_diameter is not None:
+            return self.image.spot_diameter
+        places = np.unique(self.places, axis=0)
+        if len(places) < 2:
+            return 1.0
+        return CLOSED * float(np.median(KDTree(places).query(places, k=2)[0][:, 1]))
+
+
+@dataclass(frozen=True)
+class SlideInput:
+    """Arguments of :func:`mmvae.pl.spatial` that say what lies where."""
+
+    data: AnnData | MuData
+    slide_key: str | None
+    spatial_key: str
+    slides: Sequence[str] | None
+    image: bool | str
+
+    def read(self) -> tuple[list[Slide], list[str]]:
+        """The slides, and everything that is wrong, a sentence each."""
+        places = _places(self.data, self.spatial_key)
+        faults = self._place_faults(places)
+        try:
+            names = self._names()
+        except LookupError as error:
+            return [], [*faults, f"slide_key: {error}"]
+        known = list(names.cat.categories)
+        wanted = known if self.slides is None else [str(s) for s in self.slides]
+        if unknown := [s for s in wanted if s not in known]:
+            faults.append(f"there are no slides {unknown}; there are {known}." if self.slide_key else _NO_KEY)
+        if places is None or faults:
+            return [], faults
+        try:
+            slides = [s for name in wanted if (s := self._slide(name, names, places)) is not None]
+        except LookupError as error:
+            return [], [str(error)]
+        return slides, [] if slides else [f"obsm['{self.spatial_key}'] has no place of a cell on {wanted}."]
+
+    def _place_faults(self, places: np.ndarray | None) -> list[str]:
+        if places is None:
+            return [self._no_places()]
+        where = pd.DataFrame(places).dropna()
+        if self.slide_key is not None or not (n_shared := int(where.duplicated().sum())):
+            return []
+        columns = [c for c in self.data.obs if str(c).lower() in SLIDE_NAMES and self.data.obs[c].nunique() > 1]
+        hint = f", such as '{columns[0]}'" if columns else ""
+        return [
+            f"{n_shared:,} cells are in the place of another one, so the data hold several slides. Give slide_key, the column "
+            f"that names them{hint}."
+        ]
+
+    def _names(self) -> pd.Series:
+        """Slide of each cell, a category of text."""
+        if self.slide_key is None:
+            return pd.Series([""] * self.data.n_obs, dtype="category")
+        column = find_column(self.data, self.slide_key)
+        column = column.reset_index(drop=True).astype("category").cat.remove_unused_categories()
+        return column.cat.rename_categories(lambda value: str(value))
+
+    def _slide(self, name: str, names: pd.Series, places: np.ndarray) -> Slide | None:
+        cells = np.flatnonzero((names == name).to_numpy() & np.isfinite(places).all(axis=1))
+        return Slide(name, cells, places[cells], self._image(name)) if len(cells) else None
+
+    def _no_places(self) -> str:
+        there = {key for adata in [self.data, *modalities_of(self.data).values()] for key in adata.obsm}
+        return (
+            f"obsm has no places of cells '{self.spatial_key}' (spatial_key), an array of two or three columns; there are "
+            f"{sorted(there)}."
+        )
+
+    def _image(self, name: str) -> Image | None:
+        """The slide's image, if there is one and it is wanted.
+
+        Raises
+        ------
+        LookupError
+            If the data say no scale of it, or it has not the resolution asked for.
+        """
+        entry = self._entry(name) if self.image is not False else None
+        images = {} if entry is None else entry.get("images", {})
+        if entry is None or not images:
+            return None
+        keys = IMAGES if self.image is True else (self.image,)
+        key = next((k for k in keys if k in images), None)
+        factors: Mapping[str, Any] = entry.get("scalefactors", {})
+        if key is None or f"tissue_{key}_scalef" not in factors:
+            msg = (
+                f"the image of '{name}' is there as {list(images)} with {list(factors)}; expected one of {list(keys)} and its "
+                "'tissue_<key>_scalef'. Name an image with image=, or give image=False."
+            )
+            raise LookupError(msg)
+        diameter = factors.get("spot_diameter_fullres")
+        return Image(np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"]), diameter and float(diameter))
+
+    def _entry(self, name: str) -> Mapping[str, Any] | None:
+        """What ``uns["spatial"]`` holds of a slide: the only one where slides have no names."""
+        for adata in (self.data, *modalities_of(self.data).values()):
+            known = adata.uns.get(SPATIAL, {})
+            if self.slide_key is None and len(known) == 1:
+                return next(iter(known.values()))
+            if name in known:
+                return known[name]
+        return None
+
+
+_NO_KEY = "slides are given, but no slide_key, the column that names them."
+
+
+def _places(data: AnnData | MuData, key: str) -> np.ndarray | None:
+    """Places in the data's or a modality's ``obsm``, NaN where a cell has none, ``(n_cells, 2)``."""
+    return next((_plane(rows, adata.obsm[key]) for rows, adata in _holders(data, key)), None)
+
+
+def _holders(data: AnnData | MuData, key: str) -> Iterator[tuple[np.ndarray, AnnData | MuData]]:
+    """Objects whose ``obsm`` has places under that key, and each cell's row in them."""
+    # mudata keeps which cells have a modality under its name, one column wide.
+    candidates = [(np.arange(data.n_obs), data)]
+    candidates += [(rows_of(data, name), adata) for name, adata in modalities_of(data).items()]
+    for rows, adata in candidates:
+        if key in adata.obsm and np.ndim(adata.obsm[key]) == 2 and adata.obsm[key].shape[1] in (2, 3):
+            yield rows, adata
+
+
+def _plane(rows: np.ndarray, places: Any) -> np.ndarray:
+    flat = np.asarray(places, dtype=float)[:, :2]
+    return np.where((rows < 0)[:, None], np.nan, flat[rows])

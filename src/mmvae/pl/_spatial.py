@@ -1,0 +1,147 @@
+"""Cells on the slides that they lie on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib.pyplot as plt
+import numpy as np
+import scanpy as sc
+
+from mmvae._errors import SetupError
+from mmvae._keys import SPATIAL
+
+from ._colouring import colourings, draw_key
+from ._slides import SlideInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from anndata import AnnData
+    from matplotlib.axes import Axes
+    from mudata import MuData
+
+    from ._colouring import Colouring
+    from ._slides import Slide
+
+PANEL = (3.4, 3.2)
+# Room for the legend or colour bar, in panels.
+KEY_ROOM = 0.4
+# Points; it sets spots off from the colours of a stain.
+EDGE = 0.4
+
+
+def spatial(
+    mdata: MuData | AnnData,
+    color: str | Sequence[str],
+    *,
+    slide_key: str | None = None,
+    spatial_key: str = SPATIAL,
+    slides: Sequence[str] | None = None,
+    ncols: int = 4,
+    size: float = 1.0,
+    image: bool | str = True,
+    palette: str | Mapping[str, str] | None = None,
+    show: bool | None = None,
+) -> list[Axes] | None:
+    """Plot cells where they lie, a panel for each slide and colour.
+
+    All slides of a colour have the same scale, and one legend or colour bar. Cells without a value, such as those that lack
+    the modality of a gene, are light grey and lie beneath the others. Where ``uns["spatial"]`` has an image of a slide, as
+    scanpy reads it, it is drawn beneath the spots. Nothing of ``mdata`` is changed.
+
+    Parameters
+    ----------
+    mdata
+        Cells with places in ``obsm``, of the MuData or of a modality, such as :func:`mmvae.pp.spatial` makes.
+    color
+        What to colour by, one or several of
+
+        - a column of ``obs``, or of a modality's as ``"rna:column"``;
+        - a gene or another feature, ``"EPCAM"``, or ``"rna:EPCAM"`` where several modalities have it: values of X;
+        - a dimension of an embedding in ``obsm``, ``"X_mmvae:3"``, counted from 0, or the name of a DataFrame's column,
+          as ``"mmvae_components_rna:2"``.
+    slide_key
+        Column of ``obs`` that names the slide, section or field of view, also in ``uns["spatial"]``; all cells are on one
+        slide if it is ``None``.
+    spatial_key
+        Where the places are in ``obsm``, ``(n_cells, 2)`` or ``(n_cells, 3)``, of which the first two are taken.
+    slides
+        Slides to draw, in this order; all by default.
+    ncols
+        Panels beside each other.
+    size
+        Diameter of a spot relative to the default: over an image the true one, ``spot_diameter_fullres``, else one that
+        closes a lattice of the slide's median distance between neighbours.
+    image
+        Whether to draw images; or which, such as ``"lowres"``. By default ``"hires"``, else ``"lowres"``.
+    palette
+        A colour map's name for numbers, by default scanpy's; or colours by category. Categories take the colours in
+        ``uns["<column>_colors"]`` by default, else scanpy's.
+    show
+        Whether to show the figure; by default as ``scanpy.settings.autoshow`` says.
+
+    Returns
+    -------
+    The axes if ``show`` is ``False``, colour after colour and slide after slide, else nothing.
+
+    Raises
+    ------
+    SetupError
+        If colours, slides or places are not there, or cells of several slides lie in one place; the message lists all
+        faults.
+
+    Examples
+    --------
+    >>> mdata = mmvae.pp.spatial(adata, slide_key="section")
+    >>> mmvae.pl.spatial(mdata, ["region", "rna:ERBB2"], slide_key="section")
+    >>> mmvae.pl.spatial(mdata, "X_mmvae_spatial:0", slide_key="section", slides=["A1", "B1"], image=False)
+    """
+    names = [color] if isinstance(color, str) else list(color)
+    found, faults = SlideInput(mdata, slide_key, spatial_key, slides, image).read()
+    drawn = np.concatenate([slide.cells for slide in found]) if found else np.zeros(0, dtype=int)
+    chosen, more = colourings(mdata, names, drawn, palette)
+    faults += more + _number_faults(ncols, size)
+    if faults:
+        raise SetupError(faults)
+    grid = _panels(len(chosen), len(found), ncols)
+    for colouring, panels in zip(chosen, grid, strict=True):
+        for panel, slide in zip(panels, found, strict=True):
+            _draw(panel, slide, colouring, size)
+            panel.set_title(slide.name or colouring.name)
+        draw_key(panels[min(ncols, len(panels)) - 1], colouring)
+    if sc.settings.autoshow if show is None else show:
+        plt.show()
+        return None
+    return [panel for panels in grid for panel in panels]
+
+
+def _number_faults(ncols: int, size: float) -> list[str]:
+    faults = [] if ncols >= 1 else [f"ncols is {ncols}; at least 1 is needed."]
+    return faults if size > 0 else [*faults, f"size is {size}; it is above 0, 1 for the default."]
+
+
+def _panels(n_colours: int, n_slides: int, ncols: int) -> list[list[Axes]]:
+    """The panels of each colour: rows of slides for each, or rows of colours where there is one slide."""
+    by_colour = n_slides > 1
+    width = min(ncols, n_slides if by_colour else n_colours)
+    rows_each = -(-n_slides // width)
+    n_rows = n_colours * rows_each if by_colour else -(-n_colours // width)
+    room = KEY_ROOM if by_colour else KEY_ROOM * width
+    figure = plt.figure(figsize=((width + room) * PANEL[0], n_rows * PANEL[1]), layout="constrained")
+    spec = figure.add_gridspec(n_rows, width)
+    step = rows_each * width if by_colour else 1
+    return [[figure.add_subplot(spec[divmod(c * step + s, width)]) for s in range(n_slides)] for c in range(n_colours)]
+
+
+def _draw(panel: Axes, slide: Slide, colouring: Colouring, size: float) -> None:
+    if slide.image is not None:
+        panel.imshow(slide.image.pixels, extent=slide.image.extent, cmap="gray", origin="upper")
+    diameter = slide.spot_diameter * size
+    for spots in colouring.spots(slide, diameter):
+        spots.set_offset_transform(panel.transData)
+        if slide.image is not None:
+            spots.set(edgecolor="white", linewidth=EDGE)
+        panel.add_collection(spots)
+    (left, top), (right, bottom) = slide.places.min(axis=0) - diameter, slide.places.max(axis=0) + diameter
+    panel.set(xlim=(left, right), ylim=(bottom, top), aspect="equal", xticks=[], yticks=[])

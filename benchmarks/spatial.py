@@ -54,7 +54,7 @@ SCORES = {
 
 
 class Tissue(NamedTuple):
-    """A file and the column that names its sections, if it has several."""
+    """Annotated sections: a file, and the column that names its sections, if it has several."""
 
     file: str
     section: str | None = None
@@ -70,10 +70,28 @@ class Tissue(NamedTuple):
         return adata[:, logged.var["highly_variable"]].copy()
 
 
-TISSUES = {
+class Stand(NamedTuple):
+    """Sections with known niches, simulated."""
+
+    n_sections: int = 6
+    n_spots: int = 300
+    n_genes: int = 800
+
+    def read(self, folder: Path) -> ad.AnnData:
+        """Spots with few counts, as in Visium sections of which a part of the genes is modelled."""
+        import mmvae
+
+        adata = mmvae.datasets.simulate_pdac(self.n_sections, n_spots=self.n_spots, n_genes=self.n_genes)
+        adata.obs[SECTION] = adata.obs["slide"].astype(str)
+        adata.obs[LABEL] = adata.obs["CompositionCluster_CC"].astype(str)
+        return adata
+
+
+TISSUES: dict[str, Tissue | Stand] = {
     "her2st": Tissue("her2st_labelled4.h5ad", "section"),
     "mob": Tissue("mob_st_stahl.h5ad"),
     "pdac_a": Tissue("pdac_a_st_moncada.h5ad"),
+    "simulated": Stand(),
 }
 
 
@@ -82,10 +100,11 @@ def main() -> None:
     arguments = _arguments()
     folder = arguments.data or data_folder()
     for name in arguments.sets:
-        if not (folder / TISSUES[name].file).exists():
-            print(f"{name}: no {TISSUES[name].file} in the folder; skipped")
+        tissue = TISSUES[name]
+        if isinstance(tissue, Tissue) and not (folder / tissue.file).exists():
+            print(f"{name}: no {tissue.file} in the folder; skipped")
             continue
-        adata = TISSUES[name].read(folder)
+        adata = tissue.read(folder)
         tasks = [task for task in arguments.tasks if task == DOMAINS or adata.obs[SECTION].nunique() > 1]
         for task, seed, method in product(tasks, arguments.seeds, arguments.methods):
             run = (name, task, method, 0 if method in UNSEEDED else seed)

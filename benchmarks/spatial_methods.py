@@ -46,7 +46,7 @@ def scvi(trained: AnnData, shown: AnnData, seed: int) -> np.ndarray:
     return query.get_latent_representation()
 
 
-def mmvae(trained: AnnData, shown: AnnData, seed: int, *, prior: Any = None, spatial: bool = True) -> np.ndarray:
+def mmvae(trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, **settings: Any) -> np.ndarray:
     """The fused latent of mmvae with its defaults; a new section is read as if from the first batch, which encoders ignore."""
     import mmvae as package
 
@@ -59,7 +59,7 @@ def mmvae(trained: AnnData, shown: AnnData, seed: int, *, prior: Any = None, spa
         package.MultiVAE.setup_mudata(first, batch_key=SECTION)
     else:
         package.MultiVAE.setup_anndata(first, batch_key=SECTION)
-    model = package.MultiVAE(first, seed=seed, prior=prior)
+    model = package.MultiVAE(first, seed=seed, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(model, None)
@@ -86,9 +86,10 @@ METHODS: dict[str, Callable[[AnnData, AnnData, int], np.ndarray]] = {
     "pca": partial(pca, smooth=False),
     "pca smoothed": partial(pca, smooth=True),
     "scvi": scvi,
-    "mmvae rna alone": partial(mmvae, spatial=False),
+    "mmvae rna alone": partial(mmvae, spatial=False, batch_adversary=0.0),
     "mmvae normal": partial(mmvae, prior={"spatial": "normal"}),
     "mmvae mog": partial(mmvae, prior={"spatial": "mog"}),
     "mmvae gmrf": mmvae,
+    "mmvae gmrf, batch adversary": partial(mmvae, batch_adversary=10.0),
 }
 UNSEEDED = ("pca", "pca smoothed")

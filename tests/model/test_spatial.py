@@ -63,6 +63,15 @@ def test_what_is_given_goes_before_what_the_data_bring():
     assert MultiVAE(mdata, fusion="poe").module.priors["joint"].name == "mog"
 
 
+def test_slides_are_not_mixed_by_force_unless_asked(model):
+    assert model.summary_stats.n_batch == 2
+    assert model.module.adversary is None
+    assert MultiVAE(model.adata, batch_adversary=5.0).module.adversary is not None
+    cells = mmvae.datasets.simulate(60)
+    MultiVAE.setup_mudata(cells, batch_key="batch")
+    assert MultiVAE(cells).module.adversary is not None
+
+
 def test_the_kl_of_all_cells_is_that_of_the_field(model):
     module, mdata = model.module, model.adata
     mean, variance = model.get_latent_representation(representation="spatial", return_dist=True)

@@ -90,6 +90,6 @@ METHODS: dict[str, Callable[[AnnData, AnnData, int], np.ndarray]] = {
     "mmvae normal": partial(mmvae, prior={"spatial": "normal"}),
     "mmvae mog": partial(mmvae, prior={"spatial": "mog"}),
     "mmvae gmrf": mmvae,
-    "mmvae gmrf, batch adversary": partial(mmvae, batch_adversary=10.0),
+    "mmvae gmrf with adversary": partial(mmvae, batch_adversary=10.0),
 }
 UNSEEDED = ("pca", "pca smoothed")

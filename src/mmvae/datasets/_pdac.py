@@ -50,18 +50,7 @@ def pdac_visium(
 
     Returns
     -------
-    Counts in X, sparse, shape ``(n_spots, n_genes)``, and
-
-    - ``obsm["spatial"]``, shape ``(n_spots, 2)``, in pixels of each section's own image. In the file there is one array
-      per section, ``obsm["spatial_<section>"]``, which is NaN in the rows of the others.
-    - ``obs["slide"]``, the section, such as ``IU_PDA_HM2``, and ``obs["tissue"]``: ``NP`` (normal pancreas), ``T``
-      (primary tumour), ``HM`` (liver metastasis), ``LNM`` (lymph node metastasis).
-    - What else the file holds, such as ``obs["patient"]``, the labels ``obs["first_type"]`` (cell type),
-      ``obs["CompositionCluster_CC"]`` (niche) and ``obs["Origin"]``, images in ``uns["spatial"]``. Nothing that the
-      file lacks is made up: without a column ``patient`` there is none.
-
-    Where the file's X does not hold counts, it becomes ``layers["normalized"]``, and the layer that does (``counts``,
-    ``raw_counts``, ``raw``, ``umi``, or else the first by name) moves to X, or the values of ``raw`` are put there.
+    AnnData with counts in X, sparse, ``(n_spots, n_genes)``; see the notes for what is brought into shape.
 
     Raises
     ------
@@ -79,6 +68,19 @@ def pdac_visium(
 
     Notes
     -----
+    With ``tidy``,
+
+    - ``obsm["spatial"]`` holds the places, ``(n_spots, 2)``, in pixels of each section's own image. In the file there is one
+      array per section, ``obsm["spatial_<section>"]``, which is NaN in the rows of the others.
+    - ``obs["slide"]`` is the section, such as ``IU_PDA_HM2``, and ``obs["tissue"]`` is ``NP`` (normal pancreas), ``T`` (primary
+      tumour), ``HM`` (liver metastasis) or ``LNM`` (lymph node metastasis).
+    - What else the file holds is kept, such as ``obs["patient"]``, the labels ``obs["first_type"]`` (cell type),
+      ``obs["CompositionCluster_CC"]`` (niche) and ``obs["Origin"]``, images in ``uns["spatial"]``. Nothing that the file
+      lacks is made up: without a column ``patient`` there is none.
+
+    Where the file's X does not hold counts, it becomes ``layers["normalized"]``, and the layer that does (``counts``,
+    ``raw_counts``, ``raw``, ``umi``, or else the first by name) moves to X, or the values of ``raw`` are put there.
+
     Reading takes as much memory as the file has values; nothing is made dense. ``obsm["X_integrated"]``, 3,000 numbers
     per spot, can be as large as the counts: delete it if you have no use for it.
 

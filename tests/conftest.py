@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import scipy.sparse as sp
 import torch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mudata import MuData
 
     from mmvae import MultiVAE
@@ -19,6 +22,23 @@ os.environ["MPLBACKEND"] = "Agg"
 # The networks of tests are tiny: threads gain nothing, and where other programs want the cores they wait for each other
 # at every operation, which was measured to be fifty times slower.
 torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Take back the threads that numba gives torch when scanpy first uses it."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def in_a_ring() -> Callable[[MuData], None]:
+    """Function that makes each cell the neighbour of the next, for priors that look at neighbours."""
+
+    def link(mdata: MuData) -> None:
+        n = mdata.n_obs
+        mdata.obsp["spatial_connectivities"] = sp.diags([1.0] * 4, [1, -1, n - 1, 1 - n], shape=(n, n), format="csr")
+
+    return link
 
 
 @pytest.fixture(scope="session")

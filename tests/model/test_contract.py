@@ -183,7 +183,9 @@ def test_training_leaves_the_random_generators_alone(mdata):
 
 @pytest.mark.parametrize("prior", sorted(mmvae.priors.Prior.registry))
 @pytest.mark.parametrize("fusion", sorted(mmvae.fusion.Fusion.registry))
-def test_every_prior_trains_with_every_fusion(mdata, prior, fusion, tmp_path):
+def test_every_prior_trains_with_every_fusion(mdata, prior, fusion, tmp_path, in_a_ring):
+    if mmvae.priors.Prior.registry[prior].needs_graph:
+        in_a_ring(mdata)
     MultiVAE.setup_mudata(mdata, batch_key="batch", labels_key="cluster", prior_covariate_keys=["cluster"])
     if fusion in ("poe", "moe", "mopoe") and prior in ("vamp", "coupled", "mmvm"):
         with pytest.raises(ValueError, match=f"{prior}|one latent"):

@@ -159,9 +159,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 
     def _forget(self) -> None:
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
-        self.shared_, self.best_epoch_, self._linked = None, None, None
+        self.best_epoch_, self._linked = None, None
         if not self._is_query:
-            self.reliability_, self.spread_ = None, None
+            self.shared_, self.reliability_, self.spread_ = None, None, None
 
     def _remember(self, keep: KeepWeights) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""

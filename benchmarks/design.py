@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from . import table
 from .data import DATA_SETS, data_folder
 from .methods import DESIGNS, READOUTS
 from .peers import ROOT, Run, rows_of
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TABLE = ROOT / "docs" / "_static" / "design.csv"
 SETS = ("cite600", "multiome500", "trimodal", "tcga")
@@ -43,20 +46,11 @@ def page(scores: pd.DataFrame) -> str:
     """A table for each score: designs by data sets, mean and standard deviation over seeds."""
     fused, plain = (scores[scores["readout"] == readout] for readout in READOUTS)
     shown = pd.concat([fused, plain[plain["method"] == DEFAULT].assign(method=PLAIN)])
-    parts = [f"{title}:\n\n{_markdown(shown[shown['metric'] == metric])}" for metric, title in SCORES.items()]
+    parts = [
+        f"{title}:\n\n{table.markdown(shown[shown['metric'] == metric], list(SETS), [*DESIGNS, PLAIN], _cell)}"
+        for metric, title in SCORES.items()
+    ]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(scores: pd.DataFrame) -> str:
-    sets = [name for name in SETS if name in set(scores["data"])]
-    lines = ["| design | " + " | ".join([*sets, "mean"]) + " |", "| --- |" + " ---: |" * (len(sets) + 1)]
-    for design in (name for name in [*DESIGNS, PLAIN] if name in set(scores["method"])):
-        own = scores[scores["method"] == design]
-        found = [own.loc[own["data"] == name, "value"].to_numpy() for name in sets]
-        complete = all(len(values) for values in found)
-        mean = f"{np.mean([values.mean() for values in found]):.3f}" if complete else "–"
-        lines.append("| " + " | ".join([design, *map(_cell, found), mean]) + " |")
-    return "\n".join(lines)
 
 
 def _cell(values: np.ndarray) -> str:

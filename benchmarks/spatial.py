@@ -204,20 +204,11 @@ def page(scores: pd.DataFrame) -> str:
     few = scores[(scores["metric"] == "n_isolated") & (scores["value"] < FEWEST_ISOLATED)]["data"]
     scores = scores[~(scores["data"].isin(few) & (scores["metric"] == "isolated"))]
     shown = {metric: title for metric, title in SCORES.items() if (scores["metric"] == metric).any()}
-    parts = [f"{title}:\n\n{_markdown(scores[scores['metric'] == metric])}" for metric, title in shown.items()]
+    parts = [
+        f"{title}:\n\n{table.markdown(scores[scores['metric'] == metric], list(TISSUES), list(METHODS), _cell)}"
+        for metric, title in shown.items()
+    ]
     return "\n\n".join(parts) + "\n"
-
-
-def _markdown(scores: pd.DataFrame) -> str:
-    sets = [name for name in TISSUES if name in set(scores["data"])]
-    lines = ["| method | " + " | ".join([*sets, "mean"]) + " |", "| --- |" + " ---: |" * (len(sets) + 1)]
-    for method in (name for name in METHODS if name in set(scores["method"])):
-        own = scores[scores["method"] == method]
-        found = [own.loc[own["data"] == name, "value"].to_numpy() for name in sets]
-        complete = all(len(values) for values in found)
-        mean = f"{np.mean([values.mean() for values in found]):.3f}" if complete else "–"
-        lines.append("| " + " | ".join([method, *map(_cell, found), mean]) + " |")
-    return "\n".join(lines)
 
 
 def _cell(values: np.ndarray) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RUN = ["data", "task", "method", "seed"]
 COSTS = ["seconds", "peak_memory_mb", "n_cells", "data_mb", "threads"]
@@ -57,3 +60,26 @@ def update(path: Path, rows: pd.DataFrame, order: list[str]) -> None:
         temporary = path.with_suffix(".tmp")
         kept.round({"value": 5, "seconds": 1, "peak_memory_mb": 0, "data_mb": 1}).to_csv(temporary, index=False)
         temporary.replace(path)
+
+
+def markdown(scores: pd.DataFrame, sets: list[str], methods: list[str], cell: Callable[[np.ndarray], str]) -> str:
+    """Rows of methods by columns of data sets, those that have scores, with a mean where all sets have some.
+
+    Parameters
+    ----------
+    scores
+        Rows of one metric.
+    sets, methods
+        Names, in the order in which they are shown.
+    cell
+        Text for the values of one method on one set, a value for each seed; there may be none.
+    """
+    sets = [name for name in sets if name in set(scores["data"])]
+    lines = ["| method | " + " | ".join([*sets, "mean"]) + " |", "| --- |" + " ---: |" * (len(sets) + 1)]
+    for method in (name for name in methods if name in set(scores["method"])):
+        own = scores[scores["method"] == method]
+        found = [own.loc[own["data"] == name, "value"].to_numpy() for name in sets]
+        complete = all(len(values) for values in found)
+        mean = f"{np.mean([values.mean() for values in found]):.3f}" if complete else "–"
+        lines.append("| " + " | ".join([method, *map(cell, found), mean]) + " |")
+    return "\n".join(lines)

@@ -106,8 +106,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         Warns
         -----
         UserWarning
-            If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO never improved, a modality's latent carries under 1 nat per
-            cell, or a batch coincides with a missing pattern.
+            If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO
+            never improved, a modality's latent carries under 1 nat per cell, or a batch coincides with a missing pattern.
         """
         self._validate_anndata()
         seed = self.seed if seed is None else seed

@@ -42,9 +42,9 @@ def spatial(
     niches apart from what a spot holds of its own. Neighbours are spots of the same slide. Nothing of ``data`` is changed,
     and its matrices are not copied.
 
-    Choose genes beforehand, such as 3,000 that vary (:func:`scanpy.pp.highly_variable_genes`): sums over neighbours have more
-    than twice as many non-zeros as the counts. All 17,860 genes of 91,470 simulated Visium spots took 3 GB more than the
-    counts (``benchmarks/pdac.py``).
+    Choose genes beforehand, such as 3,000 that vary (:func:`scanpy.pp.highly_variable_genes`): sums over neighbours have about
+    three times as many non-zeros as the counts. With all 17,860 genes of 91,470 simulated Visium spots memory peaked at
+    6.3 GB (``benchmarks/pdac.py``).
 
     Parameters
     ----------

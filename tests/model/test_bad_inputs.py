@@ -307,3 +307,9 @@ def test_untrained_model_says_so():
     MultiVAE.setup_mudata(mdata)
     with pytest.raises(RuntimeError, match="train"):
         MultiVAE(mdata).get_latent_representation()
+
+
+def test_names_of_another_index_type_are_the_same_features(model):
+    data = query()
+    data["rna"].var.index = data["rna"].var_names.astype("string")
+    np.testing.assert_array_equal(model.get_latent_representation(data), model.get_latent_representation(query()))

@@ -132,10 +132,11 @@ def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, 
         registered = source[FIELDS].get(layer_key(modality.name))
         if not registered:
             continue
-        expected = pd.Index(registered[STATE]["column_names"])
-        got = data.var_names if isinstance(data, AnnData) else data.mod[modality.name].var_names
-        if not expected.equals(pd.Index(got)):
-            faults.append(_feature_fault(modality.name, expected, pd.Index(got)))
+        adata = data if isinstance(data, AnnData) else data.mod[modality.name]
+        # Of one type: pandas takes no index of type "string" for the equal of the same names as objects.
+        expected, got = (pd.Index(names, dtype=object) for names in (registered[STATE]["column_names"], adata.var_names))
+        if not expected.equals(got):
+            faults.append(_feature_fault(modality.name, expected, got))
     return faults
 
 

@@ -134,7 +134,9 @@ def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, 
             continue
         adata = data if isinstance(data, AnnData) else data.mod[modality.name]
         # Of one type: pandas takes no index of type "string" for the equal of the same names as objects.
-        expected, got = (pd.Index(names, dtype=object) for names in (registered[STATE]["column_names"], adata.var_names))
+        expected, got = (
+            pd.Index(names, dtype=object) for names in (registered[STATE]["column_names"], adata.var_names)
+        )
         if not expected.equals(got):
             faults.append(_feature_fault(modality.name, expected, got))
     return faults

@@ -65,11 +65,14 @@ class CellMixin(NeighborMixin):
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
     ) -> Iterator[dict[str, Tensor]]:
-        if dataloader is not None:
-            return dataloader
-        adata = self._validate_anndata(adata)
-        batch_size = batch_size or READOUT_BATCH
-        return self._make_data_loader(adata=adata, indices=indices, batch_size=batch_size, **data_loader_kwargs)
+        """Minibatches on the model's device."""
+        if dataloader is None:
+            adata = self._validate_anndata(adata)
+            dataloader = self._make_data_loader(
+                adata=adata, indices=indices, batch_size=batch_size or READOUT_BATCH, **data_loader_kwargs
+            )
+        device = self.module.device
+        return ({key: value.to(device) for key, value in tensors.items()} for tensors in dataloader)
 
     def _cell_names(self, adata: MuData | AnnData | None, indices: Indices | None) -> pd.Index:
         data = self.adata if adata is None else adata

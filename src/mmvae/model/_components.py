@@ -11,6 +11,7 @@ from scvi import REGISTRY_KEYS
 from torch.distributions import MixtureSameFamily
 
 from mmvae._keys import EXPERTS, LATENT, QZ
+from mmvae.data import presence_of
 from mmvae.module import covariates_of
 from mmvae.priors import LabelledMixture, PriorContext
 
@@ -163,7 +164,6 @@ class ComponentMixin(GenerationMixin):
         assert mixture is not None  # the callers see to it
         with seeded(0):
             for tensors in self._minibatches(adata, indices, batch_size):
-                tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
                 outputs = self.module.inference(**self.module._get_inference_input(tensors))
                 priced = self.module.fusion.priced(outputs[EXPERTS], outputs[QZ], outputs[LATENT])
                 (found,) = [candidate for candidate in priced if candidate.name == latent]
@@ -198,9 +198,8 @@ class ComponentMixin(GenerationMixin):
 
     def _cells_with(self, latent: str) -> float:
         """Cells of the model's data that have any of the latent's modalities."""
-        present = np.concatenate([outputs["present"] for outputs in self._outputs(None, None, None)])
         inside = [self.module.fusion.place(name)[0] == latent for name in self.modalities]
-        return float(present[:, inside].any(axis=1).sum())
+        return float(presence_of(self.adata, self.modalities)[:, inside].any(axis=1).sum())
 
     @torch.inference_mode()
     def _top_features(
@@ -208,7 +207,7 @@ class ComponentMixin(GenerationMixin):
     ) -> dict[str, list[str]]:
         cells = np.random.default_rng(0).permutation(self.adata.n_obs)[:DECODED_CELLS]
         (tensors,) = self._minibatches(None, np.sort(cells), DECODED_CELLS)
-        covariates = covariates_of({key: value.to(self.module.device) for key, value in tensors.items()})
+        covariates = covariates_of(tensors)
         rates = component_rates(self.module, latent, mixture.component_distribution.mean, covariates)
         return {
             f"top_{name}": top_features(

@@ -64,7 +64,7 @@ class ContributionMixin(GenerationMixin):
         self._check_if_trained(warn=False)
         blocks = []
         for tensors in self._minibatches(adata, indices, batch_size):
-            tensors, outputs = self._inferred(tensors)
+            outputs = self._inferred(tensors)
             block = np.full((len(outputs[Z]), len(self.modalities)), np.nan)
             for view in views(self.module, tensors, outputs):
                 block[view.rows.cpu().numpy(), self.modalities.index(view.name)] = view.information().cpu().numpy()
@@ -125,15 +125,14 @@ class ContributionMixin(GenerationMixin):
                 start += len(changes)
         return pd.DataFrame(found.reshape(len(cells), len(columns)), index=data.obs_names[cells], columns=columns)
 
-    def _inferred(self, tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """A minibatch on the model's device, and what the encoders make of it."""
-        tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
-        return tensors, self.module.inference(**self.module._get_inference_input(tensors))
+    def _inferred(self, tensors: dict[str, Tensor]) -> dict[str, Any]:
+        """What the encoders make of a minibatch."""
+        return self.module.inference(**self.module._get_inference_input(tensors))
 
     def _changes(self, tensors: dict[str, Tensor], name: str) -> np.ndarray:
         """Distance in the fused latent, and change of each modality's log-likelihood, ``(n_cells, 1 + M)``."""
-        tensors, outputs = self._inferred(tensors)
-        _, without = self._inferred(self._withheld(tensors, name))
+        outputs = self._inferred(tensors)
+        without = self._inferred(self._withheld(tensors, name))
         before, after = (self._fused_mean(o) for o in (outputs, without))
         change = self._log_likelihoods(tensors, after) - self._log_likelihoods(tensors, before)
         change[~tensors[PRESENT]] = torch.nan
@@ -157,6 +156,6 @@ class ContributionMixin(GenerationMixin):
         data = data if self.adata is None else self.adata
         order = np.random.default_rng(0).permutation(data.n_obs)[:SCALE_CELLS]
         minibatches = self._minibatches(data, order, None)
-        fused = torch.cat([self._weighted(self._fused_mean(self._inferred(tensors)[1])) for tensors in minibatches])
+        fused = torch.cat([self._weighted(self._fused_mean(self._inferred(tensors))) for tensors in minibatches])
         # Neighbours in a random order are random pairs.
         return float((fused - fused.roll(1, dims=0)).norm(dim=-1).mean())

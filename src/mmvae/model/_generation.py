@@ -205,7 +205,6 @@ class GenerationMixin(ModelBase):
         """Rates of every cell, minibatch by minibatch, ``(n_cells, n_columns)``."""
         blocks = []
         for tensors in minibatches:
-            tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
             if batch is not None:
                 tensors[REGISTRY_KEYS.BATCH_KEY] = torch.full_like(tensors[REGISTRY_KEYS.BATCH_KEY], batch)
             covariates = covariates_of(tensors)

@@ -213,7 +213,6 @@ class PriorMixin(ComponentMixin):
         """Minus log-density of each modality's posterior mean, in nats, ``(n_cells, M)``; NaN without the modality."""
         blocks = []
         for tensors in self._minibatches(adata, indices, batch_size):
-            tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
             outputs = self.module.inference(**self.module._get_inference_input(tensors))
             block = np.full((len(outputs["z"]), len(self.modalities)), np.nan)
             for view in views(self.module, tensors, outputs):
@@ -233,7 +232,6 @@ class PriorMixin(ComponentMixin):
     def _priced(self, cells: np.ndarray) -> Iterator[tuple[dict[str, Tensor], dict[str, tuple]]]:
         """Minibatches, and prior, latent and context of each latent."""
         for tensors in self._minibatches(None, cells, None):
-            tensors = {key: value.to(self.module.device) for key, value in tensors.items()}
             outputs = self.module.inference(**self.module._get_inference_input(tensors))
             priced = self.module.priced(outputs, self.module.annotations(tensors))
             yield tensors, {latent.name: (prior, latent, context) for prior, latent, context in priced}

@@ -237,9 +237,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
         training = self.module.training
         self.module.eval()
-        loader = self._make_data_loader(adata=self.adata, indices=np.sort(chosen), batch_size=512)
         found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
-        for tensors in loader:
+        for tensors in self._minibatches(None, np.sort(chosen), 512):
             for name, sample in self._posterior_samples(tensors):
                 if name in found:
                     found[name].append(sample)

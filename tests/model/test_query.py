@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from mudata import MuData
 
 import mmvae
 from mmvae import MultiVAE
@@ -79,3 +80,20 @@ def test_a_query_of_a_category_that_the_prior_does_not_know_expects_what_none_do
     assert (new[..., 2] == 0).all()
     assert np.isfinite(mapped.get_latent_representation()).all()
     assert np.isfinite(float(mapped.get_elbo()))
+
+
+def test_a_query_that_lacks_a_modality_is_mapped_saved_and_imputed(reference, query, tmp_path):
+    model, _ = reference
+    half = MuData({"rna": query["rna"].copy()})
+    half.obs["batch"] = query.obs["batch"].reindex(half.obs_names)
+    mapped = MultiVAE.load_query_data(half, model)
+    mapped.train(max_epochs=2, enable_progress_bar=False)
+    expected = mapped.get_latent_representation()
+    assert np.isfinite(expected).all()
+    assert mapped.impute("protein").shape == (half.n_obs, SIZES["protein"])
+    assert list(mapped.get_var_names()) == list(SIZES)
+    mapped.save(tmp_path / "mapped")
+    loaded = MultiVAE.load(tmp_path / "mapped", adata=half)
+    np.testing.assert_allclose(loaded.get_latent_representation(), expected, atol=1e-6)
+    whole = query[query.obs["batch"].isin(half.obs["batch"].unique())].copy()
+    assert len(loaded.get_latent_representation(whole)) == whole.n_obs

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SETUP_ARGS = "setup_args"
 FIELDS = "field_registries"
 STATE = "state_registry"
+DATA = "data_registry"
 
 
 class MosaicManager(AnnDataManager):
@@ -75,6 +76,14 @@ class MosaicManager(AnnDataManager):
                         values = _known_labels(values, source_registry)
                     adata.obs[column.name] = _typed(values, column.role)
             super().register_fields(adata, source_registry, **transfer_kwargs)
+        if source_registry is not None:
+            self._keep_absent(source_registry[FIELDS])
+
+    def _keep_absent(self, source: Mapping[str, Any]) -> None:
+        """Keep what the reference knows of modalities that the data lack, without a place in the data."""
+        own = self._registry[FIELDS]
+        absent = [key for key in map(layer_key, self.names) if key in source and key not in own]
+        own |= {key: source[key] | {DATA: {}} for key in absent}
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""

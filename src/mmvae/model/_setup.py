@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 from mmvae.data import MosaicManager, SetupArguments, fields_of, inspect_or_raise, print_setup
 
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -18,7 +20,49 @@ if TYPE_CHECKING:
 
 
 class SetupMixin(ModelBase):
-    """``setup_mudata`` and ``setup_anndata``."""
+    """``setup_mudata``, ``setup_anndata``, and loading against data."""
+
+    @classmethod
+    def load(cls, dir_path: str, adata: MuData | AnnData | None = None, **kwargs: Any) -> Self:
+        """Load a model that was saved, with its data or others of the same features, which may lack modalities.
+
+        Parameters
+        ----------
+        dir_path
+            Folder that :meth:`save` wrote.
+        adata
+            Data; the saved ones if the model was saved with them, and otherwise none.
+        **kwargs
+            Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
+
+        Raises
+        ------
+        SetupError
+            If the data do not fit the model; the message lists all faults.
+        """
+        with _own_word_on_features():
+            return super().load(dir_path, adata=adata, **kwargs)
+
+    @classmethod
+    def load_query_data(cls, adata: MuData | AnnData, reference_model: str | Self, **kwargs: Any) -> Self:
+        """Map data of new batches onto a trained model; :meth:`train` then learns weights of the new batches alone.
+
+        Parameters
+        ----------
+        adata
+            Data of the reference's features. They may lack modalities, and need not have labels.
+        reference_model
+            A trained model, or the folder of one.
+        **kwargs
+            Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator`` and ``freeze_dropout``.
+
+        Raises
+        ------
+        SetupError
+            If the data do not fit the model; the message lists all faults.
+        """
+        with _own_word_on_features():
+            return super().load_query_data(adata, reference_model, **kwargs)
 
     @classmethod
     def setup_mudata(
@@ -151,3 +195,11 @@ class SetupMixin(ModelBase):
 
 def _is_mudata(data: object) -> bool:
     return hasattr(data, "mod") and hasattr(data, "obsmap")
+
+
+@contextmanager
+def _own_word_on_features() -> Iterator[None]:
+    """Silence scvi-tools' warning of other features: here they are an error, and to lack a modality is no fault."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`var_names` for the loaded `model`")
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,6 +86,12 @@ if TYPE_CHECKING:
         def _remember_reliability(self) -> None: ...
 
         def _cell_names(self, adata: MuData | AnnData | None, indices: Indices | None) -> pd.Index: ...
+
+        @classmethod
+        def load(cls, dir_path: str, adata: MuData | AnnData | None = None, **kwargs: Any) -> Self: ...
+
+        @classmethod
+        def load_query_data(cls, adata: MuData | AnnData, reference_model: str | Self, **kwargs: Any) -> Self: ...
 
         @classmethod
         def register_manager(cls, adata_manager: MosaicManager) -> None: ...

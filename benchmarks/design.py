@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from . import table
 from .data import DATA_SETS, data_folder
 from .methods import DESIGNS, READOUTS
 from .peers import ROOT, Run, rows_of
+from .tasks import SKEWED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 TABLE = ROOT / "docs" / "_static" / "design.csv"
 SETS = ("cite600", "multiome500", "trimodal", "tcga")
 DEFAULT, PLAIN = "default", "readout unweighted"
+COMPLETE = "complete"
+TASKS = {COMPLETE: "", SKEWED: ", where two types of three are in one batch alone"}
 SCORES = {"bio": "bio-conservation", "batch_mixing": "batch mixing"}
 
 
@@ -32,10 +36,10 @@ def main() -> None:
     folder = arguments.data or data_folder()
     for seed in arguments.seeds:
         for design in arguments.designs:
-            for data in arguments.sets:
-                run = Run(data, "complete", design, seed)
+            for data, task in product(arguments.sets, arguments.tasks):
+                run = Run(data, task, design, seed)
                 if (folder / DATA_SETS[data].file).exists() and tuple(run) not in table.done(arguments.out, None):
-                    table.update(arguments.out, rows_of(folder, run, None), [*SETS, *DESIGNS])
+                    table.update(arguments.out, rows_of(folder, run, None), [*SETS, *TASKS, *DESIGNS])
                     print(*run, flush=True)
     if arguments.page:
         arguments.page.parent.mkdir(parents=True, exist_ok=True)
@@ -43,12 +47,13 @@ def main() -> None:
 
 
 def page(scores: pd.DataFrame) -> str:
-    """A table for each score: designs by data sets, mean and standard deviation over seeds."""
+    """A table for each task and score: designs by data sets, mean and standard deviation over seeds."""
     fused, plain = (scores[scores["readout"] == readout] for readout in READOUTS)
     shown = pd.concat([fused, plain[plain["method"] == DEFAULT].assign(method=PLAIN)])
     parts = [
-        f"{title}:\n\n{table.markdown(shown[shown['metric'] == metric], list(SETS), [*DESIGNS, PLAIN], _cell)}"
-        for metric, title in SCORES.items()
+        f"{title}{suffix}:\n\n{table.markdown(own, list(SETS), [*DESIGNS, PLAIN], _cell)}"
+        for (task, suffix), (metric, title) in product(TASKS.items(), SCORES.items())
+        if len(own := shown[(shown["task"] == task) & (shown["metric"] == metric)])
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -65,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="folder of the data sets; by default the environment variable MMVAE_DATA")
     add("--sets", type=lambda text: text.split(","), default=list(SETS), help="data sets, separated by commas")
+    add("--tasks", type=lambda text: text.split(","), default=[COMPLETE], help=f"of {', '.join(TASKS)}")
     add("--designs", type=lambda text: text.split(","), default=list(DESIGNS), help="names, separated by commas")
     add("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
     add("--out", type=Path, default=TABLE, help="table to update")

@@ -62,6 +62,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "kl_scale 2": {"kl_scale": 2.0},
     "kl_scale 4": {"kl_scale": 4.0},
     "no batch adversary": {"batch_adversary": 0.0},
+    "batch adversary 3": {"batch_adversary": 3.0},
     "batch adversary 30": {"batch_adversary": 30.0},
     "modality dropout 0.5": {"modality_dropout": 0.5},
     "n_latent 20": {"n_latent": 20},

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 HELD_OUT = 0.2
 SHARES = {"mosaic30": 0.3, "mosaic60": 0.6}
 TASKS = ("complete", *SHARES, "batch")
+SKEWED = "skewed"
 
 
 @dataclass
@@ -61,6 +62,8 @@ def problem(mdata: MuData, data_set: DataSet, task: str, seed: int) -> Problem:
     """
     if task == "complete":
         return Problem(mdata, data_set, seed)
+    if task == SKEWED:
+        return Problem(_skewed(mdata, data_set, seed), data_set, seed)
     if inputs.is_mosaic(mdata):
         msg = "already a mosaic"
         raise NotApplicableError(msg)
@@ -79,6 +82,19 @@ def _lost_by_cell(mdata: MuData, share: float, rng: np.random.Generator) -> np.n
     losers = np.flatnonzero(rng.random(mdata.n_obs) < share)
     lost[losers, rng.integers(mdata.n_mod, size=len(losers))] = True
     return lost
+
+
+def _skewed(mdata: MuData, data_set: DataSet, seed: int) -> MuData:
+    """Cells of which two types of three, drawn at random, are left in one batch alone, each batch in turn."""
+    if data_set.batch is None:
+        msg = "no batches"
+        raise NotApplicableError(msg)
+    label, batch = (mdata.obs[name].astype(str).to_numpy() for name in (data_set.labels, data_set.batch))
+    batches, kept = np.unique(batch), np.ones(mdata.n_obs, dtype=bool)
+    for number, name in enumerate(np.random.default_rng(seed).permutation(np.unique(label))):
+        if number % 3 < 2:
+            kept &= (label != name) | (batch == batches[number % len(batches)])
+    return inputs.selected(mdata, dict.fromkeys(mdata.mod, kept))
 
 
 def _lost_by_batch(mdata: MuData, data_set: DataSet, seed: int) -> np.ndarray:

@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 pytest.importorskip("benchmarks", reason="run as `python -m pytest` from the root of the repository")
-from benchmarks import metrics
+from benchmarks import metrics, tasks
+from benchmarks.data import DataSet
 from benchmarks.peers_pairs import pairs
+
+import mmvae
 
 SCORES = [
     ("teaseq", "mmvae", "fused", 0.6),
@@ -38,3 +41,12 @@ def test_finer_types_of_other_composition_pass_for_batch_effects_within_coarse_o
     coarse = metrics.batch_mixing(embedding, np.full(200, "a"), batch)
     assert metrics.batch_mixing(embedding, fine, batch) == pytest.approx(1, abs=0.15)
     assert coarse < 0.8
+
+
+def test_two_types_of_three_are_left_in_one_batch_alone():
+    mdata = mmvae.datasets.simulate(300, modalities={"rna": 10, "protein": 5}, n_clusters=6, n_batches=3)
+    found = tasks.problem(mdata, DataSet("", "cluster", "batch"), tasks.SKEWED, seed=0).mdata
+    batches = found.obs.groupby("cluster", observed=True)["batch"].nunique()
+    assert sorted(batches) == [1, 1, 1, 1, 3, 3]
+    assert found.n_obs < mdata.n_obs
+    assert found["rna"].obs_names.isin(mdata.obs_names).all()

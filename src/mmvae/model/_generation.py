@@ -95,7 +95,8 @@ class GenerationMixin(ModelBase):
         """Expected values of a modality, predicted from the *other* modalities of a cell.
 
         The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
-        can be held against what was measured. Units are those of :meth:`get_normalized_expression`.
+        can be held against what was measured. Units are those of :meth:`get_normalized_expression`. Where no cell of a
+        batch has the modality, nothing is known of the batch's effect on it: name one that has it as ``transform_batch``.
 
         Parameters
         ----------

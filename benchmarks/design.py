@@ -17,7 +17,7 @@ from . import table
 from .data import DATA_SETS, data_folder
 from .methods import DESIGNS, READOUTS
 from .peers import ROOT, Run, rows_of
-from .tasks import SKEWED
+from .tasks import COMPLETE, SKEWED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 TABLE = ROOT / "docs" / "_static" / "design.csv"
 SETS = ("cite600", "multiome500", "trimodal", "tcga")
 DEFAULT, PLAIN = "default", "readout unweighted"
-COMPLETE = "complete"
-TASKS = {COMPLETE: "", SKEWED: ", where two types of three are in one batch alone"}
+TITLES = {COMPLETE: "", SKEWED: ", where two types of three are in one batch alone"}
 SCORES = {"bio": "bio-conservation", "batch_mixing": "batch mixing"}
 
 
@@ -39,7 +38,7 @@ def main() -> None:
             for data, task in product(arguments.sets, arguments.tasks):
                 run = Run(data, task, design, seed)
                 if (folder / DATA_SETS[data].file).exists() and tuple(run) not in table.done(arguments.out, None):
-                    table.update(arguments.out, rows_of(folder, run, None), [*SETS, *TASKS, *DESIGNS])
+                    table.update(arguments.out, rows_of(folder, run, None), [*SETS, *TITLES, *DESIGNS])
                     print(*run, flush=True)
     if arguments.page:
         arguments.page.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +51,7 @@ def page(scores: pd.DataFrame) -> str:
     shown = pd.concat([fused, plain[plain["method"] == DEFAULT].assign(method=PLAIN)])
     parts = [
         f"{title}{suffix}:\n\n{table.markdown(own, list(SETS), [*DESIGNS, PLAIN], _cell)}"
-        for (task, suffix), (metric, title) in product(TASKS.items(), SCORES.items())
+        for (task, suffix), (metric, title) in product(TITLES.items(), SCORES.items())
         if len(own := shown[(shown["task"] == task) & (shown["metric"] == metric)])
     ]
     return "\n\n".join(parts) + "\n"
@@ -70,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="folder of the data sets; by default the environment variable MMVAE_DATA")
     add("--sets", type=lambda text: text.split(","), default=list(SETS), help="data sets, separated by commas")
-    add("--tasks", type=lambda text: text.split(","), default=[COMPLETE], help=f"of {', '.join(TASKS)}")
+    add("--tasks", type=lambda text: text.split(","), default=[COMPLETE], help=f"of {', '.join(TITLES)}")
     add("--designs", type=lambda text: text.split(","), default=list(DESIGNS), help="names, separated by commas")
     add("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
     add("--out", type=Path, default=TABLE, help="table to update")

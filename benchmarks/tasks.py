@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.2
 SHARES = {"mosaic30": 0.3, "mosaic60": 0.6}
-TASKS = ("complete", *SHARES, "batch")
-SKEWED = "skewed"
+COMPLETE, SKEWED = "complete", "skewed"
+TASKS = (COMPLETE, *SHARES, "batch")
 
 
 @dataclass
@@ -60,7 +60,7 @@ def problem(mdata: MuData, data_set: DataSet, task: str, seed: int) -> Problem:
     NotApplicableError
         If a mosaic should be made of data that already are one, or of batches that are not there.
     """
-    if task == "complete":
+    if task == COMPLETE:
         return Problem(mdata, data_set, seed)
     if task == SKEWED:
         return Problem(_skewed(mdata, data_set, seed), data_set, seed)
@@ -85,15 +85,15 @@ def _lost_by_cell(mdata: MuData, share: float, rng: np.random.Generator) -> np.n
 
 
 def _skewed(mdata: MuData, data_set: DataSet, seed: int) -> MuData:
-    """Cells of which two types of three, drawn at random, are left in one batch alone, each batch in turn."""
+    """Cells of which two types of three, drawn at random, are left in one batch alone, each batch that has them in turn."""
     if data_set.batch is None:
         msg = "no batches"
         raise NotApplicableError(msg)
     label, batch = (mdata.obs[name].astype(str).to_numpy() for name in (data_set.labels, data_set.batch))
-    batches, kept = np.unique(batch), np.ones(mdata.n_obs, dtype=bool)
-    for number, name in enumerate(np.random.default_rng(seed).permutation(np.unique(label))):
-        if number % 3 < 2:
-            kept &= (label != name) | (batch == batches[number % len(batches)])
+    names, kept = np.random.default_rng(seed).permutation(np.unique(label)), np.ones(mdata.n_obs, dtype=bool)
+    for number, name in enumerate(names[: 2 * len(names) // 3]):
+        having = np.unique(batch[label == name])
+        kept &= (label != name) | (batch == having[number % len(having)])
     return inputs.selected(mdata, dict.fromkeys(mdata.mod, kept))
 
 

@@ -8,7 +8,7 @@ import torch
 from mudata import MuData
 
 import mmvae
-from mmvae import MultiVAE
+from mmvae import MultiVAE, SetupError
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 SIZES = {"rna": 20, "protein": 6}
@@ -34,7 +34,7 @@ def query():
 
 def test_a_query_of_new_batches_trains_their_weights_alone(reference, query):
     model, folder = reference
-    mapped = MultiVAE.load_query_data(query, str(folder))
+    mapped = MultiVAE.load_query_data(query, folder)
     mapped.train(max_epochs=3, enable_progress_bar=False)
     old, new = model.module.state_dict(), mapped.module.state_dict()
     for name, value in old.items():
@@ -48,7 +48,7 @@ def test_a_query_of_new_batches_trains_their_weights_alone(reference, query):
 def test_reference_cells_stay_where_they_were(reference, query):
     model, folder = reference
     expected = model.get_latent_representation()
-    mapped = MultiVAE.load_query_data(query, str(folder))
+    mapped = MultiVAE.load_query_data(query, folder)
     mapped.train(max_epochs=3, enable_progress_bar=False)
     assert np.allclose(model.get_latent_representation(), expected)
     assert mapped.module.priors["rna"].is_started
@@ -95,5 +95,40 @@ def test_a_query_that_lacks_a_modality_is_mapped_saved_and_imputed(reference, qu
     mapped.save(tmp_path / "mapped")
     loaded = MultiVAE.load(tmp_path / "mapped", adata=half)
     np.testing.assert_allclose(loaded.get_latent_representation(), expected, atol=1e-6)
-    whole = query[query.obs["batch"].isin(half.obs["batch"].unique())].copy()
-    assert len(loaded.get_latent_representation(whole)) == whole.n_obs
+    both = query[query.obs_names.isin(half.obs_names) & query.obs_names.isin(query["protein"].obs_names)].copy()
+    seen, unseen = (loaded.get_latent_representation(data, representation="protein") for data in (both, half))
+    assert not np.allclose(seen, unseen[half.obs_names.get_indexer(both.obs_names)], atol=1e-2)
+
+
+def test_a_query_may_lack_the_modality_of_a_size_factor(query):
+    mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3)
+    mdata["protein"].obs["depth"] = mdata["protein"].X.sum(axis=1) + 1.0
+    MultiVAE.setup_mudata(mdata, size_factor_keys={"protein": "depth"})
+    model = MultiVAE(mdata, n_hidden=8, n_latent=2)
+    model.train(max_epochs=2, enable_progress_bar=False)
+    half = MuData({"rna": query["rna"].copy()})
+    assert len(model.get_latent_representation(half)) == half.n_obs
+    assert len(MultiVAE.load_query_data(half, model).adata.obs) == half.n_obs
+
+
+def test_a_query_with_a_modality_that_the_reference_has_not_says_so(reference, query):
+    _, folder = reference
+    lipids = query["rna"].copy()
+    lipids.var_names = "lipid " + lipids.var_names
+    more = MuData({"rna": query["rna"].copy(), "lipids": lipids})
+    with pytest.raises(SetupError, match="modality 'lipids' is not one of the reference's"):
+        MultiVAE.load_query_data(more, folder, "cpu")
+
+
+def test_a_model_of_an_anndata_is_loaded_with_its_data_and_takes_queries(query, tmp_path):
+    adata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3)["rna"].copy()
+    MultiVAE.setup_anndata(adata)
+    model = MultiVAE(adata, n_hidden=8, n_latent=2)
+    model.train(max_epochs=2, enable_progress_bar=False)
+    model.save(tmp_path / "model")
+    loaded = MultiVAE.load(tmp_path / "model", adata, "cpu")
+    np.testing.assert_allclose(loaded.get_latent_representation(), model.get_latent_representation(), atol=1e-6)
+    mapped = MultiVAE.load_query_data(query["rna"].copy(), tmp_path / "model")
+    mapped.train(max_epochs=1, enable_progress_bar=False)
+    assert list(mapped.get_var_names()) == list(adata.var_names)
+    assert len(mapped.get_normalized_expression(indices=[0, 1])) == 2

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 CARD, PROCESSOR = torch.device("cuda", 0), torch.device("cpu")
 MARK = "_on_pretended_card"
-# What takes tensors of either place together: indices on the processor are allowed, and so is copying.
-MIXING = {"copy_", "__getitem__", "__setitem__", "__set__"}
+# What takes tensors of either place together: copying, and indices on the processor of what is on the card.
+COPYING, INDEXING = {"copy_", "__set__"}, {"__getitem__", "__setitem__"}
 
 
 @contextmanager
 def pretended_gpu() -> Iterator[None]:
-    """In this context all modules that are trained, and what loaders give in training, are marked as on the card."""
+    """In this context modules are marked as on the card when they are sent anywhere, and minibatches of training, too."""
     with (
         mock.patch.object(nn.Module, "to", _to_card),
         mock.patch.object(LightningModule, "to", _to_card),
@@ -91,9 +91,15 @@ class _Card(TorchFunctionMode):
 
     @staticmethod
     def _check(name: str, args: Any, kwargs: Any) -> None:
+        if name in COPYING:
+            return
+        if name in INDEXING and on_card(args[0]):
+            # A slice is copied to; what an index of numbers is given must be on the card.
+            chosen = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args[1]))
+            args = (args[0], args[2] if chosen and len(args) > 2 else None)
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        where = {on_card(tensor) for tensor in tensors if tensor.ndim > 0}
-        if len(where) == 1 or not where or (name in MIXING and on_card(tensors[0])) or name == "copy_":
+        # A single number on the processor goes with anything.
+        if len({on_card(tensor) for tensor in tensors if tensor.ndim > 0 or on_card(tensor)}) < 2:
             return
         msg = f"{name}: expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu"
         raise RuntimeError(msg)

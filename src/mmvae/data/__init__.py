@@ -10,7 +10,7 @@ from ._graph import graph_faults, graph_of, within
 from ._inspect import ModalitySetup, Setup, inspect
 from ._kinds import choose_layer
 from ._links import confounding_notes, prior_covariate_notes, shared_cells
-from ._manager import MosaicManager, inspect_or_raise, registered_layers
+from ._manager import MosaicManager, inspect_or_raise
 from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
@@ -39,7 +39,6 @@ __all__ = [
     "presence_of",
     "print_setup",
     "prior_covariate_notes",
-    "registered_layers",
     "resolve_columns",
     "rows_of",
     "shared_cells",

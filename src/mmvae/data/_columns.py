@@ -47,7 +47,7 @@ def resolve_columns(
 ) -> tuple[list[Column], list[str]]:
     """Find every column that ``arguments`` name; return them and the faults found on the way.
 
-    A query need not have the column of labels: none of its cells is then labelled.
+    A query need not have the column of labels: none of its cells is then labelled. Nor size factors of what it lacks.
     """
     wanted: list[tuple[Role, tuple[str, ...], str]] = []
     if arguments.batch_key:
@@ -57,7 +57,11 @@ def resolve_columns(
     wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
     wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
     wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
-    wanted += [("size_factor", (key,), name) for name, key in (arguments.size_factor_keys or {}).items()]
+    wanted += [
+        ("size_factor", (key,), name)
+        for name, key in (arguments.size_factor_keys or {}).items()
+        if not is_query or isinstance(data, AnnData) or name in data.mod
+    ]
     columns, faults = [], []
     for role, keys, detail in wanted:
         found = [find_column(data, key) for key in keys]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 
 from mmvae._errors import SetupError
-from mmvae._keys import LAYER_PREFIX, layer_key
+from mmvae._keys import layer_key
 
 from ._arguments import SetupArguments
 from ._dataset import MosaicDataset
@@ -50,11 +51,7 @@ class MosaicManager(AnnDataManager):
 
     def n_features(self, name: str) -> int:
         """Number of features of a modality, the reference's where the data lack it."""
-        for registry in (self._registry, self._source_registry):
-            if registry is not None and registry[FIELDS].get(layer_key(name)):
-                return registry[FIELDS][layer_key(name)][STATE]["n_vars"]
-        msg = f"Expected modality '{name}' in the data or in the reference; found it in neither."
-        raise KeyError(msg)
+        return self._registry[FIELDS][layer_key(name)][STATE]["n_vars"]
 
     def register_fields(
         self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any
@@ -83,7 +80,7 @@ class MosaicManager(AnnDataManager):
         """Keep what the reference knows of modalities that the data lack, without a place in the data."""
         own = self._registry[FIELDS]
         absent = [key for key in map(layer_key, self.names) if key in source and key not in own]
-        own |= {key: source[key] | {DATA: {}} for key in absent}
+        own |= {key: deepcopy(source[key]) | {DATA: {}} for key in absent}
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""
@@ -187,8 +184,3 @@ def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
             for key, value in before.items():
                 store[key] = value
         raise
-
-
-def registered_layers(registry: Mapping[str, Any]) -> list[str]:
-    """Names of the modalities in a registry."""
-    return [key.removeprefix(LAYER_PREFIX) for key in registry[FIELDS] if key.startswith(LAYER_PREFIX)]

@@ -182,7 +182,7 @@ class ComponentMixin(GenerationMixin):
         mass = self._responsibilities(latent, None, None, None)
         has = ~np.isnan(mass[:, 0])
         mass, n_cells = mass[has], mass[has].sum(axis=0)
-        weights = mixture.mixture_distribution.probs.detach().double().cpu().numpy()
+        weights = mixture.mixture_distribution.probs.detach().cpu().double().numpy()
         names, labels = self._component_names(latent, len(weights))
         batch = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
         columns: dict[str, Any] = {"latent": latent, "prior": prior.name, "component": names}
@@ -213,7 +213,7 @@ class ComponentMixin(GenerationMixin):
             f"top_{name}": top_features(
                 rates[name],
                 n_cells,
-                self.get_var_names()[name],
+                self._features[name],
                 n_features=n_features,
                 is_real=self.module.likelihoods[name].values == "real",
             )

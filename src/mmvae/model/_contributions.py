@@ -137,7 +137,7 @@ class ContributionMixin(GenerationMixin):
         change = self._log_likelihoods(tensors, after) - self._log_likelihoods(tensors, before)
         change[~tensors[PRESENT]] = torch.nan
         distance = self._weighted(after - before).norm(dim=-1, keepdim=True)
-        return torch.cat([distance, change], dim=1).double().cpu().numpy()
+        return torch.cat([distance, change], dim=1).cpu().double().numpy()
 
     def _fused_mean(self, outputs: dict[str, Any]) -> Tensor:
         return self.module.fusion.fuse(outputs[QZ].loc, outputs[EXPERTS])

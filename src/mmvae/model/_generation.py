@@ -176,7 +176,7 @@ class GenerationMixin(ModelBase):
     def _columns(self, modality: str, features: Sequence[str] | None) -> np.ndarray | slice:
         if features is None:
             return slice(None)
-        names = pd.Index(self.get_var_names()[modality])
+        names = pd.Index(self._features[modality])
         found = names.get_indexer(pd.Index(list(features)))
         if (found < 0).any():
             unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
@@ -212,7 +212,7 @@ class GenerationMixin(ModelBase):
             draws = self._fused_draws(tensors, n_samples)
             total = cast("Tensor", sum(self.module.rates(modality, z, covariates)[:, columns] for z in draws))
             blocks.append((scale / n_samples * total).cpu().numpy())
-        return np.concatenate(blocks) if blocks else np.zeros((0, len(self.get_var_names()[modality][columns])))
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(self._features[modality][columns])))
 
     def _fused_draws(self, tensors: dict[str, Tensor], n_samples: int) -> Iterator[Tensor]:
         """What the decoders read: once at the posterior mean, or at each of ``n_samples`` draws."""
@@ -230,5 +230,5 @@ class GenerationMixin(ModelBase):
         features: Sequence[str] | None,
         values: np.ndarray,
     ) -> pd.DataFrame:
-        columns = self.get_var_names()[modality] if features is None else pd.Index(features)
+        columns = self._features[modality] if features is None else pd.Index(features)
         return pd.DataFrame(values, index=self._cell_names(adata, indices), columns=columns)

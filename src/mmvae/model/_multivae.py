@@ -276,7 +276,13 @@ class MultiVAE(
         cells = "no data" if self.adata is None else f"{self.adata.n_obs:,} cells"
         return f"{self._model_summary_string}\n{cells}; {trained}"
 
-    def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray]:
+    def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
+        """Feature names of each modality; an array where the model was set up with an AnnData, as scvi-tools has it."""
+        features = self._features
+        return next(iter(features.values())) if self.registry_["setup_method_name"] == "setup_anndata" else features
+
+    @property
+    def _features(self) -> dict[str, np.ndarray]:
         """Feature names of each modality, also where the model was loaded without data."""
         fields = self.registry_["field_registries"]
         return {

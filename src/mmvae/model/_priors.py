@@ -152,7 +152,7 @@ class PriorMixin(ComponentMixin):
                     )
                 blocks.append(self._decoded_draws(holder, latent, tensors, modality) * request["scale"])
         names = pd.Index([f"sample_{i}" for i in range(n)])
-        return pd.DataFrame(np.concatenate(blocks), index=names, columns=self.get_var_names()[modality])
+        return pd.DataFrame(np.concatenate(blocks), index=names, columns=self._features[modality])
 
     def get_outlier_score(
         self,

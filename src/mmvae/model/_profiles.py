@@ -62,7 +62,7 @@ def component_rates(
     for fused in fused_from(module, latent, means, draw=False):
         z = fused.expand(len(covariates.batch), -1)
         for name in module.names:
-            found[name].append(module.rates(name, z, covariates).mean(dim=0).double().cpu().numpy())
+            found[name].append(module.rates(name, z, covariates).mean(dim=0).cpu().double().numpy())
     return {name: np.stack(rates) for name, rates in found.items()}
 
 

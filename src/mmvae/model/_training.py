@@ -289,12 +289,13 @@ def _quiet() -> Iterator[None]:
     Worker processes make loading slower for data in memory. The size of a batch, which Lightning guesses from the first
     tensor, is used for nothing but logging a weight that is the same for all batches. A small last batch does no harm
     where there is no BatchNorm. Of CSR tensors nothing is asked but to become dense. The latents that scvi-tools' tuner
-    reads are not meant to be logged.
+    reads are not meant to be logged. PyTorch says once that it makes the CUDA context which the backward pass lacks.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
         warnings.filterwarnings("ignore", message="Extra tracked metrics")
+        warnings.filterwarnings("ignore", message="Attempting to run cuBLAS, but there was no current CUDA context")
         warnings.filterwarnings("ignore", message="Last batch will have a small size")
         warnings.filterwarnings("ignore", message="Trying to infer the `batch_size`")
         yield

@@ -127,7 +127,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
     def init_from(self, sample: PosteriorSample) -> None:
         """Fit the mixture to the latents; dimensions that a cell lacks are filled in by regression on what it has."""
         known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.known is None else sample.known
-        filled = _regressed(sample.loc.double().cpu(), known.cpu())
+        filled = _regressed(sample.loc.cpu().double(), known.cpu())
         full = "diag" if self.kind == "mog" else "full"
         k = min(self.n_components, len(filled))
         fit = GaussianMixture(k, covariance_type=full, reg_covar=1e-2, random_state=0).fit(filled.numpy())

@@ -8,6 +8,7 @@ from unittest import mock
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
@@ -24,11 +25,12 @@ COPYING, INDEXING = {"copy_", "__set__"}, {"__getitem__", "__setitem__"}
 @contextmanager
 def pretended_gpu() -> Iterator[None]:
     """In this context modules are marked as on the card when they are sent anywhere, and minibatches of training, too."""
+    to_device = Strategy.batch_to_device
     with (
         mock.patch.object(nn.Module, "to", _to_card),
         mock.patch.object(LightningModule, "to", _to_card),
         mock.patch.object(LightningModule, "cpu", lambda module: module),
-        mock.patch.object(LightningModule, "transfer_batch_to_device", lambda _, batch, *__: tree_map(_marked, batch)),
+        mock.patch.object(Strategy, "batch_to_device", lambda *a, **k: tree_map(_marked, to_device(*a, **k))),
         _Card(),
     ):
         yield

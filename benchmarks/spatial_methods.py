@@ -46,7 +46,9 @@ def scvi(trained: AnnData, shown: AnnData, seed: int) -> np.ndarray:
     return query.get_latent_representation()
 
 
-def mmvae(trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, **settings: Any) -> np.ndarray:
+def mmvae(
+    trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, batch: str | None = SECTION, **settings: Any
+) -> np.ndarray:
     """The fused latent of mmvae with its defaults; a new section is read as if from the first batch, which encoders ignore."""
     import mmvae as package
 
@@ -56,9 +58,9 @@ def mmvae(trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, 
     known = trained.obs[SECTION].astype(str).unique()
     second.obs[SECTION] = [str(name) if str(name) in known else known[0] for name in second.obs[SECTION]]
     if spatial:
-        package.MultiVAE.setup_mudata(first, batch_key=SECTION)
+        package.MultiVAE.setup_mudata(first, batch_key=batch)
     else:
-        package.MultiVAE.setup_anndata(first, batch_key=SECTION)
+        package.MultiVAE.setup_anndata(first, batch_key=batch)
     model = package.MultiVAE(first, seed=seed, **settings)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -5,9 +5,8 @@ file that is there, ``--simulate`` takes the simulated stand-in). Sections are s
 validate on, a fifth of each tissue; a logistic regression learns the tissue of spots of the former from each embedding, and
 names it for spots of the latter. mmvae is not told the section: each is of one tissue, so that a latent without the section
 has lost the tissue; what it is then worth is in the row "with sections". Accuracy is per spot, and per section by a vote of
-its spots. PCA of the spots' own
-log-normalised counts, and of those summed with their neighbours', are beside mmvae. One row for each seed and method is
-printed and written to ``--out``.
+its spots. PCA of the spots' own log-normalised counts, and of those summed with their neighbours', are beside mmvae. One row
+for each seed and method is printed and written to ``--out``.
 
 ``--cost`` measures seconds and peak memory of ``pp.spatial``, ``setup_mudata`` and two epochs, with all genes.
 """

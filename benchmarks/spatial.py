@@ -5,6 +5,8 @@
 are given the same 2,000 genes of the same spots, and the section as batch where they take one.
 
 - ``nmi`` and ``ari``: Leiden clusters of all spots of a set against the regions, the best of a fixed set of resolutions.
+- ``nmi_within`` and ``ari_within``: the same of the clusters of each section's spots by themselves, a mean over sections. Only
+  of sets with several.
 - ``isolated`` and ``others``: accuracy of a classifier of regions, in five folds over patches of the tissue, on spots whose
   region differs from that of all their neighbours, and on the rest.
 - ``held_out``: macro-F1 of a classifier that learnt regions of the other sections, in the embedding of a section that the
@@ -48,6 +50,8 @@ DOMAINS, HELD_OUT = "domains", "held_out"
 SCORES = {
     "nmi": "NMI of clusters",
     "ari": "ARI of clusters",
+    "nmi_within": "NMI of clusters within a section",
+    "ari_within": "ARI of clusters within a section",
     HELD_OUT: "regions of a held-out section, macro-F1",
     "isolated": "accuracy on isolated spots",
     "others": "accuracy on the other spots",
@@ -129,12 +133,24 @@ def _rows(adata: ad.AnnData, run: tuple[str, str, str, int]) -> pd.DataFrame:
 
 
 def domain_scores(embedding: np.ndarray, adata: ad.AnnData) -> dict[str, float]:
-    """NMI and ARI of the clusters of all spots, over those that have a region."""
+    """NMI and ARI of clusters, over spots that have a region; of all sections' spots, and within sections if several."""
     known = _known(adata)
-    graph = ad.AnnData(obsm={"X": embedding[known]}, shape=(int(known.sum()), 0))
+    embedding, labels, sections = embedding[known], _labels(adata)[known], adata.obs[SECTION].to_numpy(dtype=str)[known]
+    nmi, ari = _clusters(embedding, labels)
+    scores = {"nmi": nmi, "ari": ari}
+    inside = [sections == section for section in np.unique(sections)]
+    # One region only is no question to clusters.
+    asked = [rows for rows in inside if len(np.unique(labels[rows])) > 1]
+    if len(inside) > 1 and asked:
+        within = np.mean([_clusters(embedding[rows], labels[rows]) for rows in asked], axis=0)
+        scores |= {"nmi_within": float(within[0]), "ari_within": float(within[1])}
+    return scores
+
+
+def _clusters(embedding: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    graph = ad.AnnData(obsm={"X": embedding}, shape=(len(embedding), 0))
     sc.pp.neighbors(graph, use_rep="X", n_neighbors=metrics.N_NEIGHBORS, random_state=0)
-    nmi, ari = metrics.clustering(graph, _labels(adata)[known])
-    return {"nmi": nmi, "ari": ari}
+    return metrics.clustering(graph, labels)
 
 
 def patch_scores(embedding: np.ndarray, adata: ad.AnnData) -> dict[str, float]:

@@ -45,6 +45,19 @@ def test_an_embedding_of_the_regions_scores_1_and_noise_does_not(sections):
     assert spatial.patch_scores(bad, sections)["others"] < 0.8
 
 
+@pytest.mark.filterwarnings("ignore:.*n_jobs value 1 overridden.*")
+def test_regions_that_lie_elsewhere_in_each_section_are_found_within_sections(sections):
+    truth = (sections.obs["region"] == "right").to_numpy()
+    other = (sections.obs[SECTION] == "b").to_numpy()
+    noise = np.random.default_rng(0).normal(size=(len(truth), 1))
+    swapped = np.where(truth ^ other, 10.0, 0.0)[:, None] + noise
+    scores = spatial.domain_scores(swapped, sections)
+    assert scores["nmi_within"] > 0.5 > 0.1 > scores["nmi"]
+    assert scores["ari_within"] > scores["ari"]
+    one = sections[~other].copy()
+    assert set(spatial.domain_scores(swapped[~other], one)) == {"nmi", "ari"}
+
+
 def test_a_section_is_held_out_of_method_and_classifier(sections, monkeypatch):
     seen = []
 

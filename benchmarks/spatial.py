@@ -5,8 +5,7 @@
 are given the same 2,000 genes of the same spots, and the section as batch where they take one.
 
 - ``nmi`` and ``ari``: Leiden clusters of all spots of a set against the regions, the best of a fixed set of resolutions.
-- ``nmi_within`` and ``ari_within``: the same of the clusters of each section's spots by themselves, a mean over sections. Only
-  of sets with several.
+- ``nmi_within`` and ``ari_within``: the same of the clusters of each section's spots by themselves, a mean over sections.
 - ``isolated`` and ``others``: accuracy of a classifier of regions, in five folds over patches of the tissue, on spots whose
   region differs from that of all their neighbours, and on the rest.
 - ``held_out``: macro-F1 of a classifier that learnt regions of the other sections, in the embedding of a section that the
@@ -133,18 +132,15 @@ def _rows(adata: ad.AnnData, run: tuple[str, str, str, int]) -> pd.DataFrame:
 
 
 def domain_scores(embedding: np.ndarray, adata: ad.AnnData) -> dict[str, float]:
-    """NMI and ARI of clusters, over spots that have a region; of all sections' spots, and within sections if several."""
+    """NMI and ARI of clusters, over spots that have a region; of all sections' spots, and within sections."""
     known = _known(adata)
     embedding, labels, sections = embedding[known], _labels(adata)[known], adata.obs[SECTION].to_numpy(dtype=str)[known]
     nmi, ari = _clusters(embedding, labels)
-    scores = {"nmi": nmi, "ari": ari}
     inside = [sections == section for section in np.unique(sections)]
     # One region only is no question to clusters.
     asked = [rows for rows in inside if len(np.unique(labels[rows])) > 1]
-    if len(inside) > 1 and asked:
-        within = np.mean([_clusters(embedding[rows], labels[rows]) for rows in asked], axis=0)
-        scores |= {"nmi_within": float(within[0]), "ari_within": float(within[1])}
-    return scores
+    within = np.mean([_clusters(embedding[rows], labels[rows]) for rows in asked], axis=0)
+    return {"nmi": nmi, "ari": ari, "nmi_within": float(within[0]), "ari_within": float(within[1])}
 
 
 def _clusters(embedding: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

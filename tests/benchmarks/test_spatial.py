@@ -54,8 +54,8 @@ def test_regions_that_lie_elsewhere_in_each_section_are_found_within_sections(se
     scores = spatial.domain_scores(swapped, sections)
     assert scores["nmi_within"] > 0.5 > 0.1 > scores["nmi"]
     assert scores["ari_within"] > scores["ari"]
-    one = sections[~other].copy()
-    assert set(spatial.domain_scores(swapped[~other], one)) == {"nmi", "ari"}
+    one = spatial.domain_scores(swapped[~other], sections[~other].copy())
+    assert one["nmi_within"] == one["nmi"]
 
 
 def test_a_section_is_held_out_of_method_and_classifier(sections, monkeypatch):

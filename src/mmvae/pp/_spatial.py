@@ -102,6 +102,9 @@ def spatial(
     often as its spot has neighbours. What is held out for validation should be slides or blocks, never single spots, since
     neighbours share counts: :meth:`~mmvae.MultiVAE.train` does so for such data.
 
+    Surroundings help to find regions that are larger than the reach of the neighbours. Layers of one or two spots they blur
+    (``docs/evidence.md``, Space): there read ``get_latent_representation(representation="rna")`` as well.
+
     Examples
     --------
     >>> mdata = mmvae.pp.spatial(adata, slide_key="section")

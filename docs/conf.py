@@ -20,7 +20,7 @@ ONLINE = bool(os.environ.get("READTHEDOCS") or os.environ.get("MMVAE_DOCS_ONLINE
 info = metadata("mmvae")
 project = info["Name"]
 author = info["Author"]
-copyright = f"{datetime.now():%Y}, {author}."
+copyright = f"{datetime.now():%Y}, {author}"
 version = release = info["Version"]
 urls = dict(url.split(", ") for url in info.get_all("Project-URL"))
 repository_url = urls["Source"]

@@ -27,9 +27,7 @@ def bio_conservation(embedding: np.ndarray, labels: np.ndarray) -> dict[str, flo
     """
     kept = frequent(labels)
     embedding, labels = embedding[kept], labels[kept].astype(str)
-    adata = ad.AnnData(obsm={"X": embedding}, shape=(len(embedding), 0))
-    sc.pp.neighbors(adata, use_rep="X", n_neighbors=N_NEIGHBORS, random_state=0)
-    nmi, ari = clustering(adata, labels)
+    nmi, ari = clustered(embedding, labels)
     scores = {
         "nmi": nmi,
         "ari": ari,
@@ -93,6 +91,13 @@ def expected_other(labels: np.ndarray, batch: np.ndarray) -> np.ndarray:
     """Share of a cell's label that is in other batches, ``(n_cells,)``."""
     own = (labels[:, None] == np.unique(labels)) @ _composition(labels, batch)
     return 1 - own[np.arange(len(batch)), np.unique(batch, return_inverse=True)[1]]
+
+
+def clustered(embedding: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """:func:`clustering` of the graph of nearest neighbours in an embedding."""
+    adata = ad.AnnData(obsm={"X": embedding}, shape=(len(embedding), 0))
+    sc.pp.neighbors(adata, use_rep="X", n_neighbors=N_NEIGHBORS, random_state=0)
+    return clustering(adata, labels)
 
 
 def clustering(adata: ad.AnnData, labels: np.ndarray) -> tuple[float, float]:

@@ -135,18 +135,12 @@ def domain_scores(embedding: np.ndarray, adata: ad.AnnData) -> dict[str, float]:
     """NMI and ARI of clusters, over spots that have a region; of all sections' spots, and within sections."""
     known = _known(adata)
     embedding, labels, sections = embedding[known], _labels(adata)[known], adata.obs[SECTION].to_numpy(dtype=str)[known]
-    nmi, ari = _clusters(embedding, labels)
+    nmi, ari = metrics.clustered(embedding, labels)
     inside = [sections == section for section in np.unique(sections)]
     # One region only is no question to clusters.
     asked = [rows for rows in inside if len(np.unique(labels[rows])) > 1]
-    within = np.mean([_clusters(embedding[rows], labels[rows]) for rows in asked], axis=0)
+    within = np.mean([metrics.clustered(embedding[rows], labels[rows]) for rows in asked], axis=0)
     return {"nmi": nmi, "ari": ari, "nmi_within": float(within[0]), "ari_within": float(within[1])}
-
-
-def _clusters(embedding: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    graph = ad.AnnData(obsm={"X": embedding}, shape=(len(embedding), 0))
-    sc.pp.neighbors(graph, use_rep="X", n_neighbors=metrics.N_NEIGHBORS, random_state=0)
-    return metrics.clustering(graph, labels)
 
 
 def patch_scores(embedding: np.ndarray, adata: ad.AnnData) -> dict[str, float]:

@@ -18,11 +18,10 @@ RESOLVED_PREFIX: Final = "_mmvae_"
 # Registry: biological covariates that priors may look at.
 PRIOR_COVARIATES: Final = "prior_covariates"
 
-# Outputs of a module. scvi-tools reads the first two.
-QZ: Final = "qz"
+# Outputs of a module. scvi-tools' tuner reads the first.
 Z: Final = "z"
-LATENT: Final = "latent"
-EXPERTS: Final = "experts"
+MINIBATCH: Final = "minibatch"
+INFERENCE: Final = "inference"
 
 # What the joint-posterior fusions call their one latent.
 JOINT: Final = "joint"
@@ -62,6 +61,11 @@ UMAP: Final = "X_umap"
 def layer_key(modality: str) -> str:
     """Registry key of a modality's values."""
     return f"{LAYER_PREFIX}{modality}"
+
+
+def rows_key(modality: str) -> str:
+    """Minibatch entry with the places of the cells that have a modality."""
+    return f"rows_{modality}"
 
 
 def size_factor_key(modality: str) -> str:

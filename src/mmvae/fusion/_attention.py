@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ._experts import Experts
+    from ._posteriors import Posteriors
 
 
 class Attention(Concatenation, name="attention"):
@@ -56,13 +56,13 @@ class Attention(Concatenation, name="attention"):
         for parameter in self.refine.parameters():
             nn.init.zeros_(parameter)
 
-    def fuse(self, latent: Tensor, experts: Experts) -> Tensor:
+    def fuse(self, latent: Tensor, posteriors: Posteriors) -> Tensor:
         """The refined concatenation, ``(n_cells, n_output)``."""
-        read, _ = self._attend(latent, experts)
-        blocks = self.blocks(latent).items()
+        read, _ = self._attend(latent, posteriors)
+        blocks = self.split(latent).items()
         return torch.cat([z + self.refine[name](read[:, index]) for index, (name, z) in enumerate(blocks)], dim=-1)
 
-    def attention_weights(self, latent: Tensor, experts: Experts) -> Tensor:
+    def attention_weights(self, latent: Tensor, posteriors: Posteriors) -> Tensor:
         """Weights with which each modality's token reads the others, ``(n_cells, n_modalities, n_modalities)``.
 
         Rows read, columns are read; a row sums to 1, and columns of modalities that the cell lacks are 0; mean over the
@@ -73,16 +73,16 @@ class Attention(Concatenation, name="attention"):
         ----------
         latent
             A draw of the cells' latent, or its mean, ``(n_cells, n_output)``.
-        experts
+        posteriors
             The modalities' posteriors, which say what each cell has.
         """
-        return self._attend(latent, experts)[1]
+        return self._attend(latent, posteriors)[1]
 
-    def _attend(self, latent: Tensor, experts: Experts) -> tuple[Tensor, Tensor]:
+    def _attend(self, latent: Tensor, posteriors: Posteriors) -> tuple[Tensor, Tensor]:
         """What each token reads, ``(n_cells, n_modalities, width)``, and with which weights."""
-        blocks = self.blocks(latent).items()
+        blocks = self.split(latent).items()
         tokens = torch.stack([self.project[name](z) + self.embedding[name] for name, z in blocks], dim=1)
         # A cell without any modality, which no data hold, reads its fill: a softmax over nothing is not a number.
-        unread = ~experts.encoded & experts.encoded.any(dim=1, keepdim=True)
+        unread = ~posteriors.encoded & posteriors.encoded.any(dim=1, keepdim=True)
         read, weights = self.attention(tokens, tokens, tokens, key_padding_mask=unread, need_weights=True)
         return read, weights

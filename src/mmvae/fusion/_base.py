@@ -14,33 +14,41 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
-    from ._experts import Experts
+    from ._posteriors import ObservedDims, Posteriors
 
 
-class Priced(NamedTuple):
-    """A latent that a prior charges for, over the ``n`` cells that ``rows`` marks.
+class PriorTerm(NamedTuple):
+    """One KL term: posterior, sample and cell mask of a latent that has a prior.
 
-    ``posterior`` has event shape ``(width,)``; ``sample`` is one draw of it, ``(n, width)``. ``known``, boolean,
-    ``(n, width)``, marks the dimensions that an encoder set, where the others are filled in and not charged for;
-    ``None`` says that all are.
+    ``posterior`` has batch shape ``(n_cells,)`` and event shape ``(width,)``; ``sample`` is one draw of it,
+    ``(n_cells, width)``. The term counts in the cells of ``mask``, boolean, ``(n_cells,)``; in the others both are
+    finite and mean nothing. ``observed_dims`` says which dimensions an encoder set, where the others are imputed and not
+    charged for; ``None`` where all are.
     """
 
     name: str
     posterior: Distribution
     sample: Tensor
-    rows: Tensor
-    known: Tensor | None = None
+    mask: Tensor
+    observed_dims: ObservedDims | None = None
 
 
-class Coupling(Protocol):
+class LatentDraw(NamedTuple):
+    """One draw of every cell's latent, ``(n_cells, L)``, and the KL terms that it pays."""
+
+    latent: Tensor
+    prior_terms: list[PriorTerm]
+
+
+class JointPrior(Protocol):
     """A prior over all latents at once, which knows what some of them say of the others."""
 
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
-        """Mean and spread of the dimensions that ``known`` does not mark; the others as given, with spread 0."""
+    def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
+        """Mean and spread of the dimensions that were not observed; the others as given, with spread near 0."""
         ...
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
-        """A draw of the dimensions that ``known`` does not mark; the others as given."""
+    def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
+        """A draw of the dimensions that were not observed; the others as given."""
         ...
 
 
@@ -49,9 +57,9 @@ class Fusion(Component, family="fusion"):
 
     Implementing one: inherit with a name, set ``latents`` (the width of every latent that gets a prior of its own,
     by name) and ``n_output`` (the width of what the decoders read) in ``__init__``, and implement :meth:`posterior`,
-    :meth:`priced`, :meth:`single` and :meth:`place`. Where the posterior is no diagonal Gaussian, override
-    :meth:`sample`, and let :meth:`posterior` give its mean and spread; where the decoders read something else than the
-    latent, override :meth:`fuse`, and where every modality has a part of that, :meth:`blocks`.
+    :meth:`prior_terms`, :meth:`unimodal_posterior` and :meth:`latent_of`. Where the posterior is no diagonal Gaussian,
+    override :meth:`draw`, and let :meth:`posterior` give its mean and spread; where the decoders read something else
+    than the latent, override :meth:`fuse`, and where every modality has a part of that, :meth:`split`.
 
     .. code-block:: python
 
@@ -63,22 +71,19 @@ class Fusion(Component, family="fusion"):
                 first = next(iter(n_latent))
                 self.latents, self.n_output = {first: n_latent[first]}, n_latent[first]
 
-            def posterior(self, experts):
+            def posterior(self, posteriors):
                 (first,) = self.latents
-                return self.single(first, experts)
+                return posteriors.normals[first]
 
-            def single(self, name, experts):
-                q = experts.posteriors[name]
-                return Normal(experts.scatter(name, q.loc), experts.scatter(name, q.scale, fill=1.0))
+            def unimodal_posterior(self, name, posteriors):
+                return posteriors.normals[name]
 
-            def place(self, name):
+            def latent_of(self, name):
                 return name, slice(None)
 
-            def priced(self, experts, posterior, sample):
+            def prior_terms(self, posteriors, posterior, sample):
                 (first,) = self.latents
-                rows = experts.rows(first)
-                q = Independent(experts.posteriors[first], 1)
-                return [Priced(first, q, sample[rows], rows)]
+                return [PriorTerm(first, Independent(posterior, 1), sample, posteriors.mask(first))]
 
     Parameters
     ----------
@@ -93,43 +98,50 @@ class Fusion(Component, family="fusion"):
         super().__init__()
         self.n_latent = dict(n_latent)
 
-    def posterior(self, experts: Experts) -> Normal:
-        """Mean and spread of every cell's latent, batch shape ``(n_cells, n_latent)``."""
+    @property
+    def width(self) -> int:
+        """Width of the latent before :meth:`fuse`, L."""
+        return sum(self.latents.values())
+
+    def posterior(self, posteriors: Posteriors) -> Normal:
+        """Mean and spread of every cell's latent, batch shape ``(n_cells, L)``."""
         raise NotImplementedError
 
-    def sample(self, experts: Experts, posterior: Normal) -> Tensor:
-        """One draw of every cell's latent, ``(n_cells, n_latent)``."""
-        return posterior.rsample()
+    def draw(self, posteriors: Posteriors) -> LatentDraw:
+        """One draw of every cell's latent, with the KL terms that it pays."""
+        posterior = self.posterior(posteriors)
+        sample = posterior.rsample()
+        return LatentDraw(sample, self.prior_terms(posteriors, posterior, sample))
 
-    def fuse(self, latent: Tensor, experts: Experts) -> Tensor:
+    def prior_terms(self, posteriors: Posteriors, posterior: Normal, sample: Tensor) -> list[PriorTerm]:
+        """The KL terms of a ``sample`` of :meth:`posterior`; not asked for where :meth:`draw` is overridden."""
+        raise NotImplementedError
+
+    def fuse(self, latent: Tensor, posteriors: Posteriors) -> Tensor:
         """What the decoders read of a latent, ``(n_cells, n_output)``."""
         return latent
 
-    def blocks(self, fused: Tensor) -> dict[str, Tensor]:
+    def split(self, fused: Tensor) -> dict[str, Tensor]:
         """Each modality's part of what the decoders read, in order, ``(n_cells, width)``; empty if they have no parts."""
         return {}
 
-    def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
-        """The latents that priors charge for, given a ``sample`` of the cells' latent."""
+    def unimodal_posterior(self, name: str, posteriors: Posteriors) -> Normal:
+        """Posterior from one modality alone, imputed where a cell lacks it, batch shape ``(n_cells, width)``."""
         raise NotImplementedError
 
-    def single(self, name: str, experts: Experts) -> Normal:
-        """One modality's own view of every cell, batch shape ``(n_cells, width)``."""
+    def latent_of(self, name: str) -> tuple[str, slice]:
+        """Name of the latent that contains modality ``name``, and its dimensions there."""
         raise NotImplementedError
 
-    def place(self, name: str) -> tuple[str, slice]:
-        """The latent that holds a modality's view, and the dimensions of it that do."""
-        raise NotImplementedError
-
-    def loss(self, experts: Experts) -> Tensor | None:
-        """Cost in nats of parts that the fusion trains beside the ELBO, ``(n_cells,)``, if it has any."""
+    def imputation_loss(self, posteriors: Posteriors) -> Tensor | None:
+        """Cost in nats of what the fusion trains beside the ELBO to impute missing latents, ``(n_cells,)``, if any."""
         return None
 
-    def link(self, shared: Tensor) -> None:
-        """Learn how many training cells each pair of modalities shares, ``(n_modalities, n_modalities)``."""
+    def set_pair_counts(self, shared: Tensor) -> None:
+        """Take how many training cells each pair of modalities shares, ``(n_modalities, n_modalities)``."""
 
-    def couple(self, coupling: Coupling) -> None:
-        """Let one prior over all latents charge for them and fill in what is missing.
+    def set_joint_prior(self, prior: JointPrior) -> None:
+        """Let one prior cover all latents, and impute the missing ones.
 
         Raises
         ------
@@ -140,6 +152,6 @@ class Fusion(Component, family="fusion"):
         raise ValueError(msg)
 
 
-def event(posterior: Normal) -> Independent[Normal]:
+def as_vector(posterior: Normal) -> Independent[Normal]:
     """A diagonal Gaussian as a distribution of vectors."""
     return Independent(posterior, 1, validate_args=False)

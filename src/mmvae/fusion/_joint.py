@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from mmvae._keys import JOINT
 
-from ._base import Fusion, Priced, event
+from ._base import Fusion, LatentDraw, PriorTerm, as_vector
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
-    from ._experts import Experts
+    from ._posteriors import Posteriors
 
 MOST_MODALITIES, SAMPLED_SUBSETS = 4, 16
+PARTS = ("loc", "scale")
 
 
 class JointPosterior(Fusion):
@@ -62,59 +63,53 @@ class JointPosterior(Fusion):
         """Subsets to mix, boolean, ``(n_cells or 1, K, M)``, and which of them each cell has, ``(n_cells, K)``."""
         raise NotImplementedError
 
-    def posterior(self, experts: Experts) -> Normal:
-        q = self._mixture(experts)
+    def posterior(self, posteriors: Posteriors) -> Normal:
+        q = self._mixture(posteriors)
         if isinstance(q, Independent):
             return cast("Normal", q.base_dist)
         return Normal(q.mean, q.variance.sqrt(), validate_args=False)
 
-    def sample(self, experts: Experts, posterior: Normal) -> Tensor:
-        q = self._mixture(experts)
-        if isinstance(q, Independent):
-            return q.rsample()
-        # Which subset is drawn has no gradient; the weights are even, so none is needed.
-        mixture = cast("MixtureSameFamily", q)
-        drawn = mixture.mixture_distribution.sample()
-        base = cast("Any", mixture.component_distribution).base_dist
-        index = drawn[:, None, None].expand(-1, 1, self.n_output)
-        loc, scale = base.loc.gather(1, index).squeeze(1), base.scale.gather(1, index).squeeze(1)
-        return Normal(loc, scale, validate_args=False).rsample()
+    def draw(self, posteriors: Posteriors) -> LatentDraw:
+        q = self._mixture(posteriors)
+        sample = q.rsample() if isinstance(q, Independent) else self._of_one_subset(q).rsample()
+        return LatentDraw(sample, [PriorTerm(JOINT, q, sample, torch.ones_like(posteriors.encoded[:, 0]))])
 
-    def priced(self, experts: Experts, posterior: Normal, sample: Tensor) -> list[Priced]:
-        return [Priced(JOINT, self._mixture(experts), sample, experts.encoded.new_ones(len(sample)))]
-
-    def single(self, name: str, experts: Experts) -> Normal:
-        """Product of the standard normal and the modality's expert; the joint posterior where a cell lacks it."""
-        only = torch.zeros_like(experts.encoded)
-        only[:, list(self.n_latent).index(name)] = True
-        own, joint = self._product(experts, (only & experts.encoded)[:, None]), self.posterior(experts)
-        has = experts.rows(name)[:, None]
+    def unimodal_posterior(self, name: str, posteriors: Posteriors) -> Normal:
+        """Product of the standard normal and the modality's posterior; the joint posterior where a cell lacks it."""
+        has = posteriors.mask(name)[:, None]
+        alone = torch.tensor([n == name for n in self.n_latent], device=has.device)[None, None]
+        own, joint = self._product(posteriors, alone), self.posterior(posteriors)
         loc = torch.where(has, own.loc.squeeze(1), joint.loc)
         return Normal(loc, torch.where(has, own.scale.squeeze(1), joint.scale), validate_args=False)
 
-    def place(self, name: str) -> tuple[str, slice]:
+    def latent_of(self, name: str) -> tuple[str, slice]:
         return JOINT, slice(None)
 
-    def _mixture(self, experts: Experts) -> Distribution:
-        subsets, available = self.subsets(experts.encoded)
-        components = self._product(experts, subsets)
-        if components.loc.shape[1] == 1:
-            return event(Normal(components.loc.squeeze(1), components.scale.squeeze(1), validate_args=False))
-        weights = torch.zeros(available.shape, device=available.device).masked_fill(~available, -torch.inf)
-        mixing = Categorical(logits=weights, validate_args=False)
-        return MixtureSameFamily(mixing, event(components), validate_args=False)
+    def _of_one_subset(self, mixture: Any) -> Normal:
+        """A subset drawn for each cell: it has no gradient, and needs none, since the weights are even."""
+        drawn = mixture.mixture_distribution.sample()
+        base = mixture.component_distribution.base_dist
+        index = drawn[:, None, None].expand(-1, 1, self.n_output)
+        loc, scale = base.loc.gather(1, index).squeeze(1), base.scale.gather(1, index).squeeze(1)
+        return Normal(loc, scale, validate_args=False)
 
-    def _product(self, experts: Experts, subsets: Tensor) -> Normal:
-        """Products over ``subsets``, ``(n_cells or 1, K, M)``: batch shape ``(n_cells, K, D)``."""
-        shape = (len(experts.encoded), subsets.shape[1], self.n_output)
-        precision = torch.ones(shape, device=experts.encoded.device)
-        weighted = torch.zeros_like(precision)
-        for index, name in enumerate(experts.posteriors):
-            q = experts.posteriors[name]
-            share = q.scale.square().reciprocal()
-            inside = subsets[:, :, index, None]
-            precision = precision + inside * experts.scatter(name, share)[:, None]
-            weighted = weighted + inside * experts.scatter(name, share * q.loc)[:, None]
+    def _mixture(self, posteriors: Posteriors) -> Distribution:
+        subsets, available = self.subsets(posteriors.encoded)
+        components = self._product(posteriors, subsets)
+        if components.loc.shape[1] == 1:
+            return as_vector(Normal(components.loc.squeeze(1), components.scale.squeeze(1), validate_args=False))
+        weights = torch.zeros_like(available, dtype=components.loc.dtype).masked_fill(~available, -torch.inf)
+        mixing = Categorical(logits=weights, validate_args=False)
+        return MixtureSameFamily(mixing, as_vector(components), validate_args=False)
+
+    def _product(self, posteriors: Posteriors, subsets: Tensor) -> Normal:
+        """Products over what a cell has of ``subsets``, ``(n_cells or 1, K, M)``: batch shape ``(n_cells, K, D)``."""
+        loc, scale = (torch.stack([getattr(q, part) for q in posteriors.normals.values()], dim=1) for part in PARTS)
+        share = scale.square().reciprocal()
+        inside = (subsets & posteriors.encoded[:, None])[..., None]
+        # No matrix product: mixed precision would take it in half precision.
+        precision = 1 + (inside * share[:, None]).sum(dim=2)
+        weighted = (inside * (share * loc)[:, None]).sum(dim=2)
         return Normal(weighted / precision, precision.rsqrt(), validate_args=False)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 from torch import Tensor
+from torch.distributions import Normal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from torch.distributions import Normal
 
 
 @dataclass(frozen=True)
@@ -33,27 +32,49 @@ class Posteriors:
 
     ``normals[m]`` has batch shape ``(n_cells, D_m)``, whatever the cells have: N(0, I) stands where the modality is
     missing or was dropped, so that shapes stay the same from step to step. ``encoded`` says where it is one,
-    boolean, ``(n_cells, n_modalities)``, its columns in the order of ``normals``.
+    boolean, ``(n_cells, n_modalities)``, its columns in the order of ``normals``. ``is_complete`` is true where it is
+    known, without a look at the device, that every cell has every modality.
     """
 
     normals: Mapping[str, Normal]
     encoded: Tensor
+    is_complete: bool = False
+
+    @classmethod
+    def masked(cls, normals: Mapping[str, Normal], encoded: Tensor) -> Self:
+        """From distributions of every cell, of which those that ``encoded`` does not mark are replaced by N(0, I)."""
+        kept = {}
+        for has, (name, q) in zip(encoded.unbind(dim=1), normals.items(), strict=True):
+            loc, scale = torch.where(has[:, None], q.loc, 0.0), torch.where(has[:, None], q.scale, 1.0)
+            kept[name] = Normal(loc, scale, validate_args=False)
+        return cls(kept, encoded)
 
     def mask(self, name: str) -> Tensor:
         """Which cells have a posterior of modality ``name``, boolean, ``(n_cells,)``."""
         return self.encoded[:, list(self.normals).index(name)]
 
     @cached_property
+    def joined(self) -> Normal:
+        """The concatenation of all, batch shape ``(n_cells, L)``."""
+        return join(self.normals)
+
+    def by_dimension(self, marks: Tensor) -> Tensor:
+        """Marks of modalities, ``(n_cells, n_modalities)``, as marks of the dimensions of :attr:`joined`, ``(n_cells, L)``."""
+        widths = [q.loc.shape[-1] for q in self.normals.values()]
+        columns = marks.split(1, dim=1)
+        return torch.cat([column.expand(-1, width) for column, width in zip(columns, widths, strict=True)], dim=1)
+
+    @cached_property
     def observed_dims(self) -> ObservedDims:
-        """What the encoders set of the concatenation of all latents."""
-        widths = torch.tensor([q.loc.shape[-1] for q in self.normals.values()], device=self.encoded.device)
-        powers = 2 ** torch.arange(len(self.normals), device=self.encoded.device)
+        """What the encoders set of :attr:`joined`."""
+        powers = 2 ** torch.arange(self.encoded.shape[1], device=self.encoded.device)
         codes, pattern = torch.unique((self.encoded * powers).sum(dim=1), return_inverse=True)
-        sets = (codes[:, None] & powers) > 0
-        return ObservedDims(
-            self.encoded.repeat_interleave(widths, dim=1),
-            tuple(
-                (dims, (pattern == index).nonzero(as_tuple=True)[0])
-                for index, dims in enumerate(sets.repeat_interleave(widths, dim=1))
-            ),
-        )
+        sets = self.by_dimension((codes[:, None] & powers) > 0)
+        cells = [(pattern == index).nonzero(as_tuple=True)[0] for index in range(len(codes))]
+        return ObservedDims(self.by_dimension(self.encoded), tuple(zip(sets, cells, strict=True)))
+
+
+def join(normals: Mapping[str, Normal]) -> Normal:
+    """Concatenation of distributions of the same cells, batch shape ``(n_cells, L)``."""
+    loc = torch.cat([q.loc for q in normals.values()], dim=-1)
+    return Normal(loc, torch.cat([q.scale for q in normals.values()], dim=-1), validate_args=False)

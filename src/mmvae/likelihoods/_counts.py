@@ -45,7 +45,7 @@ class Poisson(_Profile, name="poisson"):
     """
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return Emission(PoissonDistribution(size_factor * self.rates(hidden, batch) + 1e-8))
+        return Emission(PoissonDistribution(size_factor * self.rates(hidden, batch) + 1e-8, validate_args=False))
 
 
 class NegativeBinomial(_Profile, name="nb"):

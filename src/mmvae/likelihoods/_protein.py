@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import softplus
 
+from mmvae.nn import CategoryTable
+
 from ._base import Emission, Likelihood, head
 from ._counts import LOG_THETA_RANGE
 
@@ -53,11 +55,12 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         self.background_log_scale = head(n_hidden, n_features)
         self.foreground = head(n_hidden, n_features)
         self.background_logits = head(n_hidden, n_features)
-        self.prior_loc = nn.Parameter(torch.zeros(n_batch, n_features))
-        self.prior_log_scale = nn.Parameter(torch.full((n_batch, n_features), -0.5))
+        self.prior_loc = CategoryTable(n_features, n_batch)
+        self.prior_log_scale = CategoryTable(n_features, n_batch)
         self.log_phi = nn.Parameter(torch.full((n_features,), 1.0))
         self.register_buffer("log_mean", torch.zeros(n_features))
         nn.init.constant_(self.background_log_scale.bias, -1.0)
+        nn.init.constant_(self.prior_log_scale.weight, -0.5)
 
     def init_from(self, statistics: FeatureStatistics) -> None:
         super().init_from(statistics)
@@ -66,7 +69,7 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         background = torch.expm1(statistics.log_mean - statistics.log_sd).clamp_min(0.1)
         fold = (statistics.mean / background - 1.0).clamp(0.5, 50.0)
         with torch.no_grad():
-            self.prior_loc.copy_(background.log().expand_as(self.prior_loc))
+            self.prior_loc.weight.copy_(background.log()[:, None].expand_as(self.prior_loc.weight))
             self.foreground.bias.copy_(torch.expm1(fold).log())
 
     def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
@@ -76,9 +79,8 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         return logs - logs.mean(dim=-1, keepdim=True)
 
     def _prior(self, batch: Tensor) -> Normal:
-        rows = batch.squeeze(-1)
-        scale = self.prior_log_scale.clamp(*LOG_SCALE_RANGE).exp()
-        return Normal(self.prior_loc[rows], scale[rows], validate_args=False)
+        scale = self.prior_log_scale(batch).clamp(*LOG_SCALE_RANGE).exp()
+        return Normal(self.prior_loc(batch), scale, validate_args=False)
 
     def _background(self, hidden: Tensor, prior: Normal) -> Normal:
         scale = self.background_log_scale(hidden).clamp(*LOG_SCALE_RANGE).exp()
@@ -100,5 +102,7 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         return Emission(mixture, kl_divergence(posterior, prior).sum(dim=-1))
 
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
-        background = self._background(hidden, self._prior(batch)).loc.clamp(*LOG_BACKGROUND_RANGE).exp()
+        posterior = self._background(hidden, self._prior(batch))
+        # Mean of a log-normal, which the exponential of its logarithm's mean, the median, falls short of.
+        background = (posterior.loc + 0.5 * posterior.variance).clamp(*LOG_BACKGROUND_RANGE).exp()
         return background * self._fold(hidden) * (-self.background_logits(hidden)).sigmoid()

@@ -1,6 +1,8 @@
 """The module: encoders, fusion, priors and decoders wired together."""
 
-from ._annotations import covariates_of
+from ._minibatch import Minibatch
 from ._multivae import MultiVAEModule
+from ._objective import Terms, emission_kl, reconstruction
+from ._step import Inference, Step
 
-__all__ = ["MultiVAEModule", "covariates_of"]
+__all__ = ["Inference", "Minibatch", "MultiVAEModule", "Step", "Terms", "emission_kl", "reconstruction"]

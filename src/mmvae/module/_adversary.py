@@ -19,9 +19,8 @@ N_HIDDEN = 64
 class BatchAdversary(nn.Module):
     r"""A classifier of batches whose gradient reaches the encoders reversed :cite:p:`Ganin2016`.
 
-    The adversary minimises :math:`-\log p(s \mid z)`, and the encoders, through the reversed gradient, maximise it
-    with the weight :math:`\alpha`: what tells batches apart and does not help the decoders, which know the batch, is
-    pressed out of the latent. So does what fills in missing latents.
+    The adversary minimises :math:`-\log p(s \mid z)`. Encoders and imputation are trained to maximise it, through the
+    reversed gradient and with the weight :math:`\alpha`, and so to remove information on the batch from the latent.
 
     Parameters
     ----------
@@ -52,7 +51,7 @@ class BatchAdversary(nn.Module):
         schedule
             Factor on the weight, such as that of the KL warm-up.
         """
-        reversed_ = _Reversed.apply(latent, self.weight * float(schedule))
+        reversed_ = _Reversed.apply(latent, self.weight * schedule)
         logits = self.layers(reversed_) @ self.output
         return functional.cross_entropy(logits, batch.squeeze(1).long(), reduction="none")
 
@@ -70,7 +69,7 @@ class _Reversed(torch.autograd.Function):
     """The identity, whose gradient is multiplied by minus a weight."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, latent: Tensor, weight: float) -> Tensor:
+    def forward(ctx: FunctionCtx, latent: Tensor, weight: Tensor | float) -> Tensor:
         ctx.weight = weight  # type: ignore[attr-defined]
         return latent.view_as(latent)
 

@@ -1,14 +1,14 @@
-"""Modality dropout: C cells, M modalities."""
+"""Modality dropout: C cells, M modalities, S subsets of them."""
 
 from __future__ import annotations
 
 import itertools
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
-def drop_modalities(present: Tensor, rate: float) -> Tensor:
+class ModalityDropout(nn.Module):
     """Withhold modalities from the encoders in a random share of the cells that have several.
 
     Such a cell keeps a subset drawn uniformly from the proper, non-empty subsets of what it has. Without it, a model
@@ -17,29 +17,25 @@ def drop_modalities(present: Tensor, rate: float) -> Tensor:
 
     Parameters
     ----------
-    present
-        What each cell has, boolean, ``(n_cells, n_modalities)``.
+    n_modalities
+        Number of modalities, M.
     rate
         Share of the cells with two or more modalities that lose some.
-
-    Returns
-    -------
-    What each cell keeps, boolean, ``(n_cells, n_modalities)``.
     """
-    chosen = (torch.rand(len(present), device=present.device) < rate) & (present.sum(dim=1) > 1)
-    kept = present.clone()
-    if chosen.any():
-        kept[chosen] = _proper_subset(present[chosen])
-    return kept
 
+    subsets: Tensor
 
-def _proper_subset(present: Tensor) -> Tensor:
-    subsets = _subsets(present.shape[1]).to(present.device)
-    inside = ~(subsets[None] & ~present[:, None]).any(dim=2)
-    smaller = subsets.sum(dim=1)[None] < present.sum(dim=1)[:, None]
-    return subsets[torch.multinomial((inside & smaller).float(), 1).squeeze(1)]
+    def __init__(self, n_modalities: int, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        subsets = [s for s in itertools.product((False, True), repeat=n_modalities) if any(s)]
+        self.register_buffer("subsets", torch.tensor(subsets), persistent=False)
 
-
-def _subsets(n_modalities: int) -> Tensor:
-    """Every non-empty subset of the modalities, boolean, ``(2**n_modalities - 1, n_modalities)``."""
-    return torch.tensor([s for s in itertools.product((False, True), repeat=n_modalities) if any(s)])
+    def forward(self, present: Tensor) -> Tensor:
+        """What each cell keeps of what is ``present``; both boolean, ``(n_cells, n_modalities)``."""
+        inside = ~(self.subsets & ~present[:, None]).any(dim=2)
+        proper = inside & (self.subsets.sum(dim=1) < present.sum(dim=1, keepdim=True))
+        score = torch.rand(proper.shape, device=present.device).masked_fill(~proper, -1.0)
+        drawn = self.subsets[score.argmax(dim=1)]
+        lost = (torch.rand(len(present), 1, device=present.device) < self.rate) & proper.any(dim=1, keepdim=True)
+        return torch.where(lost, drawn, present)

@@ -1,8 +1,10 @@
 """Networks and the registry mechanism. Torch only."""
 
 from ._component import Component
-from ._decoder import Covariates, Decoder
+from ._covariates import Covariates
+from ._decoder import Decoder
 from ._encoder import Encoder
 from ._predictor import Predictor
+from ._table import CategoryTable
 
-__all__ = ["Component", "Covariates", "Decoder", "Encoder", "Predictor"]
+__all__ = ["CategoryTable", "Component", "Covariates", "Decoder", "Encoder", "Predictor"]

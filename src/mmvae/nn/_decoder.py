@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scvi.nn import FCLayers
+import torch
 from torch import Tensor, nn
+
+from ._table import CategoryTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-@dataclass(frozen=True)
-class Covariates:
-    """What is known of each cell beside its modalities.
-
-    ``batch`` has shape ``(n_cells, 1)``; ``categorical`` holds one such tensor per covariate; ``continuous``
-    has shape ``(n_cells, n_continuous)`` or is ``None``.
-    """
-
-    batch: Tensor
-    categorical: tuple[Tensor, ...] = ()
-    continuous: Tensor | None = None
-
-    def rows(self, index: Tensor) -> Covariates:
-        """The cells that ``index`` selects."""
-        continuous = None if self.continuous is None else self.continuous[index]
-        return Covariates(self.batch[index], tuple(c[index] for c in self.categorical), continuous)
+    from ._covariates import Covariates
 
 
 class Decoder(nn.Module):
@@ -44,36 +29,23 @@ class Decoder(nn.Module):
     n_continuous
         Number of continuous covariates.
     n_hidden
-        Width of the hidden layers, H.
-    n_layers
-        Number of hidden layers.
-    dropout_rate
-        Probability with which a hidden unit is dropped in training.
+        Width of the hidden layer, H.
     """
 
-    def __init__(
-        self,
-        n_input: int,
-        *,
-        n_categories: Sequence[int],
-        n_continuous: int,
-        n_hidden: int,
-        n_layers: int,
-        dropout_rate: float,
-    ) -> None:
+    def __init__(self, n_input: int, *, n_categories: Sequence[int], n_continuous: int, n_hidden: int) -> None:
         super().__init__()
-        self.layers = FCLayers(
-            n_input,
-            n_hidden,
-            n_cat_list=list(n_categories),
-            n_cont=n_continuous,
-            n_layers=n_layers,
-            n_hidden=n_hidden,
-            dropout_rate=dropout_rate,
-            use_batch_norm=False,
-            use_layer_norm=True,
-        )
+        # The scale at which torch starts one layer of all inputs, categories as one-hot vectors.
+        bound = (n_input + n_continuous + sum(n_categories)) ** -0.5
+        self.input = nn.Linear(n_input + n_continuous, n_hidden)
+        for parameter in self.input.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+        self.tables = nn.ModuleList(CategoryTable(n_hidden, n, bound) for n in n_categories)
+        self.norm = nn.LayerNorm(n_hidden, elementwise_affine=False)
 
     def forward(self, fused: Tensor, covariates: Covariates) -> Tensor:
         """Hidden activations, shape ``(n_cells, n_hidden)``."""
-        return self.layers(fused, covariates.batch, *covariates.categorical, cont=covariates.continuous)
+        numbers = covariates.continuous
+        hidden = self.input(fused if numbers is None else torch.cat([fused, numbers.to(fused)], dim=-1))
+        for table, codes in zip(self.tables, (covariates.batch, *covariates.categorical), strict=True):
+            hidden = hidden + table(codes)
+        return torch.relu(self.norm(hidden))

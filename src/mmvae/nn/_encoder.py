@@ -42,7 +42,7 @@ class Encoder(nn.Module):
         input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.corrupted = nn.Dropout(input_dropout)
+        self.input_dropout = nn.Dropout(input_dropout)
         norms = {"use_batch_norm": False, "use_layer_norm": True}
         self.first = FCLayers(n_input, n_hidden, n_layers=1, dropout_rate=dropout_rate, **norms)
         self.rest: nn.Module = nn.Identity()
@@ -55,12 +55,14 @@ class Encoder(nn.Module):
 
     def hidden(self, values: Tensor) -> Tensor:
         """Activations of the first layer, shape ``(n_cells, n_hidden)``."""
-        return self.first(self.corrupted(values))
+        return self.first(self.input_dropout(values))
 
     def posterior(self, hidden: Tensor) -> Normal:
         """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``."""
         top = self.rest(hidden)
-        return Normal(self.loc(top), (0.5 * self.log_var(top).clamp(*LOG_VAR_RANGE)).exp(), validate_args=False)
+        # Under mixed precision the layers give half precision; densities are computed in that of the weights.
+        loc, log_var = (layer(top).to(layer.weight.dtype) for layer in (self.loc, self.log_var))
+        return Normal(loc, (0.5 * log_var.clamp(*LOG_VAR_RANGE)).exp(), validate_args=False)
 
     def forward(self, values: Tensor) -> Normal:
         """Posterior of each row of ``values``, shape ``(n_cells, n_input)``."""

@@ -1,8 +1,8 @@
-"""Predictor of a missing latent from the present ones: C cells, M modalities, D latent dimensions."""
+"""Predictor of missing latents from the observed ones: C cells, M modalities, D_m latent dimensions, H hidden units."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,70 +19,88 @@ class Predictor(nn.Module):
 
     .. math:: r(z_t \mid z_S) \propto \prod_{s \in S} N(z_t;\, m_{st}(z_s), \operatorname{diag} v_{st}(z_s))
 
-    One small network per ordered pair of modalities that some training cells share. Pairs, rather than one
-    network with a mask as input, because in a mosaic many combinations are never seen together: a network asked
-    for protein given rna and atac, trained on cells that have at most two of the three, would extrapolate.
+    One small network per ordered pair of modalities. Pairs, rather than one network with a mask as input, because in a
+    mosaic many combinations are never seen together: a network asked for protein given rna and atac, trained on cells
+    that have at most two of the three, would extrapolate. All pairs of a source share one matrix product, and so do
+    all pairs of a target.
 
     Parameters
     ----------
     n_latent
-        Latent dimensions of each modality.
+        Latent dimensions of each modality, at least two modalities.
     n_hidden
-        Width of the hidden layer of each pair's network.
+        Width of the hidden layer of each pair's network, H.
     """
 
     linked: Tensor
 
     def __init__(self, n_latent: Mapping[str, int], *, n_hidden: int = 64) -> None:
         super().__init__()
-        self.names = list(n_latent)
-        self.networks = nn.ModuleDict(
-            {
-                f"{source}->{target}": nn.Sequential(
-                    nn.Linear(n_latent[source], n_hidden), nn.ReLU(), nn.Linear(n_hidden, 2 * n_latent[target])
-                )
-                for source in self.names
-                for target in self.names
-                if source != target
-            }
+        self.names, self.n_hidden = list(n_latent), n_hidden
+        n_others = len(self.names) - 1
+        self.first = nn.ModuleDict({s: nn.Linear(d, n_others * n_hidden) for s, d in n_latent.items()})
+        bound = n_hidden**-0.5
+        self.weight, self.bias = (
+            nn.ParameterDict({t: torch.empty(n_others, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
+            for size in (n_hidden, 1)
         )
-        shape = (len(self.names), len(self.names))
-        self.register_buffer("linked", torch.ones(shape, dtype=torch.bool))
+        self.register_buffer("linked", ~torch.eye(len(self.names), dtype=torch.bool))
+        self.n_rounds = 1
 
-    def link(self, linked: Tensor) -> None:
-        """Say which pairs of modalities share cells, shape ``(n_modalities, n_modalities)``; others are not used."""
-        self.linked.copy_(linked)
+    def set_linked(self, linked: Tensor) -> None:
+        """Say which pairs of modalities have jointly profiled cells, ``(n_modalities, n_modalities)``; others are not used."""
+        self.linked.copy_(linked & ~torch.eye(len(self.names), dtype=torch.bool, device=linked.device))
+        self.n_rounds = _longest_path(self.linked)
 
-    def sources(self, target: str, available: Tensor) -> Tensor:
-        """Which modalities inform ``target`` in each cell, boolean, shape ``(n_cells, n_modalities)``."""
-        index = self.names.index(target)
-        use = available & self.linked[:, index]
-        use[:, index] = False
-        return use
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.n_rounds = _longest_path(self.linked)
 
-    def forward(self, target: str, latents: Mapping[str, Tensor], use: Tensor) -> Normal:
-        """Prediction of ``target`` from the latents that ``use`` marks.
+    def is_informed(self, available: Tensor) -> Tensor:
+        """Which modalities can be predicted from the ``available`` ones; both boolean, ``(n_cells, n_modalities)``."""
+        return (available[:, :, None] & self.linked).any(dim=1)
+
+    def forward(self, latents: Mapping[str, Tensor], available: Tensor) -> dict[str, Normal]:
+        """Prediction of every modality from the other ones.
 
         Parameters
         ----------
-        target
-            Name of the modality to predict.
         latents
-            A value per modality, ``(n_cells, n_latent)``; rows that ``use`` does not mark are ignored.
-        use
-            Boolean, ``(n_cells, n_modalities)``; each row must mark at least one modality.
+            A value per modality, ``(n_cells, D_m)``; finite, and ignored where not available.
+        available
+            Which of them may be looked at, boolean, ``(n_cells, n_modalities)``.
 
         Returns
         -------
-        Normal of batch shape ``(n_cells, n_latent of target)``.
+        By modality, a Normal of batch shape ``(n_cells, D_m)``; N(0, I) where :meth:`is_informed` is not true.
         """
-        precision: Tensor | float = 0.0
-        weighted: Tensor | float = 0.0
-        for index, source in enumerate(self.names):
-            if source == target:
-                continue
-            loc, log_var = self.networks[f"{source}->{target}"](latents[source]).chunk(2, dim=-1)
-            share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * use[:, index, None]
-            precision = precision + share
-            weighted = weighted + share * torch.where(use[:, index, None], loc, 0.0)
-        return Normal(weighted / precision, cast("Tensor", precision).rsqrt(), validate_args=False)
+        n_others = len(self.names) - 1
+        hidden = {
+            s: torch.relu(self.first[s](z)).unflatten(-1, (n_others, self.n_hidden)).unbind(dim=1)
+            for s, z in latents.items()
+        }
+        use = (available[:, :, None] & self.linked).to(next(iter(latents.values())).dtype)
+        return {t: self._of_target(i, t, hidden, use[:, :, i]) for i, t in enumerate(self.names)}
+
+    def _of_target(self, index: int, target: str, hidden: Mapping[str, tuple[Tensor, ...]], use: Tensor) -> Normal:
+        # Among the targets of a source, those after it have moved up by one.
+        parts = [hidden[s][index - (i < index)] for i, s in enumerate(self.names) if i != index]
+        read = torch.baddbmm(self.bias[target], torch.stack(parts), self.weight[target])
+        # Under mixed precision the product is of half precision, in which a sum of precisions has few digits.
+        loc, log_var = read.to(self.bias[target].dtype).chunk(2, dim=-1)
+        others = torch.cat([use[:, :index], use[:, index + 1 :]], dim=1)
+        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * others.mT[..., None]
+        none = 1 - others.amax(dim=1)[:, None]
+        precision = share.sum(dim=0) + none
+        return Normal((share * loc).sum(dim=0) / precision, precision.rsqrt(), validate_args=False)
+
+
+def _longest_path(linked: Tensor) -> int:
+    """Rounds of prediction after which nothing new is reached: the longest of the shortest paths between modalities."""
+    adjacent = linked.cpu()
+    reached, rounds = adjacent | torch.eye(len(adjacent), dtype=torch.bool), 1
+    while True:
+        further = reached | (reached.float() @ adjacent.float() > 0)
+        if torch.equal(further, reached):
+            return rounds
+        reached, rounds = further, rounds + 1

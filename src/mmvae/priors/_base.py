@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mmvae.fusion import Experts
+    from mmvae.fusion import ObservedDims, Posteriors
 
     from ._graph import CellGraph
 
@@ -31,11 +31,11 @@ class PriorContext:
     """
 
     encoder: Encoder | None = None
-    known: Tensor | None = None
+    observed_dims: ObservedDims | None = None
     labels: Tensor | None = None
     covariates: Tensor | None = None
     cells: Tensor | None = None
-    experts: Experts | None = None
+    posteriors: Posteriors | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class PosteriorSample:
     loc: Tensor
     scale: Tensor
     hidden: Tensor | None = None
-    known: Tensor | None = None
+    observed_dims: Tensor | None = None
     labels: Tensor | None = None
 
     @classmethod
@@ -130,7 +130,7 @@ class Prior(Component, family="prior"):
             What else the prior may look at.
         """
         # What is known of a latent only in part has no closed form.
-        if len(sample) > 0 and context.known is None and is_diagonal(posterior) and is_diagonal(p := self(context)):
+        if len(sample) > 0 and context.observed_dims is None and is_diagonal(posterior) and is_diagonal(p := self(context)):
             return kl_divergence(posterior, p)
         return self.log_ratio(posterior, sample, context)
 

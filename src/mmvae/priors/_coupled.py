@@ -90,7 +90,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`\sum_{m \in S} \log q_m(z_m) - \log p(z_S)` over the blocks S that were encoded."""
-        known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
+        known = torch.ones_like(sample, dtype=torch.bool) if context.observed_dims is None else context.observed_dims.mask
         q: Any = posterior
         encoded = (q.base_dist.log_prob(sample) * known).sum(dim=-1)
         for pattern, rows in _patterns(known):
@@ -100,7 +100,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
         return encoded
 
     @torch.no_grad()
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
+    def impute_missing(self, latent: Tensor, observed_dims) -> Normal:
+        known = observed_dims.mask
         """Mean and standard deviation of what ``known`` does not mark, given the rest; the rest as given, spread 1e-4."""
         loc, variance = latent.clone(), torch.full_like(latent, JITTER**2)
         for pattern, rows in _patterns(known):
@@ -111,7 +112,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
             loc[inside], variance[inside] = found.mean, found.variance
         return Normal(loc, variance.sqrt(), validate_args=False)
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
+    def sample_missing(self, latent: Tensor, observed_dims) -> Tensor:
+        known = observed_dims.mask
         """What ``known`` does not mark, drawn from its conditional distribution given the rest; the rest as given.
 
         The component that is drawn has no gradient; everything else has.
@@ -126,7 +128,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
         """Fit the mixture to the latents; dimensions that a cell lacks are filled in by regression on what it has."""
-        known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.known is None else sample.known
+        known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.observed_dims is None else sample.observed_dims
         filled = _regressed(sample.loc.cpu().double(), known.cpu())
         full = "diag" if self.kind == "mog" else "full"
         k = min(self.n_components, len(filled))

@@ -12,7 +12,7 @@ from ._base import Prior
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mmvae.fusion import Experts
+    from mmvae.fusion import Posteriors
 
     from ._base import PriorContext
 
@@ -49,17 +49,17 @@ class MMVM(Prior, name="mmvm"):
 
     def forward(self, context: PriorContext) -> Distribution:
         """The mixture, batch shape ``(n_cells,)``; N(0, I) where there are no posteriors to look at."""
-        if context.experts is None:
+        if context.posteriors is None:
             return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
-        components, log_weights = self._components(context.experts)
+        components, log_weights = self._components(context.posteriors)
         mixing = Categorical(logits=log_weights, validate_args=False)
         return MixtureSameFamily(mixing, Independent(components, 1, validate_args=False), validate_args=False)
 
     def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         """The mean of the divergences from the components, in closed form; an upper bound, in nats, ``(n_cells,)``."""
-        if context.experts is None:
+        if context.posteriors is None:
             return super().kl(posterior, sample, context)
-        components, log_weights = self._components(context.experts)
+        components, log_weights = self._components(context.posteriors)
         q: Any = posterior
         loc, scale = q.base_dist.loc[:, None], q.base_dist.scale[:, None]
         ratio = (scale / components.scale).square()
@@ -67,17 +67,17 @@ class MMVM(Prior, name="mmvm"):
         each = 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
         return (log_weights.softmax(dim=-1) * each).sum(dim=-1)
 
-    def _components(self, experts: Experts) -> tuple[Normal, Tensor]:
+    def _components(self, posteriors: Posteriors) -> tuple[Normal, Tensor]:
         """N(0, I) and the posteriors, batch shape ``(n_cells, K, D)``, and their log-weights, ``(n_cells, K)``.
 
         N(0, I) also stands in, with weight 0, for the posteriors that a cell does not have.
         """
-        posteriors = experts.posteriors.items()
-        standard = self.zeros.expand(len(experts.encoded), -1)
-        loc = torch.stack([standard, *(experts.scatter(name, q.loc) for name, q in posteriors)], dim=1)
+        normals = posteriors.normals.values()
+        standard = self.zeros.expand(len(posteriors.encoded), -1)
+        loc = torch.stack([standard, *(q.loc for q in normals)], dim=1)
         scale = torch.stack(
-            [1 + standard, *(experts.scatter(name, q.scale, fill=1.0) for name, q in posteriors)], dim=1
+            [1 + standard, *(q.scale for q in normals)], dim=1
         )
-        present = torch.cat([torch.ones_like(experts.encoded[:, :1]), experts.encoded], dim=1)
+        present = torch.cat([torch.ones_like(posteriors.encoded[:, :1]), posteriors.encoded], dim=1)
         log_weights = torch.zeros_like(present, dtype=loc.dtype).masked_fill(~present, -torch.inf)
         return Normal(loc, scale, validate_args=False), log_weights

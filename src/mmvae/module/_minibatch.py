@@ -1,0 +1,117 @@
+"""A minibatch as a value: C cells, M modalities, G_m features of modality m, n_m cells that have it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import torch
+from scvi import REGISTRY_KEYS
+
+from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, layer_key, rows_key, size_factor_key
+from mmvae.nn import Covariates
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+class Annotations(NamedTuple):
+    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; numbers in the data."""
+
+    labels: Tensor
+    covariates: Tensor
+    cells: Tensor
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """Cells as the module reads them.
+
+    ``values[m]``, ``(n_m, G_m)``, are those of the cells that have modality m, and ``rows[m]``, ``(n_m,)``, the places of
+    these cells in the minibatch, ascending; ``size_factors[m]`` has shape ``(n_m, 1)``, in counts. ``present`` is
+    boolean, ``(n_cells, n_modalities)``.
+    """
+
+    values: Mapping[str, Tensor]
+    rows: Mapping[str, Tensor]
+    present: Tensor
+    size_factors: Mapping[str, Tensor]
+    covariates: Covariates
+    annotations: Annotations
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor], size_factor_scale: Mapping[str, Tensor], n_labels: int) -> Self:
+        """From the tensors of a loader.
+
+        Parameters
+        ----------
+        tensors
+            As :class:`~mmvae.data.MosaicDataset` gives them.
+        size_factor_scale
+            By modality, what brings the user's size factors to the scale of totals; scalars.
+        n_labels
+            Number of labels; codes from there on, those of a query, are none.
+        """
+        values, rows = ({name: tensors[key(name)] for name in size_factor_scale} for key in (layer_key, rows_key))
+        factors = {}
+        for name, scale in size_factor_scale.items():
+            given = tensors.get(size_factor_key(name))
+            total = values[name].sum(dim=1, keepdim=True).clamp_min(1.0) if given is None else given[rows[name]] * scale
+            factors[name] = total
+        return cls(values, rows, tensors[PRESENT], factors, _covariates(tensors), _annotations(tensors, n_labels))
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every cell has every modality, which the numbers of rows tell without a look at the device."""
+        return all(len(rows) == len(self) for rows in self.rows.values())
+
+    def take(self, name: str, values: Tensor) -> Tensor:
+        """Of the values of all cells, ``(n_cells, ...)``, those of the cells that have modality ``name``."""
+        return values if len(self.rows[name]) == len(self) else values[self.rows[name]]
+
+    def place(self, name: str, values: Tensor) -> Tensor:
+        """Values of the cells that have modality ``name``, ``(n_m, ...)``, at their places; 0 elsewhere."""
+        if len(values) == len(self):
+            return values
+        return values.new_zeros(len(self), *values.shape[1:]).index_copy(0, self.rows[name], values)
+
+    def covariates_of(self, name: str) -> Covariates:
+        """Covariates of the cells that have modality ``name``."""
+        return self.covariates if len(self.rows[name]) == len(self) else self.covariates.take(self.rows[name])
+
+    def without(self, name: str) -> Minibatch:
+        """The minibatch as it would be if no cell had the modality."""
+        present = self.present.clone()
+        present[:, list(self.values).index(name)] = False
+        values, rows, factors = (
+            {**part, name: part[name][:0]} for part in (self.values, self.rows, self.size_factors)
+        )
+        return replace(self, values=values, rows=rows, size_factors=factors, present=present)
+
+    def in_batch(self, code: int | None) -> Minibatch:
+        """The minibatch as if all cells came from the batch of this code; from their own where it is ``None``."""
+        if code is None:
+            return self
+        batch = torch.full_like(self.covariates.batch, code)
+        return replace(self, covariates=replace(self.covariates, batch=batch))
+
+
+def _covariates(tensors: Mapping[str, Tensor]) -> Covariates:
+    categorical = tensors.get(REGISTRY_KEYS.CAT_COVS_KEY)
+    columns = () if categorical is None else tuple(categorical.split(1, dim=1))
+    return Covariates(tensors[REGISTRY_KEYS.BATCH_KEY], columns, tensors.get(REGISTRY_KEYS.CONT_COVS_KEY))
+
+
+def _annotations(tensors: Mapping[str, Tensor], n_labels: int) -> Annotations:
+    cells = tensors[CELLS].long()
+    labels = torch.full_like(cells, -1)
+    if REGISTRY_KEYS.LABELS_KEY in tensors:
+        given = tensors[REGISTRY_KEYS.LABELS_KEY].squeeze(1).long()
+        labels = torch.where(given < n_labels, given, -1)
+    none = cells.new_zeros(len(cells), 0)
+    return Annotations(labels, tensors.get(PRIOR_COVARIATES, none).long(), cells)

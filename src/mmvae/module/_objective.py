@@ -1,0 +1,105 @@
+"""What a step costs, in nats per cell. Pure functions of a step. C cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from mmvae.fusion import PriorTerm
+    from mmvae.priors import Prior
+
+    from ._step import Inference, Step
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Parts of the loss, each in nats and of shape ``(n_cells,)``.
+
+    ``reconstruction``, by modality, is the negative log-likelihood of what was measured, 0 where nothing was; ``kl``, by
+    latent, the divergence from the prior, and by ``<modality>_likelihood`` that of latent variables that a likelihood has
+    of its own; ``auxiliary`` is what is trained beside the ELBO: the imputation, the adversary, the priors.
+    """
+
+    reconstruction: Mapping[str, Tensor]
+    kl: Mapping[str, Tensor]
+    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def bound(self, weights: Mapping[str, float], kl_weight: Tensor | float) -> Tensor:
+        """The negative ELBO, its reconstruction weighted by modality and its KL by one number, ``(n_cells,)``."""
+        misfit = [value if weights[name] == 1 else weights[name] * value for name, value in self.reconstruction.items()]
+        return cast("Tensor", sum(misfit)) + kl_weight * cast("Tensor", sum(self.kl.values()))
+
+    def total(self, weights: Mapping[str, float], kl_weight: Tensor | float) -> Tensor:
+        """:meth:`bound` with what is trained beside it, ``(n_cells,)``."""
+        return sum(self.auxiliary.values(), self.bound(weights, kl_weight))
+
+
+def reconstruction(step: Step) -> dict[str, Tensor]:
+    """Negative log-likelihood of each modality, in nats, 0 where a cell lacks it, ``(n_cells,)``."""
+    minibatch = step.inference.minibatch
+    return {
+        name: minibatch.place(name, -emission.distribution.log_prob(minibatch.values[name]).sum(dim=-1))
+        for name, emission in step.emissions.items()
+    }
+
+
+def emission_kl(step: Step) -> dict[str, Tensor]:
+    """Divergence of the latent variables that a likelihood has of its own, in nats, ``(n_cells,)``."""
+    minibatch = step.inference.minibatch
+    return {
+        f"{name}_likelihood": minibatch.place(name, emission.kl)
+        for name, emission in step.emissions.items()
+        if emission.kl is not None
+    }
+
+
+def prior_kl(inference: Inference, priors: Mapping[str, Prior]) -> dict[str, Tensor]:
+    r""":math:`KL(q \| p)` of each latent, in nats, 0 in cells without it, ``(n_cells,)``."""
+    return {
+        term.name: _where(term, priors[term.name].kl(term.posterior, term.sample, inference.contexts[term.name]))
+        for term in inference.prior_terms
+    }
+
+
+def log_ratios(inference: Inference, priors: Mapping[str, Prior]) -> dict[str, Tensor]:
+    r""":math:`\log q(z) - \log p(z)` of each latent at its draw, in nats, 0 in cells without it, ``(n_cells,)``."""
+    return {
+        term.name: _where(term, priors[term.name].log_ratio(term.posterior, term.sample, inference.contexts[term.name]))
+        for term in inference.prior_terms
+    }
+
+
+def prior_losses(inference: Inference, priors: Mapping[str, Prior]) -> dict[str, Tensor]:
+    """What priors train beside the KL, where they train anything, in nats, ``(n_cells,)``."""
+    costs = {}
+    for term in inference.prior_terms:
+        own = priors[term.name].loss(term.sample.detach(), inference.contexts[term.name])
+        if own is not None:
+            costs[f"prior of {term.name}"] = _where(term, own)
+    return costs
+
+
+def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
+    r"""Log importance weight of the step's draw, in nats, ``(n_cells,)``.
+
+    .. math:: \log w = \sum_m \log p(x_m \mid u, s) - \sum_l \log \frac{q(z_l \mid x)}{p(z_l)}
+
+    over the modalities m that a cell has and the latents l that have a prior, all at one draw and with weight 1
+    whatever the loss gives them. Its mean over draws is the ELBO. Where a likelihood has latent variables of its own,
+    their divergence takes their place. A latent that the fusion imputes, given the draws of others, costs nothing: for
+    cells that lack a modality the bound is on a model whose missing latents follow the imputation, which is the prior's
+    own only where it couples them.
+    """
+    costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *emission_kl(step).values()]
+    return -torch.stack(costs).sum(dim=0)
+
+
+def _where(term: PriorTerm, cost: Tensor) -> Tensor:
+    return torch.where(term.mask, cost, 0.0)

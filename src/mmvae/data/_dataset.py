@@ -2,31 +2,53 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset, Subset
 
-from mmvae._keys import CELLS, PRESENT, layer_key
+from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
 
 from ._access import rows_of
-from ._matrix import by_rows, is_sparse, take
+from ._matrix import is_sparse, take
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from ._manager import MosaicManager
+    from anndata import AnnData
+    from mudata import MuData
+
+    from ._matrix import Matrix
+
+
+class RowSource(Protocol):
+    """What a data set reads: registered data, their modalities by name, and matrices whose rows are quick to take."""
+
+    adata: AnnData | MuData
+    names: list[str]
+
+    def matrices(self) -> Mapping[str, Matrix]:
+        """Values of the registered modalities that the data have, by name."""
+        ...
+
+    def n_features(self, name: str) -> int:
+        """Number of features of a modality."""
+        ...
+
+    def get_from_registry(self, registry_key: str) -> np.ndarray:
+        """Registered values."""
+        ...
 
 
 class MosaicDataset(AnnTorchDataset):
     """Rows of each modality for the cells of a minibatch, in the cells' order.
 
-    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``; which
-    cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the
-    registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``, so the order of the cells
-    inside a modality does not matter, and nothing is padded.
+    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``, and the places
+    of these cells in the minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean,
+    ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are
+    found through ``mdata.obsmap``, so the order of the cells inside a modality does not matter, and nothing is padded.
 
     Parameters
     ----------
@@ -40,17 +62,15 @@ class MosaicDataset(AnnTorchDataset):
 
     def __init__(
         self,
-        manager: MosaicManager,
+        manager: RowSource,
         getitem_tensors: list | dict[str, type] | None = None,
         load_sparse_tensor: bool = False,
     ) -> None:
         super().__init__(manager, getitem_tensors, load_sparse_tensor)
-        self.names = manager.names
-        self.rows = {name: rows_of(manager.adata, name) for name in self.names}
-        registered = [name for name in self.names if layer_key(name) in manager.data_registry]
-        self.matrices = {name: by_rows(manager.get_from_registry(layer_key(name))) for name in registered}
-        self.n_features = {name: manager.n_features(name) for name in self.names}
-        layers = {layer_key(name) for name in self.names}
+        self.rows = {name: rows_of(manager.adata, name) for name in manager.names}
+        self.matrices = manager.matrices()
+        self.n_features = {name: manager.n_features(name) for name in manager.names}
+        layers = {layer_key(name) for name in manager.names}
         self.covariates = {
             key: np.asarray(manager.get_from_registry(key)).astype(dtype)
             for key, dtype in self.keys_and_dtypes.items()
@@ -60,7 +80,7 @@ class MosaicDataset(AnnTorchDataset):
     @classmethod
     def of(
         cls,
-        manager: MosaicManager,
+        manager: RowSource,
         indices: Sequence[int] | Sequence[bool] | None,
         getitem_tensors: list | dict[str, Any] | None,
         load_sparse_tensor: bool,
@@ -71,18 +91,25 @@ class MosaicDataset(AnnTorchDataset):
 
     def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, np.ndarray | torch.Tensor]:
         """Minibatch of the cells that ``indexes`` names."""
-        cells = np.atleast_1d(np.arange(len(self))[indexes])
-        rows = {name: self.rows[name][cells] for name in self.names}
+        cells = self._numbers(indexes)
+        rows = {name: own[cells] for name, own in self.rows.items()}
         batch: dict[str, np.ndarray | torch.Tensor] = {
-            PRESENT: np.stack([rows[name] >= 0 for name in self.names], axis=1),
+            PRESENT: np.stack([own >= 0 for own in rows.values()], axis=1),
             CELLS: cells,
         }
-        for name in self.names:
-            batch[layer_key(name)] = self._values(name, rows[name][rows[name] >= 0])
+        for name, own in rows.items():
+            places = np.flatnonzero(own >= 0)
+            batch[rows_key(name)] = places
+            batch[layer_key(name)] = self._values(name, own[places])
         for key, values in self.covariates.items():
             chosen = values[cells]
             batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
         return batch
+
+    def _numbers(self, indexes: int | list[int] | slice) -> np.ndarray:
+        """Cells by number; numbers are not looked up among those of all cells, which would take time for each of them."""
+        chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
+        return np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
 
     def _values(self, name: str, rows: np.ndarray) -> np.ndarray | torch.Tensor:
         if name not in self.matrices or len(rows) == 0:

@@ -18,12 +18,15 @@ from ._arguments import SetupArguments
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._inspect import Setup, inspect
+from ._matrix import by_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
     from mudata import MuData
+
+    from ._matrix import Matrix
 
 SETUP_ARGS = "setup_args"
 FIELDS = "field_registries"
@@ -43,6 +46,7 @@ class MosaicManager(AnnDataManager):
         check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
+        self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
 
     @property
     def names(self) -> list[str]:
@@ -52,6 +56,15 @@ class MosaicManager(AnnDataManager):
     def n_features(self, name: str) -> int:
         """Number of features of a modality, the reference's where the data lack it."""
         return self._registry[FIELDS][layer_key(name)][STATE]["n_vars"]
+
+    def matrices(self) -> dict[str, Matrix]:
+        """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
+        present = [name for name in self.names if layer_key(name) in self.data_registry]
+        sources = {name: self.get_from_registry(layer_key(name)) for name in present}
+        for name, source in sources.items():
+            if name not in self._by_rows or self._by_rows[name][0] is not source:
+                self._by_rows[name] = source, by_rows(source)
+        return {name: self._by_rows[name][1] for name in present}
 
     def register_fields(
         self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any

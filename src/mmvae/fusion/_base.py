@@ -99,7 +99,7 @@ class Fusion(Component, family="fusion"):
         self.n_latent = dict(n_latent)
 
     @property
-    def width(self) -> int:
+    def latent_width(self) -> int:
         """Width of the latent before :meth:`fuse`, L."""
         return sum(self.latents.values())
 

@@ -68,7 +68,7 @@ def build_priors(fusion: Fusion, config: ModelConfig) -> dict[str, Prior]:
         "n_categories": list(config.covariates.n_prior_categories),
     }
     if COUPLED in config.priors:
-        prior = Prior.build(config.priors[COUPLED], n_latent=fusion.width, **sizes)
+        prior = Prior.build(config.priors[COUPLED], n_latent=fusion.latent_width, **sizes)
         fusion.set_joint_prior(cast("JointPrior", prior))
         return {COUPLED: prior}
     return {n: Prior.build(config.priors[n], n_latent=width, **sizes) for n, width in fusion.latents.items()}

@@ -1,0 +1,45 @@
+"""What a query trains: weights of the categories that its reference does not know, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mmvae.nn import CategoryTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+
+def table_sizes(module: nn.Module) -> dict[str, int]:
+    """Number of categories of each table of weights, by its name in the module."""
+    return {name: table.weight.shape[1] for name, table in _tables(module).items()}
+
+
+def train_new_categories(module: nn.Module, n_known: Mapping[str, int]) -> None:
+    """Freeze everything but the categories from ``n_known`` on, by table.
+
+    Known categories get no gradient, so that Adam does not move them.
+    """
+    module.requires_grad_(False)
+    for name, table in _tables(module).items():
+        table.weight.requires_grad_(True)
+        is_new = torch.arange(table.weight.shape[1]) >= n_known[name]
+        table.weight.register_hook(_Masked(is_new))
+
+
+class _Masked:
+    """The gradient, 0 where ``marks`` is false."""
+
+    def __init__(self, marks: Tensor) -> None:
+        self.marks = marks
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        return gradient * self.marks.to(gradient)
+
+
+def _tables(module: nn.Module) -> dict[str, CategoryTable]:
+    return {name: part for name, part in module.named_modules() if isinstance(part, CategoryTable)}

@@ -88,9 +88,7 @@ class Minibatch:
         """The minibatch as it would be if no cell had the modality."""
         present = self.present.clone()
         present[:, list(self.values).index(name)] = False
-        values, rows, factors = (
-            {**part, name: part[name][:0]} for part in (self.values, self.rows, self.size_factors)
-        )
+        values, rows, factors = ({**part, name: part[name][:0]} for part in (self.values, self.rows, self.size_factors))
         return replace(self, values=values, rows=rows, size_factors=factors, present=present)
 
     def in_batch(self, code: int | None) -> Minibatch:

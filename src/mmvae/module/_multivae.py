@@ -62,7 +62,9 @@ class MultiVAEModule(BaseModuleClass):
         self.dropout = ModalityDropout(len(self.names), config.network.modality_dropout)
         self.adversary: BatchAdversary | None = None
         if config.network.batch_adversary > 0 and config.covariates.n_batch > 1:
-            self.adversary = BatchAdversary(self.fusion.latent_width, config.covariates.n_batch, config.network.batch_adversary)
+            self.adversary = BatchAdversary(
+                self.fusion.latent_width, config.covariates.n_batch, config.network.batch_adversary
+            )
         self.register_load_state_dict_pre_hook(adversary_as_saved)
         self.size_factor_scale = nn.ParameterDict(
             {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}

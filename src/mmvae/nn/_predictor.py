@@ -41,7 +41,9 @@ class Predictor(nn.Module):
         self.first = nn.ModuleDict({s: nn.Linear(d, n_others * n_hidden) for s, d in n_latent.items()})
         bound = n_hidden**-0.5
         self.weight, self.bias = (
-            nn.ParameterDict({t: torch.empty(n_others, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
+            nn.ParameterDict(
+                {t: torch.empty(n_others, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()}
+            )
             for size in (n_hidden, 1)
         )
         self.register_buffer("linked", ~torch.eye(len(self.names), dtype=torch.bool))

@@ -130,7 +130,12 @@ class Prior(Component, family="prior"):
             What else the prior may look at.
         """
         # What is known of a latent only in part has no closed form.
-        if len(sample) > 0 and context.observed_dims is None and is_diagonal(posterior) and is_diagonal(p := self(context)):
+        if (
+            len(sample) > 0
+            and context.observed_dims is None
+            and is_diagonal(posterior)
+            and is_diagonal(p := self(context))
+        ):
             return kl_divergence(posterior, p)
         return self.log_ratio(posterior, sample, context)
 

@@ -90,7 +90,9 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`\sum_{m \in S} \log q_m(z_m) - \log p(z_S)` over the blocks S that were encoded."""
-        known = torch.ones_like(sample, dtype=torch.bool) if context.observed_dims is None else context.observed_dims.mask
+        known = (
+            torch.ones_like(sample, dtype=torch.bool) if context.observed_dims is None else context.observed_dims.mask
+        )
         q: Any = posterior
         encoded = (q.base_dist.log_prob(sample) * known).sum(dim=-1)
         for pattern, rows in _patterns(known):

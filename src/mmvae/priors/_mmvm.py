@@ -75,9 +75,7 @@ class MMVM(Prior, name="mmvm"):
         normals = posteriors.normals.values()
         standard = self.zeros.expand(len(posteriors.encoded), -1)
         loc = torch.stack([standard, *(q.loc for q in normals)], dim=1)
-        scale = torch.stack(
-            [1 + standard, *(q.scale for q in normals)], dim=1
-        )
+        scale = torch.stack([1 + standard, *(q.scale for q in normals)], dim=1)
         present = torch.cat([torch.ones_like(posteriors.encoded[:, :1]), posteriors.encoded], dim=1)
         log_weights = torch.zeros_like(present, dtype=loc.dtype).masked_fill(~present, -torch.inf)
         return Normal(loc, scale, validate_args=False), log_weights

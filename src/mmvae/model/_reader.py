@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -73,6 +74,10 @@ class Reader:
     def memory(self) -> ReferenceMemory:
         """What the model remembers of its training cells."""
         return self._model.memory
+
+    def remember(self, **values: Any) -> None:
+        """Replace what the model remembers under these names."""
+        self._model.memory = replace(self._model.memory, **values)
 
     def own_data(self) -> Data:
         """The model's own data.

@@ -1,0 +1,16 @@
+"""What the groups of public methods stand on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmvae.model._reader import Reader
+
+
+class Readouts:
+    """Methods that read cells through the model."""
+
+    @property
+    def _reader(self) -> Reader:
+        model: Any = self
+        return Reader(model)

@@ -1,0 +1,121 @@
+"""What the decoders say: expected values of any modality in any cell. C cells, G_m features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from torch import Tensor
+
+    from mmvae.model._reader import Data, Indices, Reader
+    from mmvae.module import Minibatch
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to decode: a modality, its ``columns``, the ``batch`` to decode in (``None``: each cell's own), a factor."""
+
+    modality: str
+    features: pd.Index
+    columns: np.ndarray | slice
+    batch: int | None
+    factor: float
+    n_samples: int
+
+    @classmethod
+    def of(
+        cls,
+        reader: Reader,
+        modality: str | None,
+        *,
+        features: Sequence[str] | None = None,
+        transform_batch: Any = None,
+        library_size: float = 1.0,
+        n_samples: int = 1,
+    ) -> Request:
+        """From what a user asks for.
+
+        Raises
+        ------
+        ValueError
+            If modality, a feature or batch is unknown, or ``n_samples`` below 1.
+        """
+        name = reader.modality(modality)
+        if n_samples < 1:
+            msg = f"Expected n_samples of at least 1; got {n_samples}."
+            raise ValueError(msg)
+        known = pd.Index(reader.features(name))
+        columns = slice(None) if features is None else _columns(name, known, features)
+        factor = library_size if reader.module.likelihoods[name].relative else 1.0
+        return cls(name, known[columns], columns, reader.batch_code(transform_batch), factor, n_samples)
+
+
+def expected_values(reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request) -> pd.DataFrame:
+    """Expected values decoded from all that a cell has, cells by features."""
+    values = _decoded(reader, reader.minibatches(adata, indices, size), request)
+    return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
+
+
+def imputed_values(reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request) -> pd.DataFrame:
+    """Expected values decoded from the other modalities of a cell, cells by features."""
+    data = reader.data(adata)
+    cells = _imputable(reader, data, request.modality, indices)
+    minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, size))
+    values = _decoded(reader, minibatches, request)
+    return pd.DataFrame(values, index=data.obs_names[cells], columns=request.features)
+
+
+def _columns(name: str, known: pd.Index, features: Sequence[str]) -> np.ndarray:
+    found = known.get_indexer(pd.Index(list(features)))
+    if (found < 0).any():
+        unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
+        msg = f"Expected features of '{name}'; {len(unknown)} are unknown, such as '{unknown[0]}'."
+        raise ValueError(msg)
+    return found
+
+
+def _imputable(reader: Reader, data: Data, modality: str, indices: Indices | None) -> np.ndarray:
+    """Numbers of the cells to impute, by default those that lack the modality."""
+    cells, presence = reader.cells(data, indices)
+    index = reader.names.index(modality)
+    if indices is None:
+        return cells[~presence[:, index]]
+    others = np.delete(presence, index, axis=1).any(axis=1)
+    if not others.all():
+        example = data.obs_names[cells[~others][0]]
+        msg = (
+            f"Expected cells with another modality than '{modality}' to predict it from; {int((~others).sum())} "
+            f"cells, such as '{example}', have none. Leave them out of indices."
+        )
+        raise ValueError(msg)
+    return cells
+
+
+@torch.inference_mode()
+def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> np.ndarray:
+    """Expected values of every cell, minibatch by minibatch, ``(n_cells, n_columns)``."""
+    blocks = []
+    for minibatch in minibatches:
+        covariates = minibatch.in_batch(request.batch).covariates
+        draws = _fused_draws(reader, minibatch, request.n_samples)
+        total = cast(
+            "Tensor",
+            sum(reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws),
+        )
+        blocks.append((request.factor / request.n_samples * total).cpu().numpy())
+    return np.concatenate(blocks) if blocks else np.zeros((0, len(request.features)), dtype=np.float32)
+
+
+def _fused_draws(reader: Reader, minibatch: Minibatch, n_samples: int) -> Iterator[Tensor]:
+    """What the decoders read: once at the posterior mean, or at each of ``n_samples`` draws."""
+    fusion, posteriors = reader.module.fusion, reader.module.encode(minibatch)
+    for _ in range(n_samples):
+        latent = fusion.posterior(posteriors).loc if n_samples == 1 else fusion.draw(posteriors).latent
+        yield fusion.fuse(latent, posteriors)

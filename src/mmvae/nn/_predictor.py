@@ -37,6 +37,8 @@ class Predictor(nn.Module):
     def __init__(self, n_latent: Mapping[str, int], *, n_hidden: int = 64) -> None:
         super().__init__()
         self.names, self.n_hidden = list(n_latent), n_hidden
+        # By name, so that weights mean the same whatever the order of the modalities.
+        self.others = {name: sorted(set(n_latent) - {name}) for name in n_latent}
         n_others = len(self.names) - 1
         self.first = nn.ModuleDict({s: nn.Linear(d, n_others * n_hidden) for s, d in n_latent.items()})
         bound = n_hidden**-0.5
@@ -76,23 +78,23 @@ class Predictor(nn.Module):
         -------
         By modality, a Normal of batch shape ``(n_cells, D_m)``; N(0, I) where :meth:`is_informed` is not true.
         """
-        n_others = len(self.names) - 1
-        hidden = {
-            s: torch.relu(self.first[s](z)).unflatten(-1, (n_others, self.n_hidden)).unbind(dim=1)
-            for s, z in latents.items()
-        }
+        hidden = {source: self._hidden(source, z) for source, z in latents.items()}
         use = (available[:, :, None] & self.linked).to(next(iter(latents.values())).dtype)
-        return {t: self._of_target(i, t, hidden, use[:, :, i]) for i, t in enumerate(self.names)}
+        return {t: self._of_target(t, hidden, use[:, :, i]) for i, t in enumerate(self.names)}
 
-    def _of_target(self, index: int, target: str, hidden: Mapping[str, tuple[Tensor, ...]], use: Tensor) -> Normal:
-        # Among the targets of a source, those after it have moved up by one.
-        parts = [hidden[s][index - (i < index)] for i, s in enumerate(self.names) if i != index]
-        read = torch.baddbmm(self.bias[target], torch.stack(parts), self.weight[target])
+    def _hidden(self, source: str, latent: Tensor) -> dict[str, Tensor]:
+        """Hidden layer of the networks of a source, by target, ``(n_cells, n_hidden)``."""
+        parts = torch.relu(self.first[source](latent)).chunk(len(self.others[source]), dim=-1)
+        return dict(zip(self.others[source], parts, strict=True))
+
+    def _of_target(self, target: str, hidden: Mapping[str, dict[str, Tensor]], use: Tensor) -> Normal:
+        sources = self.others[target]
+        read = torch.baddbmm(self.bias[target], torch.stack([hidden[s][target] for s in sources]), self.weight[target])
         # Under mixed precision the product is of half precision, in which a sum of precisions has few digits.
         loc, log_var = read.to(self.bias[target].dtype).chunk(2, dim=-1)
-        others = torch.cat([use[:, :index], use[:, index + 1 :]], dim=1)
-        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * others.mT[..., None]
-        none = 1 - others.amax(dim=1)[:, None]
+        used = dict(zip(self.names, use.unbind(dim=1), strict=True))
+        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * torch.stack([used[s] for s in sources])[..., None]
+        none = 1 - use.amax(dim=1)[:, None]
         precision = share.sum(dim=0) + none
         return Normal((share * loc).sum(dim=0) / precision, precision.rsqrt(), validate_args=False)
 

@@ -100,6 +100,10 @@ def _turned(state, target) -> dict:
     for name, value in state.items():
         if name.endswith("input.weight") and value.shape[1] == 9:
             value = torch.cat(value.split(3, dim=1)[::-1], dim=1)
+        if name.startswith("fusion.predictor.first"):
+            value = torch.cat(value.chunk(3)[::-1])
+        if name.startswith(("fusion.predictor.weight", "fusion.predictor.bias")):
+            value = value.flip(0)
         if name.endswith("linked"):
             value = value.flip(0).flip(1)
         found[name] = value

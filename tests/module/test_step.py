@@ -24,7 +24,9 @@ PAIRS = [
     for fusion in FUSIONS
     for prior in PRIORS
     if fusion in ("concat", "attention")
-    or not (Prior.registry[prior].needs_encoder or Prior.registry[prior].needs_posteriors or Prior.registry[prior].is_joint)
+    or not (
+        Prior.registry[prior].needs_encoder or Prior.registry[prior].needs_posteriors or Prior.registry[prior].is_joint
+    )
 ]
 
 
@@ -56,7 +58,9 @@ DRAWN = {"moe", "mopoe"}
 def test_splitting_a_minibatch_or_turning_it_round_changes_no_cell(fusion, prior):
     module, tensors = small_module(fusion, prior), small_tensors(MOSAIC)
     whole = per_cell(module, tensors)
-    halves = torch.cat([per_cell(module, rows_of(tensors, range(0, 4))), per_cell(module, rows_of(tensors, range(4, 10)))])
+    halves = torch.cat(
+        [per_cell(module, rows_of(tensors, range(0, 4))), per_cell(module, rows_of(tensors, range(4, 10)))]
+    )
     turned = per_cell(module, rows_of(tensors, range(9, -1, -1))).flip(0)
     assert torch.allclose(whole, halves, rtol=1e-4)
     assert torch.allclose(whole, turned, rtol=1e-4)
@@ -74,7 +78,9 @@ def test_a_modality_that_no_cell_has_changes_nothing(fusion):
         small = small_tensors([[1, 1], [1, 0], [0, 1]], names=tuple(both))
         for key in small:
             small[key] = tensors[key] if key != PRESENT else tensors[PRESENT][:, [0, 2]]
-        smaller.load_state_dict(smaller.state_dict() | {k: v for k, v in shared.items() if k.startswith(("enc", "priors"))})
+        smaller.load_state_dict(
+            smaller.state_dict() | {k: v for k, v in shared.items() if k.startswith(("enc", "priors"))}
+        )
         with torch.no_grad(), fixed_noise():
             one, other = module(tensors)[-1].kl_local, smaller(small)[-1].kl_local
         assert all(torch.allclose(one[name], other[name]) for name in both)
@@ -91,7 +97,9 @@ def test_the_order_of_modalities_does_not_matter(fusion):
     module, other = small_module(fusion), small_module(fusion, likelihoods=turned)
     tensors = small_tensors(MOSAIC)
     other.load_state_dict(_turned(module.state_dict(), other.state_dict()))
-    assert torch.allclose(per_cell(module, tensors), per_cell(other, tensors | {PRESENT: tensors[PRESENT].flip(1)}), rtol=1e-4)
+    assert torch.allclose(
+        per_cell(module, tensors), per_cell(other, tensors | {PRESENT: tensors[PRESENT].flip(1)}), rtol=1e-4
+    )
 
 
 def _turned(state, target) -> dict:

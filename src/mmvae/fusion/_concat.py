@@ -117,7 +117,9 @@ class Concatenation(Fusion, name="concat"):
         Later rounds use what earlier ones imputed, and so reach modalities over a bridge: protein from ATAC by RNA.
         """
         q, known = posteriors.joined, posteriors.encoded
-        for _ in range(0 if self.predictor is None else self.predictor.n_rounds):
+        if self.predictor is None:
+            return values, q
+        for _ in range(self.predictor.n_rounds):
             guess = self.predictor(values, known)
             reached = self.predictor.is_informed(known) & ~known
             new, known = reached[:, self.predictor.modality_of_dim], known | reached

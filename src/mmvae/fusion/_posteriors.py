@@ -73,4 +73,3 @@ class Posteriors:
         sets = self.by_dimension((codes[:, None] & powers) > 0)
         cells = [(pattern == index).nonzero(as_tuple=True)[0] for index in range(len(codes))]
         return ObservedDims(self.by_dimension(self.encoded), tuple(zip(sets, cells, strict=True)))
-

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-import pandas as pd
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import layer_key
@@ -15,6 +14,7 @@ from mmvae.data import numbers_of, presence_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor

@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from mmvae.data import _matrix, feature_statistics
-from mmvae.data._scan import scan
+from mmvae.data.setup._scan import scan
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(1.0, (60, 7)).astype(np.float32)

@@ -1,20 +1,26 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
 from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
-from ._arguments import SetupArguments
 from ._blocks import blocks_of, split_groups
-from ._columns import resolve_columns
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
-from ._inspect import ModalitySetup, Setup, inspect
-from ._kinds import choose_layer
-from ._links import confounding_notes, prior_covariate_notes, shared_cells
 from ._manager import MosaicManager, inspect_or_raise
 from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
-from ._table import print_setup
+from .setup import (
+    ModalitySetup,
+    Setup,
+    SetupArguments,
+    choose_layer,
+    confounding_notes,
+    inspect,
+    print_setup,
+    prior_covariate_notes,
+    resolve_columns,
+    shared_cells,
+)
 
 __all__ = [
     "ModalitySetup",

@@ -14,10 +14,9 @@ from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 from mmvae._errors import SetupError
 from mmvae._keys import layer_key
 
-from ._arguments import SetupArguments
 from ._dataset import MosaicDataset
 from ._fields import fields_of
-from ._inspect import Setup, inspect
+from .setup import Setup, SetupArguments, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,8 +8,7 @@ import numpy as np
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
-
-from ._access import rows_of
+from mmvae.data._access import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from anndata import AnnData
 
-    from ._inspect import ModalitySetup
+    from ._result import ModalitySetup
     from ._scan import Scan
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
-from ._matrix import values_of
+from mmvae.data._matrix import values_of
+
 from ._scan import Scan, scan
 
 if TYPE_CHECKING:

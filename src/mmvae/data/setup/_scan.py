@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._matrix import blocks, by_rows, rows_of_stored, stored_values
+from mmvae.data._matrix import blocks, by_rows, rows_of_stored, stored_values
 
 if TYPE_CHECKING:
-    from ._matrix import Block, Matrix
+    from mmvae.data._matrix import Block, Matrix
 
 EXAMPLES = 3
 SMALL_COUNT = 4

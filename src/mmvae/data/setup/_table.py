@@ -8,11 +8,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ._access import pattern_names
+from mmvae.data._access import pattern_names
 
 if TYPE_CHECKING:
     from ._columns import Column
-    from ._inspect import Setup
+    from ._result import Setup
 
 COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("modality", "left"),

@@ -11,8 +11,7 @@ import pandas as pd
 from anndata import AnnData
 
 from mmvae._keys import RESOLVED_PREFIX
-
-from ._access import modalities_of, rows_of
+from mmvae.data._access import modalities_of, rows_of
 
 if TYPE_CHECKING:
     from mudata import MuData

@@ -4,71 +4,28 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._errors import SetupError
+from mmvae.data._access import modalities_of, presence_of
+from mmvae.data._graph import graph_faults
+from mmvae.data._matrix import is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
-from ._access import modalities_of, presence_of
-from ._columns import Column, resolve_columns
-from ._graph import graph_faults
+from ._columns import resolve_columns
 from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
-from ._matrix import is_supported, values_of
 from ._names import name_faults
+from ._result import ModalitySetup, Setup
 from ._scan import Scan, scan
 from ._values import value_faults, value_notes
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ._arguments import SetupArguments
 
 MINIMUM_CELLS = 10
-
-
-@dataclass(frozen=True)
-class ModalitySetup:
-    """What was taken of one modality."""
-
-    name: str
-    kind: Kind
-    layer: str | None
-    likelihood: Any
-    why: str
-    n_cells: int
-    n_features: int
-
-    @property
-    def likelihood_name(self) -> str:
-        """Name of the likelihood, however it was given."""
-        return self.likelihood["name"] if isinstance(self.likelihood, Mapping) else self.likelihood
-
-
-@dataclass
-class Setup:
-    """Result of :func:`inspect`."""
-
-    modalities: list[ModalitySetup] = field(default_factory=list)
-    columns: list[Column] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    unlabelled: str = "unknown"
-    presence: np.ndarray | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the modalities, in the data's order."""
-        return [m.name for m in self.modalities]
-
-    def raise_faults(self) -> None:
-        """Raise all faults as one :class:`~mmvae.SetupError`, if there are any."""
-        if self.faults:
-            raise SetupError(self.faults)
 
 
 def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:

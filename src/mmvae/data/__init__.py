@@ -5,7 +5,7 @@ from ._blocks import blocks_of, split_groups
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
-from ._manager import MosaicManager, inspect_or_raise
+from ._manager import MosaicManager
 from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
@@ -16,10 +16,12 @@ from .setup import (
     choose_layer,
     confounding_notes,
     inspect,
+    inspect_or_raise,
     print_setup,
     prior_covariate_notes,
     resolve_columns,
     shared_cells,
+    text_of,
 )
 
 __all__ = [
@@ -50,6 +52,7 @@ __all__ = [
     "shared_cells",
     "split_cells",
     "split_groups",
+    "text_of",
     "values_of",
     "within",
 ]

@@ -10,7 +10,7 @@ import torch
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import EXPERTS, PRESENT, QZ, layer_key
-from mmvae.data import numbers_of, presence_of
+from mmvae.data import numbers_of, presence_of, text_of
 from mmvae.module import covariates_of
 
 from ._typing import ModelBase
@@ -184,13 +184,13 @@ class GenerationMixin(ModelBase):
             raise ValueError(msg)
         return found
 
-    def _batch_code(self, batch: str) -> int:
+    def _batch_code(self, batch: object) -> int:
         state = self.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
-        known = [str(c) for c in state["categorical_mapping"]]
-        if str(batch) not in known:
-            msg = f"Expected transform_batch among {known}; got '{batch}'."
+        known = [text_of(c) for c in state["categorical_mapping"]]
+        if (name := text_of(batch)) not in known:
+            msg = f"Expected transform_batch among {known}; got '{name}'."
             raise ValueError(msg)
-        return known.index(str(batch))
+        return known.index(name)
 
     @torch.inference_mode()
     def _decoded(

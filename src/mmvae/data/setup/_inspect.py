@@ -14,6 +14,7 @@ from mmvae.data._graph import graph_faults
 from mmvae.data._matrix import is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
+from ._categories import text_of
 from ._columns import resolve_columns
 from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
@@ -46,7 +47,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     TypeError
         If ``data`` is neither AnnData nor MuData.
     """
-    setup = Setup(unlabelled=arguments.unlabeled_category)
+    setup = Setup(unlabelled=text_of(arguments.unlabeled_category))
     if structural := _structure_faults(data, is_query):
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)

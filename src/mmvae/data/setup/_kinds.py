@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal
 
+from mmvae._keys import COUNT_LAYERS
 from mmvae.data._matrix import values_of
 
 from ._scan import Scan, scan
@@ -30,7 +31,6 @@ COUNT_LIKELIHOODS: dict[Kind, str] = {
     "spatial": "nb",
     "other": "nb",
 }
-COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi")
 
 
 def kind_of(name: str, adata: AnnData, role: str | None) -> Kind:

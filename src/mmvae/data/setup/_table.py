@@ -41,12 +41,15 @@ def print_setup(setup: Setup, *, console: Console | None = None) -> None:
 
 def _column_line(column: Column) -> str:
     what = column.role.replace("_", " ") + (f" of {column.detail}" if column.detail else "")
-    n = (
-        f", {column.values.nunique()} categories"
-        if column.role in ("batch", "labels", "categorical", "prior_covariate")
-        else ""
-    )
-    return f"{what.capitalize()}: '{column.key}'{n}"
+    return f"{what.capitalize()}: '{column.key}'{_column_content(column)}"
+
+
+def _column_content(column: Column) -> str:
+    if column.role == "size_factor":
+        return ""
+    if column.role == "continuous":
+        return f", standardised: mean {column.scale.mean:.4g}, standard deviation {column.scale.sd:.4g}"
+    return f", {column.values.nunique()} categories"
 
 
 def _modality_table(setup: Setup, n_cells: int) -> Table:

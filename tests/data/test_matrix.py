@@ -60,5 +60,5 @@ def test_scan_finds_every_kind_of_fault():
     values[3, 1], values[4, 2], values[7, 0] = np.nan, -2, 0.5
     for matrix in (values, sp.csr_matrix(values), sp.csc_matrix(values)):
         found = scan(matrix)
-        assert (found.n_nonfinite, found.n_negative, found.n_fractional) == (1, 1, 1)
-        assert (found.rows_nonfinite, found.rows_negative, found.fractions) == ([3], [4], [0.5])
+        assert (found.nonfinite.n, found.negative.n, found.fractional.n) == (1, 1, 1)
+        assert (found.nonfinite.rows, found.negative.rows, found.fractional.values) == ([3], [4], [0.5])

@@ -12,6 +12,7 @@ from mmvae._keys import DATA, FIELDS, SETUP_ARGS, STATE, layer_key
 
 from ._dataset import MosaicDataset
 from ._fields import fields_of
+from ._statistics import feature_statistics
 from .setup import (
     Scale,
     SetupArguments,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
+    from mmvae.likelihoods import FeatureStatistics
+
     from .setup import Column, Setup
 
 
@@ -45,6 +48,7 @@ class MosaicManager(AnnDataManager):
         check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
+        self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
     def names(self) -> list[str]:
@@ -54,6 +58,11 @@ class MosaicManager(AnnDataManager):
     def n_features(self, name: str) -> int:
         """Number of features of a modality, the reference's where the data lack it."""
         return self._registry[FIELDS][layer_key(name)][STATE]["n_vars"]
+
+    def statistics(self, name: str) -> FeatureStatistics:
+        """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""
+        moments = self._moments.get(name)
+        return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
 
     def register_fields(
         self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any

@@ -13,7 +13,7 @@ from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key, size_factor_key
-from mmvae.data import SetupArguments, feature_statistics, graph_of, modalities_of, presence_of, shared_cells
+from mmvae.data import SetupArguments, graph_of, modalities_of, presence_of, shared_cells
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
@@ -253,7 +253,7 @@ class MultiVAE(
         for index, name in enumerate(self.modalities):
             if layer_key(name) not in manager.data_registry:
                 continue
-            statistics = feature_statistics(manager.get_from_registry(layer_key(name)))
+            statistics = manager.statistics(name)
             self.module.likelihoods[name].init_from(statistics)
             if size_factor_key(name) in manager.data_registry:
                 given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[presence[:, index]]

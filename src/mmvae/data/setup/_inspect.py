@@ -21,7 +21,7 @@ from ._links import empty_cell_faults, link_faults, link_notes
 from ._names import name_faults
 from ._result import ModalitySetup, Setup
 from ._scan import Scan, scan
-from ._values import value_faults, value_notes
+from ._values import empty_faults, value_faults, value_notes
 
 if TYPE_CHECKING:
     from ._arguments import SetupArguments
@@ -55,7 +55,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     if named or not chosen:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
-        _inspect_modality(setup, name, adata, arguments)
+        _inspect_modality(setup, name, adata, arguments, is_query=is_query)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
@@ -131,30 +131,29 @@ def _repeated_keys(arguments: SetupArguments) -> list[str]:
     ]
 
 
-def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments) -> None:
+def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
     role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
     kind = kind_of(name, adata, role)
-    layer, found, why = _layer_of(setup, name, adata, arguments)
+    layer, found, why = _layer_of(setup, name, adata, arguments, with_moments=not is_query)
     if found is None:
         return
     likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
     if likelihood is None:
         return
-    taken = ModalitySetup(
-        name, kind, layer, likelihood, "; ".join(filter(None, [reason, why])), adata.n_obs, adata.n_vars
-    )
-    values = Likelihood.named(taken.likelihood_name).values
-    setup.faults += value_faults(taken, values, found, adata)
+    reason = "; ".join(filter(None, [reason, why]))
+    taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
+    setup.faults += value_faults(taken, Likelihood.named(taken.likelihood_name).values, found, adata)
+    setup.faults += [] if is_query else empty_faults(taken, found)
     setup.notes += value_notes(taken, found)
     setup.modalities.append(taken)
 
 
 def _layer_of(
-    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments
+    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, with_moments: bool
 ) -> tuple[str | None, Scan | None, str]:
     layers = arguments.layers or {}
     if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
-        return choose_layer(adata)
+        return choose_layer(adata, with_moments=with_moments)
     layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
         setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
@@ -163,7 +162,7 @@ def _layer_of(
     if not is_supported(matrix):
         setup.faults.append(_unreadable(name, f"layer '{layer}'" if layer else "X", matrix))
         return None, None, ""
-    return layer, scan(matrix), ""
+    return layer, scan(matrix, with_moments=with_moments), ""
 
 
 def _takes_real_values(name: str, arguments: SetupArguments) -> bool:

@@ -44,19 +44,21 @@ def kind_of(name: str, adata: AnnData, role: str | None) -> Kind:
     return next((kind for kind, pattern in PATTERNS.items() if re.search(pattern, name.lower())), "other")
 
 
-def choose_layer(adata: AnnData) -> tuple[str | None, Scan, str]:
+def choose_layer(adata: AnnData, *, with_moments: bool = False) -> tuple[str | None, Scan, str]:
     """Layer to model, its scan, and why: X, unless X is not counts and a layer named so is."""
-    found = scan(adata.X)
-    if found.is_counts or found.n_nonfinite:
+    found = scan(adata.X, with_moments=with_moments)
+    if found.is_counts or found.nonfinite.n:
         return None, found, ""
     for layer in COUNT_LAYERS:
-        if layer in adata.layers and (counts := scan(values_of(adata, layer))).is_counts:
+        if layer in adata.layers and (counts := scan(values_of(adata, layer), with_moments=with_moments)).is_counts:
             return layer, counts, f"X is not counts, layer '{layer}' is"
     return None, found, ""
 
 
 def choose_likelihood(kind: Kind, found: Scan) -> tuple[str, str]:
     """Likelihood for a kind of modality with such values, and why."""
+    if found.is_nearly_counts:
+        return COUNT_LIKELIHOODS[kind], "all but a few values are counts"
     if not found.is_counts:
         return "normal", "values are not counts"
     if found.is_binary and kind in ("atac", "other"):

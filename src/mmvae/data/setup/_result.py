@@ -11,13 +11,15 @@ from mmvae._errors import SetupError
 if TYPE_CHECKING:
     import numpy as np
 
+    from mmvae.data._statistics import Moments
+
     from ._columns import Column
     from ._kinds import Kind
 
 
 @dataclass(frozen=True)
 class ModalitySetup:
-    """What was taken of one modality."""
+    """What was taken of one modality, with its features' moments where they were computed on the way."""
 
     name: str
     kind: Kind
@@ -26,6 +28,7 @@ class ModalitySetup:
     why: str
     n_cells: int
     n_features: int
+    moments: Moments | None = field(default=None, compare=False, repr=False)
 
     @property
     def likelihood_name(self) -> str:

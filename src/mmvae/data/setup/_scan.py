@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmvae.data._matrix import blocks, by_rows, rows_of_stored, stored_values
+from mmvae.data._statistics import Moments
 
 if TYPE_CHECKING:
     from mmvae.data._matrix import Block, Matrix
@@ -15,31 +16,60 @@ if TYPE_CHECKING:
 EXAMPLES = 3
 SMALL_COUNT = 4
 """Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even."""
+FEW = 0.01
+"""Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0."""
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Found:
+    """Values of one kind: how many, and the first ones with their rows."""
+
+    n: int = 0
+    rows: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, where: np.ndarray, values: np.ndarray, start: int, block: Block) -> None:
+        """Count those of a block's stored ``values`` that ``where`` says; ``start`` is the block's first row."""
+        if not where.any():
+            return
+        self.n += int(where.sum())
+        rows = np.unique(rows_of_stored(block)[where]) + start
+        self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
+        self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
 
 
 @dataclass
 class Scan:
     """What the values of a modality are.
 
-    Numbers of values that are not finite, negative or not integers, with the rows where the first ones stand;
-    ``maximum``; ``n_empty``, cells without any non-zero value; and how many of the small counts are odd.
+    Values that are not finite in single precision, negative or not integers; numbers of non-zero values and of integers
+    above 1; ``maximum``; ``n_empty``, cells without any non-zero value; how many of the small counts are odd; and, where
+    asked for, the features' moments.
     """
 
-    n_nonfinite: int = 0
-    n_negative: int = 0
-    n_fractional: int = 0
+    nonfinite: Found = field(default_factory=Found)
+    negative: Found = field(default_factory=Found)
+    fractional: Found = field(default_factory=Found)
+    n_nonzero: int = 0
+    n_several: int = 0
     n_empty: int = 0
     maximum: float = 0.0
     n_small: int = 0
     n_odd: int = 0
-    rows_nonfinite: list[int] = field(default_factory=list)
-    rows_negative: list[int] = field(default_factory=list)
-    fractions: list[float] = field(default_factory=list)
+    moments: Moments | None = None
 
     @property
     def is_counts(self) -> bool:
         """Whether every value is a non-negative integer."""
-        return self.n_nonfinite + self.n_negative + self.n_fractional == 0
+        return self.nonfinite.n + self.negative.n + self.fractional.n == 0
+
+    @property
+    def is_nearly_counts(self) -> bool:
+        """Whether some values, but few, keep these from being counts."""
+        wrong = self.negative.n + self.fractional.n
+        few = wrong <= max(1, FEW * self.n_nonzero)
+        return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
 
     @property
     def is_binary(self) -> bool:
@@ -52,37 +82,28 @@ class Scan:
         return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
 
 
-def scan(matrix: Matrix) -> Scan:
+def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     """Read every value of a matrix once, block by block."""
-    found = Scan()
+    found = Scan(moments=Moments(*matrix.shape) if with_moments else None)
     for start, block in blocks(by_rows(matrix)):
-        values = stored_values(block)
-        _count_faults(found, values, start, block)
+        _count(found, stored_values(block), start, block)
         found.n_empty += int((np.asarray((block != 0).sum(axis=1)).ravel() == 0).sum())
+        if found.moments is not None:
+            found.moments.add(start, block)
     return found
 
 
-def _count_faults(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
+def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
     if values.size == 0:
         return
-    finite = np.isfinite(values)
-    negative = values < 0
-    fractional = finite & (values != np.floor(values))
-    if not finite.all():
-        found.n_nonfinite += int((~finite).sum())
-        _remember(found.rows_nonfinite, ~finite, start, block)
-    if negative.any():
-        found.n_negative += int(negative.sum())
-        _remember(found.rows_negative, negative, start, block)
-    if fractional.any():
-        found.n_fractional += int(fractional.sum())
-        found.fractions.extend(values[fractional][: EXAMPLES - len(found.fractions)].tolist())
+    finite = np.abs(values) <= LARGEST if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    whole = finite & (values == np.floor(values))
+    found.nonfinite.add(~finite, values, start, block)
+    found.negative.add(finite & (values < 0), values, start, block)
+    found.fractional.add(finite & ~whole, values, start, block)
+    found.n_nonzero += int(np.count_nonzero(values))
+    found.n_several += int((whole & (values > 1)).sum())
     found.maximum = max(found.maximum, float(np.max(values, initial=0.0, where=finite)))
     small = finite & (values >= 1) & (values <= SMALL_COUNT)
     found.n_small += int(small.sum())
     found.n_odd += int((values[small] % 2 == 1).sum())
-
-
-def _remember(rows: list[int], where: np.ndarray, start: int, block: Block) -> None:
-    fresh = np.unique(rows_of_stored(block)[where]) + start
-    rows.extend(fresh[: EXAMPLES - len(rows)].tolist())

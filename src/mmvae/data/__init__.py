@@ -10,13 +10,17 @@ from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
 from .setup import (
+    FEATURE_TYPES,
+    KINDS,
     ModalitySetup,
     Setup,
     SetupArguments,
     choose_layer,
     confounding_notes,
+    feature_types,
     inspect,
     inspect_or_raise,
+    modality_name_faults,
     print_setup,
     prior_covariate_notes,
     resolve_columns,
@@ -25,6 +29,8 @@ from .setup import (
 )
 
 __all__ = [
+    "FEATURE_TYPES",
+    "KINDS",
     "ModalitySetup",
     "MosaicDataset",
     "MosaicManager",
@@ -35,6 +41,7 @@ __all__ = [
     "choose_layer",
     "confounding_notes",
     "feature_statistics",
+    "feature_types",
     "fields_of",
     "graph_faults",
     "graph_of",
@@ -42,6 +49,7 @@ __all__ = [
     "inspect_or_raise",
     "is_supported",
     "modalities_of",
+    "modality_name_faults",
     "numbers_of",
     "pattern_names",
     "presence_of",

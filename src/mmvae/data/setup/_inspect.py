@@ -16,7 +16,8 @@ from mmvae.likelihoods import Likelihood
 
 from ._categories import text_of
 from ._columns import resolve_columns
-from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
+from ._feature_types import feature_type_faults
+from ._kinds import choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
 from ._names import name_faults
 from ._result import ModalitySetup, Setup
@@ -25,6 +26,7 @@ from ._values import empty_faults, value_faults, value_notes
 
 if TYPE_CHECKING:
     from ._arguments import SetupArguments
+    from ._feature_types import Kind
 
 MINIMUM_CELLS = 10
 
@@ -55,6 +57,8 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     if named or not chosen:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
+        where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
+        setup.faults += feature_type_faults(name, adata, where)
         _inspect_modality(setup, name, adata, arguments, is_query=is_query)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mmvae.data._statistics import Moments
 
     from ._columns import Column
-    from ._kinds import Kind
+    from ._feature_types import Kind
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mmvae.data._access import pattern_names
 
@@ -32,11 +33,12 @@ def print_setup(setup: Setup, *, console: Console | None = None) -> None:
     patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
     order = np.argsort(-counts)
     shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in order[:8])
-    console.print(f"Cells by what they have: {shown}", highlight=False)
+    # As Text: names may look like rich's markup, or its names of emojis.
+    console.print(Text(f"Cells by what they have: {shown}"))
     for column in setup.columns:
-        console.print(_column_line(column), highlight=False, markup=False)
+        console.print(Text(_column_line(column)))
     for note in setup.notes:
-        console.print(f"Note: {note}", style="yellow", highlight=False, markup=False)
+        console.print(Text(f"Note: {note}", style="yellow"))
 
 
 def _column_line(column: Column) -> str:
@@ -57,5 +59,6 @@ def _modality_table(setup: Setup, n_cells: int) -> Table:
     for title, justify in COLUMNS:
         table.add_column(title, justify=justify)
     for m in setup.modalities:
-        table.add_row(m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+        cells = (m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+        table.add_row(*map(Text, cells))
     return table

@@ -159,7 +159,7 @@ class MultiVAE(
         self.shared_ = None
         self.labelled_ = None
         self.reliability_ = None
-        self.spread_ = None
+        self.scale_ = None
         self.best_epoch_ = None
         self._linked = None
         self.training_report_: list[str] = []

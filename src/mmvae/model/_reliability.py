@@ -1,4 +1,4 @@
-"""How far a modality's latent repeats itself: C cells, G_m features, D_m dimensions."""
+"""Split-half reliability of each modality's latent: C cells, G_m features, D_m dimensions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mmvae._keys import PRESENT, Z
+from mmvae.analysis import split_half_reliability, total_scale
 
 from ._seed import seeded
 from ._typing import ModelBase
@@ -16,8 +17,7 @@ from ._typing import ModelBase
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST_CELLS = 10_000
-FLOOR = 0.01
+MAX_CELLS = 10_000
 
 
 class ReliabilityMixin(ModelBase):
@@ -60,16 +60,16 @@ class ReliabilityMixin(ModelBase):
         Kelley's: the expectation of a true score, given an observed one of reliability r, is r times that.
         """
         blocks = self.module.fusion.blocks(fused)
-        if not blocks or self.reliability_ is None or self.spread_ is None:
+        if not blocks or self.reliability_ is None or self.scale_ is None:
             return fused
-        scaled = [self.reliability_[name] / self.spread_[name] * block for name, block in blocks.items()]
+        scaled = [self.reliability_[name] / self.scale_[name] * block for name, block in blocks.items()]
         return torch.cat(scaled, dim=-1)
 
     @torch.inference_mode()
     def _remember_reliability(self) -> None:
         """Read training cells from two halves of the features, always the same ones, and draw their fused latents."""
         generator = np.random.default_rng(0)
-        cells = np.sort(generator.permutation(np.asarray(self.train_indices_))[:MOST_CELLS])
+        cells = np.sort(generator.permutation(np.asarray(self.train_indices_))[:MAX_CELLS])
         halves = {name: self._halves(name, generator) for name in self.modalities}
         read: dict[str, list[Tensor]] = {name: [] for name in self.modalities}
         drawn: dict[str, list[Tensor]] = {name: [] for name in self.modalities}
@@ -82,8 +82,10 @@ class ReliabilityMixin(ModelBase):
                         read[name].append(self.module.read_halves(name, halves[name], **inputs).cpu())
                         drawn[name].append(blocks[name][has] if blocks else torch.zeros(0, 1))
         ones = dict.fromkeys(self.modalities, 1.0)
-        self.reliability_ = ones | {n: _reliability(*torch.cat(r, dim=1).double()) for n, r in read.items() if r}
-        self.spread_ = ones | {n: _spread(torch.cat(d).double()) for n, d in drawn.items() if d}
+        self.reliability_ = ones | {
+            n: split_half_reliability(*torch.cat(r, dim=1).double()) for n, r in read.items() if r
+        }
+        self.scale_ = ones | {n: total_scale(torch.cat(d).double()) for n, d in drawn.items() if d}
 
     def _halves(self, name: str, generator: np.random.Generator) -> Tensor:
         """Which features are in the first half and which in the second, ``(2, G_m)``; all in both if there is one."""
@@ -91,20 +93,3 @@ class ReliabilityMixin(ModelBase):
         first = generator.permutation(n_features) < n_features // 2
         both = np.stack([first, ~first]) if n_features > 1 else np.ones((2, 1), dtype=bool)
         return torch.as_tensor(both, dtype=torch.float32, device=self.module.device)
-
-
-def _reliability(first: Tensor, second: Tensor) -> float:
-    """Reliability of a latent from the means of two halves, both ``(C, D_m)``."""
-    first, second = first - first.mean(dim=0), second - second.mean(dim=0)
-    variance = (first.square().sum() + second.square().sum()) / 2
-    agreement = float((first * second).sum() / variance) if variance > 0 else 1.0
-    return max(FLOOR, 2 * agreement / (1 + agreement)) if agreement > 0 else FLOOR
-
-
-def _spread(drawn: Tensor) -> float:
-    """Root of the total variance of draws, ``(C, D_m)``; 1 if there is none.
-
-    Of draws and not of means: those of a modality that tells nothing hardly vary, and need not be blown up.
-    """
-    total = float(drawn.var(dim=0, correction=0).sum()) if len(drawn) else 0.0
-    return total**0.5 if total > 0 else 1.0

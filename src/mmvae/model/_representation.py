@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED, UNWEIGHTED
+from mmvae.analysis import SharedSubspace
 
 from ._cells import CellMixin
 from ._reliability import ReliabilityMixin
-from ._shared import SharedSubspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         shared_: dict[str, Any] | None
         labelled_: dict[str, Any] | None
         reliability_: dict[str, float] | None
-        spread_: dict[str, float] | None
+        scale_: dict[str, float] | None
         best_epoch_: int | None
         training_report_: list[str]
         _linked: MuData | AnnData | None

@@ -11,13 +11,13 @@ from scvi import REGISTRY_KEYS
 from torch.distributions import MixtureSameFamily
 
 from mmvae._keys import EXPERTS, LATENT, QZ
+from mmvae.analysis import batch_evenness, effective_number, responsibilities, top_features
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
 from mmvae.priors import LabelledMixture, PriorContext
 
 from ._generation import GenerationMixin
-from ._mixtures import batch_evenness, effective_number, responsibilities
-from ._profiles import component_rates, top_features
+from ._profiles import component_rates
 from ._seed import seeded
 from ._views import N_DRAWS, standard_draws
 

@@ -11,10 +11,10 @@ from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
 from mmvae._keys import EXPERTS, PRESENT, UNWEIGHTED
+from mmvae.analysis import DiscriminantAnalysis
 from mmvae.data import numbers_of, presence_of
 from mmvae.fusion import Experts
 
-from ._classifier import Classifier
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
     from mudata import MuData
 
-FEWEST_LABELLED = 10
+MIN_LABELLED = 10
 # More than these of one label teach the classifier nothing new, and cost time.
-MOST_LABELLED = 5_000
+MAX_LABELLED = 5_000
 
 
 class PredictionMixin(ModelBase):
@@ -77,7 +77,7 @@ class PredictionMixin(ModelBase):
         probabilities = np.zeros((len(cells), len(self.labels)))
         for pattern in np.unique(presence, axis=0):
             rows = (presence == pattern).all(axis=1)
-            classifier = Classifier.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
+            classifier = DiscriminantAnalysis.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
             latent = self.get_latent_representation(data, cells[rows], batch_size=batch_size, representation=UNWEIGHTED)
             probabilities[rows] = classifier.probabilities(latent)
         if soft:
@@ -97,9 +97,9 @@ class PredictionMixin(ModelBase):
             raise ValueError(msg)
         codes = self.labelled_["codes"]
         n_labels = len(np.unique(codes))
-        if len(codes) < FEWEST_LABELLED or not 1 < n_labels < len(codes):
+        if len(codes) < MIN_LABELLED or not 1 < n_labels < len(codes):
             msg = (
-                f"Expected {FEWEST_LABELLED} labelled cells of two labels at the least, and more cells than labels; got "
+                f"Expected {MIN_LABELLED} labelled cells of two labels at the least, and more cells than labels; got "
                 f"{len(codes)} cells of {n_labels}. Label more cells."
             )
             raise ValueError(msg)
@@ -143,8 +143,8 @@ class PredictionMixin(ModelBase):
 
 
 def _few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
-    """Numbers of labelled cells, ascending, at most an equal share of ``MOST_LABELLED`` for each label."""
-    share = max(50, MOST_LABELLED // n_labels)
+    """Numbers of labelled cells, ascending, at most an equal share of ``MAX_LABELLED`` for each label."""
+    share = max(50, MAX_LABELLED // n_labels)
     shuffled = np.random.default_rng(0).permutation(len(codes))
     chosen = [shuffled[codes[shuffled] == label][:share] for label in range(n_labels)]
     return np.sort(np.concatenate(chosen))

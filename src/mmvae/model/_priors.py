@@ -10,14 +10,13 @@ import torch
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import JOINT
+from mmvae.analysis import outlier_share, two_sample_auc, verdict
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
 
 from ._components import ComponentMixin
-from ._outliers import outlier_share
 from ._profiles import fused_from
 from ._seed import seeded
-from ._two_sample import FEWEST_CELLS, UNTESTED, two_sample_auc, verdict
 from ._views import views
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from ._typing import Indices
 
-FEWEST_HELD_OUT = 200
+MIN_HELD_OUT = 200
 REFERENCE_CELLS = 10_000
 
 
@@ -75,7 +74,7 @@ class PriorMixin(ComponentMixin):
         self._check_if_trained(warn=False)
         self._validate_anndata()
         held_out = np.asarray(() if self.validation_indices_ is None else self.validation_indices_, dtype=int)
-        cells = held_out if len(held_out) >= FEWEST_HELD_OUT else np.arange(self.adata.n_obs)
+        cells = held_out if len(held_out) >= MIN_HELD_OUT else np.arange(self.adata.n_obs)
         generator = np.random.default_rng(seed)
         with seeded(seed):
             draws = self._both_draws(np.sort(generator.permutation(cells)[:n_cells]))
@@ -162,9 +161,9 @@ class PriorMixin(ComponentMixin):
         reference: MuData | AnnData | None = None,
         batch_size: int | None = None,
     ) -> np.ndarray:
-        r"""How unexpected a cell is to the priors: the share of training cells that are less so.
+        r"""Outlier score: rank of a cell's negative log prior density among the training cells, 0 to 1.
 
-        The surprise of a cell is :math:`-\sum_m \log p_m(z_m)` at the posterior means, over the modalities that it
+        The negative log prior density of a cell is :math:`-\sum_m \log p_m(z_m)` at the posterior means, over the modalities that it
         has. It is ranked among the training cells that have these modalities too, by the same modalities alone, so that
         what a cell lacks makes it neither more nor less of an outlier. Where fewer than 50 training cells have all of
         them, the cell gets the mean of its ranks by each. Labels of cells are not looked at.
@@ -272,8 +271,5 @@ def _draw(prior: Prior, context: PriorContext, n_cells: int) -> Tensor:
 def _test(name: str, draws: Sequence[np.ndarray], seed: int, *, joint: bool = False) -> dict[str, object]:
     """A row of :meth:`PriorMixin.check_prior`, of ``draws`` of the posterior and of the prior."""
     complete = ~np.isnan(draws[0]).any(axis=1)
-    row: dict[str, object] = {"latent": name, "n_cells": int(complete.sum())}
-    if complete.sum() < FEWEST_CELLS:
-        return row | {"auc": np.nan, "verdict": UNTESTED}
     auc = two_sample_auc(draws[1][complete], draws[0][complete], seed)
-    return row | {"auc": auc, "verdict": verdict(auc, joint=joint)}
+    return {"latent": name, "n_cells": int(complete.sum()), "auc": auc, "verdict": verdict(auc, joint=joint)}

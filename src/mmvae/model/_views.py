@@ -53,7 +53,7 @@ class View:
         return torch.stack([self.prior.kl(q, draw, self.context) for draw in draws]).mean(dim=0)
 
     def surprise(self) -> Tensor:
-        r""":math:`-\log p_m(z_m)` at the posterior mean, in nats, ``(n_cells,)``; what the cells' labels are is not used."""
+        r""":math:`-\log p_m(z_m)` at the posterior mean, labels marginalised, in nats, ``(n_cells,)``."""
         p = self._marginal() if self.prior.couples else self.prior(replace(self.context, labels=None))
         return -p.log_prob(self.posterior.loc)
 

@@ -8,15 +8,17 @@ from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
 from ._inspect import ModalitySetup, Setup, inspect
-from ._kinds import choose_layer
+from ._kinds import COUNT_LAYERS, choose_layer
 from ._links import confounding_notes, prior_covariate_notes, shared_cells
 from ._manager import MosaicManager, inspect_or_raise
-from ._matrix import by_rows, is_supported, values_of
+from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
 from ._table import print_setup
 
 __all__ = [
+    "BLOCK_VALUES",
+    "COUNT_LAYERS",
     "ModalitySetup",
     "MosaicDataset",
     "MosaicManager",

@@ -248,7 +248,9 @@ class MultiVAE(
 
     def _learn_from_data(self) -> None:
         """Start likelihoods and fusion from the registered data."""
-        manager, presence = self.adata_manager, presence_of(self.adata, self.modalities)
+        manager = self.adata_manager
+        manager.check_unchanged()
+        presence = presence_of(self.adata, self.modalities)
         self.module.fusion.link(torch.as_tensor(shared_cells(presence)))
         for index, name in enumerate(self.modalities):
             if layer_key(name) not in manager.data_registry:

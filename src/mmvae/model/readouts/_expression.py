@@ -57,13 +57,17 @@ class Request:
         return cls(name, known[columns], columns, reader.batch_code(transform_batch), factor, n_samples)
 
 
-def expected_values(reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request) -> pd.DataFrame:
+def expected_values(
+    reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request
+) -> pd.DataFrame:
     """Expected values decoded from all that a cell has, cells by features."""
     values = _decoded(reader, reader.minibatches(adata, indices, size), request)
     return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
 
 
-def imputed_values(reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request) -> pd.DataFrame:
+def imputed_values(
+    reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request
+) -> pd.DataFrame:
     """Expected values decoded from the other modalities of a cell, cells by features."""
     data = reader.data(adata)
     cells = _imputable(reader, data, request.modality, indices)

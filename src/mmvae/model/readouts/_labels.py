@@ -1,0 +1,111 @@
+"""Labels of cells, from what is remembered of labelled ones. C cells, M modalities, Y labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.distributions import Normal
+
+from mmvae.analysis import Classifier
+from mmvae.fusion import Posteriors
+
+from ._profiles import fused_mean
+
+if TYPE_CHECKING:
+    from mmvae.model._reader import Data, Indices, Reader
+
+MIN_LABELLED = 10
+# More than these of one label teach the classifier nothing new, and cost time.
+MAX_LABELLED = 5_000
+
+
+@torch.inference_mode()
+def label_probabilities(
+    reader: Reader, adata: Data | None, indices: Indices | None, batch_size: int | None
+) -> pd.DataFrame:
+    """Probability of each label, cells by labels.
+
+    Raises
+    ------
+    ValueError
+        If the model was trained with too few labelled cells.
+    """
+    known, labels = _labelled(reader), reader.labels
+    data = reader.data(adata)
+    cells, presence = reader.cells(data, indices)
+    fusion = reader.module.fusion
+    latent = [fused_mean(fusion, posteriors).cpu() for _, posteriors in reader.posteriors(data, cells, batch_size)]
+    values = torch.cat(latent).numpy()
+    found = np.zeros((len(cells), len(labels)))
+    for pattern in np.unique(presence, axis=0):
+        rows = (presence == pattern).all(axis=1)
+        classifier = Classifier.fit(_as_seen(reader, known, pattern), known["codes"], len(labels))
+        found[rows] = classifier.probabilities(values[rows])
+    return pd.DataFrame(found, index=data.obs_names[cells], columns=labels)
+
+
+@torch.inference_mode()
+def remember_labelled(reader: Reader) -> dict[str, Any] | None:
+    """Codes and posteriors of labelled training data, which a query's model needs, too; ``None`` without labels.
+
+    ``codes``, ``(N,)``; ``present``, boolean, ``(N, M)``; ``loc`` and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where
+    the modality is missing.
+    """
+    if not reader.labels:
+        return None
+    codes = reader.label_codes()
+    cells = _few_of_each(codes, len(reader.labels))
+    read = [posteriors for _, posteriors in reader.posteriors(None, cells)]
+    return {
+        "codes": codes[cells],
+        "present": torch.cat([p.encoded for p in read]).cpu().numpy(),
+        "loc": {name: torch.cat([p.normals[name].loc for p in read]).cpu().numpy() for name in reader.names},
+        "scale": {name: torch.cat([p.normals[name].scale for p in read]).cpu().numpy() for name in reader.names},
+    }
+
+
+def _labelled(reader: Reader) -> dict[str, Any]:
+    """What is remembered of the labelled cells.
+
+    Raises
+    ------
+    ValueError
+        If it is too little to learn from.
+    """
+    known = reader.memory.labelled
+    if known is None:
+        msg = "Expected a model trained with labels; got none. Give labels_key in setup_mudata, and train."
+        raise ValueError(msg)
+    codes = known["codes"]
+    n_labels = len(np.unique(codes))
+    if len(codes) < MIN_LABELLED or not 1 < n_labels < len(codes):
+        msg = (
+            f"Expected {MIN_LABELLED} labelled cells of two labels at the least, and more cells than labels; got "
+            f"{len(codes)} cells of {n_labels}. Label more cells."
+        )
+        raise ValueError(msg)
+    return known
+
+
+def _as_seen(reader: Reader, known: dict[str, Any], pattern: np.ndarray) -> np.ndarray:
+    """Fused latents of the labelled cells if they had no more than ``pattern``; as they are if they have none of it."""
+    device = reader.module.device
+    present = torch.as_tensor(known["present"], device=device)
+    kept = present & torch.as_tensor(pattern, device=device)
+    kept = torch.where(kept.any(dim=1, keepdim=True), kept, present)
+    normals = {}
+    for name in reader.names:
+        loc, scale = (torch.as_tensor(known[part][name], device=device) for part in ("loc", "scale"))
+        normals[name] = Normal(loc, scale, validate_args=False)
+    return fused_mean(reader.module.fusion, Posteriors.masked(normals, kept)).cpu().numpy()
+
+
+def _few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
+    """Numbers of labelled cells, ascending, at most an equal share of ``MAX_LABELLED`` for each label."""
+    share = max(50, MAX_LABELLED // n_labels)
+    shuffled = np.random.default_rng(0).permutation(len(codes))
+    chosen = [shuffled[codes[shuffled] == label][:share] for label in range(n_labels)]
+    return np.sort(np.concatenate(chosen))

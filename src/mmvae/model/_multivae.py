@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
-from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
-from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key, size_factor_key
-from mmvae.data import SetupArguments, feature_statistics, graph_of, modalities_of, presence_of, shared_cells
-from mmvae.fusion import Fusion
+from mmvae._config import NetworkConfig
+from mmvae.data import SetupArguments, presence_of, shared_cells
 from mmvae.module import MultiVAEModule
-from mmvae.nn import Component
-from mmvae.priors import Prior
+from mmvae.train import defaults_for, seeded
 
-from ._contributions import ContributionMixin
-from ._defaults import defaults_for
-from ._generation import GenerationMixin
-from ._prediction import PredictionMixin
+from ._configuration import Choices, check_shares, configuration, default_adversary
+from ._data import DataAccess
+from ._loading import Loading
+from ._memory import ReferenceMemory
 from ._prior_checks import check_graph, check_priors, warn_of_batch
-from ._priors import PriorMixin
-from ._representation import RepresentationMixin
-from ._seed import seeded
-from ._setup import SetupMixin
-from ._training import TrainingMixin
+from ._reader import features_of, labels_of
+from ._setup import Registration
+from ._training import Training
+from .methods import ExpressionMethods, LatentMethods
 
 if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
+    from collections.abc import Mapping
 
-logger = logging.getLogger(__name__)
+    import numpy as np
 
-PRIOR = "mog"
-BATCH_ADVERSARY = 10.0
+    from mmvae.fusion import Fusion
+    from mmvae.priors import Prior
+
+    from ._reader import Data
 
 
 class MultiVAE(
-    SetupMixin,
-    RepresentationMixin,
-    PriorMixin,
-    ContributionMixin,
-    GenerationMixin,
-    PredictionMixin,
+    Registration,
+    Loading,
+    LatentMethods,
+    ExpressionMethods,
+    DataAccess,
     VAEMixin,
-    TrainingMixin,
+    Training,
     ArchesMixin,
     BaseModelClass,
 ):
@@ -146,44 +138,63 @@ class MultiVAE(
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
-        names = list(self._arguments.chosen)
-        n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
-        n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
-        dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
-        modality_weights = _by_modality(
-            "modality_weights",
-            dict.fromkeys(names, 1.0) | self._carried("weight") | dict(modality_weights or {}),
-            names,
+        check_shares(modality_dropout=modality_dropout)
+        network = NetworkConfig(
+            n_hidden=chosen.n_hidden if n_hidden is None else n_hidden,
+            n_layers=chosen.n_layers if n_layers is None else n_layers,
+            dropout_rate=chosen.dropout_rate if dropout_rate is None else dropout_rate,
+            modality_dropout=modality_dropout,
+            kl_scale=kl_scale,
+            batch_adversary=default_adversary(mdata) if batch_adversary is None else batch_adversary,
         )
-        self.seed = seed
-        self.shared_ = None
-        self.labelled_ = None
-        self.reliability_ = None
-        self.spread_ = None
-        self.best_epoch_ = None
-        self._linked = None
-        self.training_report_: list[str] = []
-        batch_adversary = self._batch_adversary(mdata) if batch_adversary is None else batch_adversary
-        network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
-        input_dropout = _shares("input_dropout", input_dropout, names)
-        _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
-        modalities = self._modality_configs(n_latent, modality_weights, input_dropout)
+        check_shares(dropout_rate=network.dropout_rate)
+        choices = Choices(
+            chosen.n_latent if n_latent is None else n_latent, input_dropout, modality_weights, prior, fusion
+        )
+        config = configuration(self.registry_, mdata, choices, network)
         with seeded(seed):
-            self.module = MultiVAEModule(self._config(modalities, network, prior, fusion))
-        check_priors(self.module)
-        if mdata is not None:
-            check_graph(list(self.module.priors.values()), mdata)
-            warn_of_batch(list(self.module.priors.values()), mdata, self._arguments)
-            self._learn_from_data()
-        prior = {name: p.spec() for name, p in self.module.priors.items()}
-        fusion = self.module.fusion.spec()
+            self.module = MultiVAEModule(config)
+        self._check_priors(mdata)
+        self.seed = seed
+        self.memory = ReferenceMemory()
+        self.best_epoch_: int | None = None
+        self.training_report_: list[str] = []
         self._model_summary_string = self._summary()
-        # scvi-tools leaves data out of what it saves, but not the `None` that stands for them in a model without data.
-        self.init_params_ = self._get_init_params({k: v for k, v in locals().items() if k != "mdata"})
+        self.init_params_ = self._get_init_params(
+            {
+                "n_latent": {name: m.n_latent for name, m in config.modalities.items()},
+                "n_hidden": network.n_hidden,
+                "n_layers": network.n_layers,
+                "dropout_rate": network.dropout_rate,
+                "prior": {name: p.spec() for name, p in self.module.priors.items()},
+                "fusion": self.module.fusion.spec(),
+                "input_dropout": {name: m.input_dropout for name, m in config.modalities.items()},
+                "modality_dropout": network.modality_dropout,
+                "modality_weights": {name: m.weight for name, m in config.modalities.items()},
+                "kl_scale": network.kl_scale,
+                "batch_adversary": network.batch_adversary,
+                "seed": seed,
+            }
+        )
+
+    def _check_priors(self, data: Data | None) -> None:
+        """Refuse priors that suit neither the fusion nor the data, and let the fusion know which modalities share cells."""
+        check_priors(self.module)
+        if data is not None:
+            priors = list(self.module.priors.values())
+            check_graph(priors, data)
+            warn_of_batch(priors, data, SetupArguments.of(self.registry_["setup_args"]))
+            self.module.fusion.set_pair_counts(torch.as_tensor(shared_cells(presence_of(data, self.modalities))))
 
     @property
-    def _arguments(self) -> SetupArguments:
-        return SetupArguments.of(self.registry_["setup_args"])
+    def memory(self) -> ReferenceMemory:
+        """What the model remembers of its training cells; replaced, never changed."""
+        return ReferenceMemory(**self.memory_)
+
+    @memory.setter
+    def memory(self, memory: ReferenceMemory) -> None:
+        # scvi-tools saves attributes whose names end so.
+        self.memory_ = memory.to_dict()
 
     @property
     def modalities(self) -> list[str]:
@@ -193,71 +204,7 @@ class MultiVAE(
     @property
     def labels(self) -> list[str]:
         """The labels that were registered, those of cells without a label left out; empty without ``labels_key``."""
-        fields = self.registry_["field_registries"].get(REGISTRY_KEYS.LABELS_KEY, {})
-        state = fields.get("state_registry", {})
-        unlabelled = str(state.get("unlabeled_category"))
-        return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
-
-    @staticmethod
-    def _batch_adversary(data: MuData | AnnData | None) -> float:
-        return BATCH_ADVERSARY if data is None or graph_of(data) is None else 0.0
-
-    def _modality_configs(
-        self, n_latent: Mapping[str, int], weights: Mapping[str, float], input_dropout: Mapping[str, float]
-    ) -> dict[str, ModalityConfig]:
-        return {
-            name: ModalityConfig(
-                n_features=self.summary_stats[f"n_{layer_key(name)}"],
-                n_latent=n_latent[name],
-                likelihood=choice,
-                weight=weights[name],
-                input_dropout=input_dropout[name],
-            )
-            for name, choice in self._arguments.chosen.items()
-        }
-
-    def _config(
-        self, modalities: Mapping[str, ModalityConfig], network: NetworkConfig, prior: Any, fusion: Any
-    ) -> ModelConfig:
-        n_latent = {name: modality.n_latent for name, modality in modalities.items()}
-        latents = Fusion.build(fusion, n_latent=n_latent).latents
-        own = {latent: self._carried("prior").get(latent, PRIOR) for latent in latents}
-        priors = own if prior is None else _priors_of(prior, own, list(n_latent))
-        return ModelConfig(modalities, priors, fusion, network, self._covariate_config())
-
-    def _carried(self, default: str) -> dict[str, Any]:
-        """By modality, a default that the data carry in ``uns``, where they carry one."""
-        if self.adata is None:
-            return {}
-        given = {name: adata.uns.get(DEFAULTS, {}) for name, adata in modalities_of(self.adata).items()}
-        return {name: own[default] for name, own in given.items() if default in own and name in self._arguments.chosen}
-
-    def _covariate_config(self) -> CovariateConfig:
-        fields = self.registry_["field_registries"]
-        categories, biology = (
-            tuple(fields.get(key, {}).get("state_registry", {}).get("n_cats_per_key", ()))
-            for key in (REGISTRY_KEYS.CAT_COVS_KEY, PRIOR_COVARIATES)
-        )
-        return CovariateConfig(
-            n_batch=self.summary_stats.n_batch,
-            n_categories=categories,
-            n_continuous=self.summary_stats.get("n_extra_continuous_covs", 0),
-            n_labels=len(self.labels),
-            n_prior_categories=biology,
-        )
-
-    def _learn_from_data(self) -> None:
-        """Start likelihoods and fusion from the registered data."""
-        manager, presence = self.adata_manager, presence_of(self.adata, self.modalities)
-        self.module.fusion.link(torch.as_tensor(shared_cells(presence)))
-        for index, name in enumerate(self.modalities):
-            if layer_key(name) not in manager.data_registry:
-                continue
-            statistics = feature_statistics(manager.get_from_registry(layer_key(name)))
-            self.module.likelihoods[name].init_from(statistics)
-            if size_factor_key(name) in manager.data_registry:
-                given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[presence[:, index]]
-                self.module.size_factor_scale[name].fill_(statistics.size_factor / float(np.median(given)))
+        return labels_of(self.registry_)
 
     def _summary(self) -> str:
         module, rows = self.module, []
@@ -279,62 +226,5 @@ class MultiVAE(
 
     def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
         """Feature names of each modality; an array where the model was set up with an AnnData, as scvi-tools has it."""
-        features = self._features
+        features = features_of(self.registry_, self.modalities)
         return next(iter(features.values())) if self.registry_["setup_method_name"] == "setup_anndata" else features
-
-    @property
-    def _features(self) -> dict[str, np.ndarray]:
-        """Feature names of each modality, also where the model was loaded without data."""
-        fields = self.registry_["field_registries"]
-        return {
-            name: np.asarray(fields[layer_key(name)]["state_registry"]["column_names"], dtype=str)
-            for name in self.modalities
-            if layer_key(name) in fields
-        }
-
-
-def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
-    """One value for each modality, from one for all or a complete mapping."""
-    if not isinstance(value, Mapping):
-        value = dict.fromkeys(names, value)
-    if set(value) != set(names):
-        msg = f"Expected {argument} as one number or for each of {names}; got {dict(value)}."
-        raise ValueError(msg)
-    if low := {name: v for name, v in value.items() if not v > 0}:
-        msg = f"Expected {argument} above 0; got {low}."
-        raise ValueError(msg)
-    return {name: value[name] for name in names}
-
-
-def _shares(argument: str, value: float | Mapping[str, float], names: list[str]) -> dict[str, float]:
-    """One share for each modality, from one for all or a mapping; 0 where that names none."""
-    given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(names, value)
-    if unknown := sorted(set(given) - set(names)):
-        msg = f"Expected {argument} as one number or for some of {names}; got it for {unknown}."
-        raise ValueError(msg)
-    _check_shares(**{f"{argument} of '{name}'": share for name, share in given.items()})
-    return dict.fromkeys(names, 0.0) | given
-
-
-def _check_shares(**shares: float) -> None:
-    if wrong := {name: value for name, value in shares.items() if not 0 <= value < 1}:
-        msg = f"Expected shares of at least 0 and below 1; got {wrong}."
-        raise ValueError(msg)
-
-
-def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
-    """A prior's choice for each latent of the fusion, whose ``defaults`` are given, or one that couples all."""
-    if isinstance(choice, Mapping) and set(choice) == {COUPLED}:  # as saved
-        return dict(choice)
-    if isinstance(choice, str | Component) or "name" in choice:
-        if Prior.class_of(cast("Any", choice)).couples:
-            return {COUPLED: choice}
-        return dict.fromkeys(defaults, choice)
-    if unknown := sorted(set(choice) - set(defaults)):
-        known = f"modalities {names}" if set(defaults) == set(names) else f"the one latent {list(defaults)}"
-        msg = f"Expected a prior for {known}; got priors for {unknown}."
-        raise ValueError(msg)
-    if coupled := [latent for latent, own in choice.items() if Prior.class_of(own).couples]:
-        msg = f"Expected prior '{COUPLED}' for all modalities, prior='{COUPLED}'; got it for {coupled} alone."
-        raise ValueError(msg)
-    return dict(defaults) | dict(choice)

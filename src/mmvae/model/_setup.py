@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any
 
-from mmvae._errors import SetupError
+from scvi.model.base import BaseModelClass
+
 from mmvae.data import MosaicManager, SetupArguments, fields_of, inspect_or_raise, print_setup
 
-from ._typing import ModelBase
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from anndata import AnnData
     from mudata import MuData
@@ -21,65 +17,8 @@ if TYPE_CHECKING:
     from mmvae.data import Setup
 
 
-class SetupMixin(ModelBase):
-    """``setup_mudata``, ``setup_anndata``, and loading against data."""
-
-    @classmethod
-    def load(
-        cls,
-        dir_path: str | os.PathLike[str],
-        adata: MuData | AnnData | Literal[False] | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Self:
-        """Load a model that was saved, with its data or others of the same features, which may lack modalities.
-
-        Parameters
-        ----------
-        dir_path
-            Folder that :meth:`save` wrote.
-        adata
-            Data; by default those that were saved with the model. ``False``: none, for methods that take data.
-        *args, **kwargs
-            Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
-
-        Raises
-        ------
-        SetupError
-            If the data do not fit the model; the message lists all faults.
-        """
-        with _without_feature_warning():
-            return super().load(os.fspath(dir_path), adata, *args, **kwargs)
-
-    @classmethod
-    def load_query_data(
-        cls, adata: MuData | AnnData, reference_model: str | os.PathLike[str] | Self, *args: Any, **kwargs: Any
-    ) -> Self:
-        """Map data of new batches onto a trained model; :meth:`train` then learns weights of the new batches alone.
-
-        Parameters
-        ----------
-        adata
-            Data of the reference's features. They may lack modalities, and need not have labels.
-        reference_model
-            A trained model, or the folder of one.
-        *args, **kwargs
-            Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator`` and ``freeze_dropout``.
-
-        Raises
-        ------
-        SetupError
-            If the data do not fit the model; the message lists all faults.
-        """
-        reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
-        with _without_feature_warning():
-            try:
-                return super().load_query_data(adata, reference, *args, **kwargs)
-            except KeyError as error:
-                if (name := str(error.args[0])) not in getattr(adata, "mod", ()):
-                    raise
-                msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
-                raise SetupError([msg]) from error
+class Registration(BaseModelClass):
+    """``setup_mudata`` and ``setup_anndata``."""
 
     @classmethod
     def setup_mudata(
@@ -212,11 +151,3 @@ class SetupMixin(ModelBase):
 
 def _is_mudata(data: object) -> bool:
     return hasattr(data, "mod") and hasattr(data, "obsmap")
-
-
-@contextmanager
-def _without_feature_warning() -> Iterator[None]:
-    """Silence scvi-tools' warning of other features: here they are an error, and to lack a modality is no fault."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`var_names` for the loaded `model`")
-        yield

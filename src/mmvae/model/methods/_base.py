@@ -10,7 +10,6 @@ from mmvae.model._reader import Reader
 class Readouts:
     """Methods that read cells through the model."""
 
-    @property
     def _reader(self) -> Reader:
         model: Any = self
         return Reader(model)

@@ -66,7 +66,7 @@ class ExpressionMethods(Readouts):
         ValueError
             If a modality, feature or batch is unknown.
         """
-        reader = self._reader
+        reader = self._reader()
         request = Request.of(
             reader,
             modality,
@@ -115,7 +115,7 @@ class ExpressionMethods(Readouts):
         ValueError
             If a cell has nothing but ``modality``, or a modality, feature or batch is unknown.
         """
-        reader = self._reader
+        reader = self._reader()
         request = Request.of(
             reader,
             modality,

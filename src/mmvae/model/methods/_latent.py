@@ -82,7 +82,7 @@ class LatentMethods(Readouts):
         cells that have several, fitted on first use and saved with the model. It needs such cells. ``"fused"`` is the
         default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
         """
-        reader = self._reader
+        reader = self._reader()
         check_representation(reader, representation)
         cells = reader.posteriors(adata, indices, batch_size, dataloader, **data_loader_kwargs)
         if representation != SHARED:
@@ -98,7 +98,7 @@ class LatentMethods(Readouts):
 
         With two modalities an eigenvalue is 1 plus a canonical correlation; those above 1.4 span ``"shared"``.
         """
-        return shared_subspace(self._reader).spectrum
+        return shared_subspace(self._reader()).spectrum
 
     def get_reliability(self) -> pd.Series:
         r"""How reliable each modality's latent is: whether its features, read in halves, tell the same.
@@ -124,7 +124,7 @@ class LatentMethods(Readouts):
         RuntimeError
             If the model is not trained, or its reliability was not measured because training did not end well.
         """
-        memory = self._reader.memory
+        memory = self._reader().memory
         if memory.reliability is None:
             msg = "Expected a model whose training has come to its end; got none. Call train."
             raise RuntimeError(msg)

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from scvi.model.base import BaseModelClass
+
 from mmvae.data import numbers_of
 
-from ._neighbors import NeighborMixin
+from ._graph import attach_graph
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
     from torch import Tensor
 
-    from ._typing import Indices
-
-READOUT_BATCH = 1_024
+    from ._reader import Data, Indices
 
 
-class CellMixin(NeighborMixin):
-    """Data that a method is given or that are the model's own, in minibatches."""
+class DataAccess(BaseModelClass):
+    """scvi-tools' access to data, for mosaics."""
 
-    def _validate_anndata(self, adata: MuData | AnnData | None = None, copy_if_view: bool = True) -> MuData | AnnData:
+    def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
         """``adata`` registered like the model's own data, which they default to.
 
         Raises
@@ -46,34 +43,13 @@ class CellMixin(NeighborMixin):
         return data
 
     def _make_data_loader(
-        self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
+        self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
         """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.
 
         If it names none there is one minibatch, without cells, so that what is read of it has its shape.
         """
         cells = numbers_of(adata, indices)
-        self._link(adata)
+        attach_graph(self, adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
-
-    def _minibatches(
-        self,
-        adata: MuData | AnnData | None,
-        indices: Indices | None,
-        batch_size: int | None,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
-        **data_loader_kwargs: Any,
-    ) -> Iterator[dict[str, Tensor]]:
-        """Minibatches on the model's device."""
-        if dataloader is None:
-            adata = self._validate_anndata(adata)
-            dataloader = self._make_data_loader(
-                adata=adata, indices=indices, batch_size=batch_size or READOUT_BATCH, **data_loader_kwargs
-            )
-        device = self.module.device
-        return ({key: value.to(device) for key, value in tensors.items()} for tensors in dataloader)
-
-    def _cell_names(self, adata: MuData | AnnData | None, indices: Indices | None) -> pd.Index:
-        data = self.adata if adata is None else adata
-        return data.obs_names[numbers_of(data, indices)]

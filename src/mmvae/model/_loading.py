@@ -1,0 +1,129 @@
+"""Models from files and from references."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from scvi.model.base import ArchesMixin, BaseModelClass
+from torch import nn
+
+from mmvae._errors import SetupError
+from mmvae.module import train_new_categories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._memory import ReferenceMemory
+    from ._reader import Data
+
+
+class Loading(ArchesMixin, BaseModelClass):
+    """``load`` and ``load_query_data``."""
+
+    memory: ReferenceMemory
+
+    @classmethod
+    def load(
+        cls, dir_path: str | os.PathLike[str], adata: Data | Literal[False] | None = None, *args: Any, **kwargs: Any
+    ) -> Self:
+        """Load a model that was saved, with its data or others of the same features, which may lack modalities.
+
+        A query is loaded as one: :meth:`train` goes on to learn weights of its new batches alone.
+
+        Parameters
+        ----------
+        dir_path
+            Folder that :meth:`save` wrote.
+        adata
+            Data; by default those that were saved with the model. ``False``: none, for methods that take data.
+        *args, **kwargs
+            Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
+
+        Raises
+        ------
+        SetupError
+            If the data do not fit the model; the message lists all faults.
+        """
+        with _without_feature_warning():
+            model = super().load(os.fspath(dir_path), adata, *args, **kwargs)
+        model._freeze_reference()
+        return model
+
+    @classmethod
+    def load_query_data(
+        cls,
+        adata: Data,
+        reference_model: str | os.PathLike[str] | Self,
+        *args: Any,
+        unfrozen: bool = False,
+        freeze_dropout: bool = False,
+        **kwargs: Any,
+    ) -> Self:
+        """Map data of new batches onto a trained model; :meth:`train` then learns weights of the new batches alone.
+
+        The same holds for new categories of further covariates. Weights of the reference's batches and categories, and
+        all others, stay as they are, so that the reference's cells do.
+
+        Parameters
+        ----------
+        adata
+            Data of the reference's features. They may lack modalities, and need not have labels.
+        reference_model
+            A trained model, or the folder of one.
+        unfrozen
+            Whether to train all weights, which makes a model of its own of the query.
+        freeze_dropout
+            Whether to train without dropout.
+        *args, **kwargs
+            Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator``.
+
+        Raises
+        ------
+        SetupError
+            If the data do not fit the model; the message lists all faults.
+        ValueError
+            If the reference is not trained.
+        """
+        reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
+        options = {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout} | kwargs
+        with _without_feature_warning():
+            try:
+                model = super().load_query_data(adata, reference, *args, **options)
+            except KeyError as error:
+                if (name := str(error.args[0])) not in getattr(adata, "mod", ()):
+                    raise
+                msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
+                raise SetupError([msg]) from error
+        known = model.memory.n_categories
+        if known is None:
+            msg = "Expected a trained reference to map data onto; got one that is not trained. Call its train first."
+            raise ValueError(msg)
+        model.memory = replace(
+            model.memory,
+            n_categories=None,
+            known_categories=None if unfrozen else known,
+            dropout_is_frozen=freeze_dropout and not unfrozen,
+        )
+        model._freeze_reference()
+        return model
+
+    def _freeze_reference(self) -> None:
+        """Let a query train the weights of new categories and nothing else; not saved by scvi-tools, so said anew."""
+        if self.memory.known_categories is not None:
+            train_new_categories(self.module, self.memory.known_categories)
+        if self.memory.dropout_is_frozen:
+            for part in self.module.modules():
+                if isinstance(part, nn.Dropout):
+                    part.p = 0.0
+
+
+@contextmanager
+def _without_feature_warning() -> Iterator[None]:
+    """Silence scvi-tools' warning of other features: here they are an error, and to lack a modality is no fault."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`var_names` for the loaded `model`")
+        yield

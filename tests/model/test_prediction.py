@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from mmvae.analysis import Classifier
 from mudata import MuData
 from sklearn.metrics import f1_score
 
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
-from mmvae.model._classifier import Classifier
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 SIZES = {"rna": 60, "protein": 12}

@@ -8,14 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from mmvae.analysis import (
+    batch_evenness,
+    effective_number,
+    outlier_share,
+    responsibilities,
+    top_features,
+    two_sample_auc,
+    verdict,
+)
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 import mmvae
 from mmvae import MultiVAE
-from mmvae.model._mixtures import batch_evenness, effective_number, responsibilities
-from mmvae.model._outliers import outlier_share
-from mmvae.model._profiles import top_features
-from mmvae.model._two_sample import two_sample_auc, verdict
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 SIZES = {"rna": 200, "protein": 30}
@@ -219,9 +224,13 @@ def test_responsibilities_are_written_to_the_data(model, tmp_path):
 def planted(model, shift):
     """The model with priors that are its latents' own distribution, moved by ``shift``: a Gaussian at every posterior."""
     own = model.module.priors
-    (outputs,) = model._outputs(None, None, CELLS)
-    posteriors = outputs["experts"].posteriors
-    model.module.priors = torch.nn.ModuleDict({name: Planted(q.loc + shift, q.scale) for name, q in posteriors.items()})
+    ((_, posteriors),) = model._reader().posteriors(batch_size=CELLS)
+    of_cells = {
+        name: (q.loc[has], q.scale[has]) for name, q in posteriors.normals.items() for has in [posteriors.mask(name)]
+    }
+    model.module.priors = torch.nn.ModuleDict(
+        {name: Planted(loc + shift, scale) for name, (loc, scale) in of_cells.items()}
+    )
     try:
         yield model
     finally:

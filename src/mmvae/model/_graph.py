@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -13,34 +13,40 @@ from mmvae.graph import CellGraph
 from mmvae.train import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping
 
+    from anndata import AnnData
+    from mudata import MuData
     from torch import Tensor
 
     from mmvae.module import MultiVAEModule
 
-    from ._reader import Data
+FILL_BATCH = 1_024
 
 
 @dataclass(frozen=True)
 class AttachedGraphs:
     """The data whose neighbours the priors see, and the graph of each latent; none where the data have no graph."""
 
-    data: Data
+    data: MuData | AnnData
     by_latent: Mapping[str, CellGraph]
 
 
 class HasGraphs(Protocol):
-    """A model, as far as graphs are concerned. ``graphs`` is ``None`` before any are attached."""
+    """A model, as far as graphs are concerned. ``_graphs`` is ``None`` before any are attached."""
 
     module: MultiVAEModule
-    graphs: AttachedGraphs | None
+    _graphs: AttachedGraphs | None
+
+    def _loader(
+        self, adata: MuData | AnnData, indices: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Iterator[dict[str, Tensor]]: ...
 
 
-def attach_graph(model: HasGraphs, data: Data) -> None:
+def attach_graph(model: HasGraphs, data: MuData | AnnData) -> None:
     """Let the priors that look at neighbours see those of ``data``; their memories are empty until :func:`fill_graphs`."""
     priors = {name: prior for name, prior in model.module.priors.items() if prior.needs_graph}
-    if not priors or (model.graphs is not None and model.graphs.data is data):
+    if not priors or (model._graphs is not None and model._graphs.data is data):
         return
     by_latent, graph = {}, graph_of(data)
     if graph is not None:
@@ -48,28 +54,21 @@ def attach_graph(model: HasGraphs, data: Data) -> None:
         by_latent = {name: CellGraph(within(graph, has), has) for name, has in members.items()}
     for name, prior in priors.items():
         prior.set_graph(by_latent.get(name))
-    model.graphs = AttachedGraphs(data, by_latent)
+    model._graphs = AttachedGraphs(data, by_latent)
 
 
 @torch.no_grad()
-def fill_graphs(model: HasGraphs, loader: Iterable[dict[str, Tensor]]) -> None:
-    """Let the attached graphs remember the posteriors of their cells, which KLs need; nothing to do if they do already.
-
-    Parameters
-    ----------
-    model
-        The model; its module is left in the mode in which it is.
-    loader
-        All cells of the attached data, in order.
-    """
-    waiting = {} if model.graphs is None else {n: g for n, g in model.graphs.by_latent.items() if not g.is_filled}
+def fill_graphs(model: HasGraphs, data: MuData | AnnData) -> None:
+    """:func:`attach_graph`, and let the graphs remember the posteriors of all cells, which KLs need, unless they do."""
+    attach_graph(model, data)
+    waiting = {} if model._graphs is None else {n: g for n, g in model._graphs.by_latent.items() if not g.is_filled}
     if not waiting:
         return
     module, training = model.module, model.module.training
     module.eval()
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in waiting}
     with seeded(0):
-        for tensors in loader:
+        for tensors in model._loader(data, None, FILL_BATCH):
             minibatch = module.minibatch({key: value.to(module.device) for key, value in tensors.items()})
             for term in module.fusion.draw(module.encode(minibatch)).prior_terms:
                 if term.name in found:
@@ -80,7 +79,7 @@ def fill_graphs(model: HasGraphs, loader: Iterable[dict[str, Tensor]]) -> None:
         graph.fill(mean, variance)
 
 
-def _members(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
+def _members(module: MultiVAEModule, latent: str, data: MuData | AnnData) -> np.ndarray:
     """Which cells have any of a latent's modalities, boolean, ``(n_cells,)``."""
     inside = [name for name in module.names if module.fusion.latent_of(name)[0] == latent]
-    return presence_of(data, inside).any(axis=1)
+    return np.asarray(presence_of(data, inside).any(axis=1))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from mmvae._keys import EXPERTS, LATENT, PRESENT, Z, layer_key
-from mmvae.model._two_sample import two_sample_auc
+from mmvae.analysis import two_sample_auc
 from mmvae.module import covariates_of
 
 from .ablation_arms import blocks

@@ -14,11 +14,14 @@ ORDER = [
     "_config",
     "_compat",
     "nn",
+    "graph",
+    "analysis",
     "likelihoods",
     "fusion",
     "priors",
     "module",
     "data",
+    "train",
     "model",
     "pp",
     "tl",
@@ -26,7 +29,7 @@ ORDER = [
     "datasets",
     "cli",
 ]
-TORCH_ONLY = {"nn", "likelihoods", "fusion", "priors"}
+TORCH_ONLY = {"nn", "graph", "analysis", "likelihoods", "fusion", "priors"}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent != ROOT]
 
 

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+# Parts of scvi-tools' registry.
+SETUP_ARGS: Final = "setup_args"
+FIELDS: Final = "field_registries"
+STATE: Final = "state_registry"
+DATA: Final = "data_registry"
+
 # Registry: one layer per modality, one optional size factor per modality.
 LAYER_PREFIX: Final = "X_"
 SIZE_FACTOR_PREFIX: Final = "size_factor_"
@@ -12,7 +18,7 @@ SIZE_FACTOR_PREFIX: Final = "size_factor_"
 PRESENT: Final = "present"
 CELLS: Final = "ind_x"
 
-# Columns that `setup_mudata` adds where a key is not a single column of `mdata.obs`.
+# Columns that `setup_mudata` adds to `obs`.
 RESOLVED_PREFIX: Final = "_mmvae_"
 
 # Registry: biological covariates that priors may look at.
@@ -53,6 +59,9 @@ NEIGHBORS: Final = "spatial_neighbors"
 
 # Where a modality carries defaults of its own, in `uns`.
 DEFAULTS: Final = "mmvae_defaults"
+
+# Layers that hold counts where X does not.
+COUNT_LAYERS: Final = ("counts", "raw_counts", "raw", "umi")
 
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"

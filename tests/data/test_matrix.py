@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from mmvae.data import _matrix, feature_statistics
-from mmvae.data._scan import scan
+from mmvae.data.setup._scan import scan
 
 RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(1.0, (60, 7)).astype(np.float32)
@@ -60,5 +60,5 @@ def test_scan_finds_every_kind_of_fault():
     values[3, 1], values[4, 2], values[7, 0] = np.nan, -2, 0.5
     for matrix in (values, sp.csr_matrix(values), sp.csc_matrix(values)):
         found = scan(matrix)
-        assert (found.n_nonfinite, found.n_negative, found.n_fractional) == (1, 1, 1)
-        assert (found.rows_nonfinite, found.rows_negative, found.fractions) == ([3], [4], [0.5])
+        assert (found.nonfinite.n, found.negative.n, found.fractional.n) == (1, 1, 1)
+        assert (found.nonfinite.rows, found.negative.rows, found.fractional.values) == ([3], [4], [0.5])

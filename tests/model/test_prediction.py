@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from mmvae.analysis import Classifier
 from mudata import MuData
-from sklearn.metrics import f1_score
 
 import mmvae
 from mmvae import MultiVAE
@@ -140,25 +138,3 @@ def test_too_few_labels_are_refused():
     model.train(max_epochs=2, enable_progress_bar=False)
     with pytest.raises(ValueError, match="6 cells of 2"):
         model.predict()
-
-
-def test_probabilities_mean_what_they_say():
-    """On a problem of known probabilities, the stated confidence is the share of right answers."""
-    rng = np.random.default_rng(0)
-    codes = rng.integers(0, 3, 3_000)
-    values = rng.normal(size=(3_000, 8))
-    values[np.arange(3_000), codes] += 1.2
-    classifier = Classifier.fit(values[:150], codes[:150], 3)
-    soft = classifier.probabilities(values[150:])
-    right = soft.argmax(axis=1) == codes[150:]
-    assert soft.max(axis=1).mean() == pytest.approx(right.mean(), abs=0.04)
-    assert f1_score(codes[150:], soft.argmax(axis=1), average="macro") > 0.6
-
-
-def test_a_label_of_one_cell_does_no_harm():
-    rng = np.random.default_rng(0)
-    codes = np.r_[np.zeros(20, int), np.ones(20, int), 2]
-    soft = Classifier.fit(rng.normal(size=(41, 3)) + codes[:, None], codes, 4).probabilities(rng.normal(size=(5, 3)))
-    assert soft.shape == (5, 4)
-    assert np.isfinite(soft).all()
-    assert soft[:, 3].max() < 0.2

@@ -8,16 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from mmvae.analysis import (
-    batch_evenness,
-    effective_number,
-    outlier_share,
-    responsibilities,
-    top_features,
-    two_sample_auc,
-    verdict,
-)
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 import mmvae
 from mmvae import MultiVAE
@@ -52,98 +43,6 @@ def joint():
 @pytest.fixture(scope="module")
 def coupled():
     return fitted(simulated(missing=0.3), epochs=4, prior={"name": "coupled", "kind": "mog_full", "n_components": 3})
-
-
-def mixture(n_components=3, width=2):
-    loc = torch.arange(n_components * width, dtype=torch.float).reshape(n_components, width)
-    return MixtureSameFamily(
-        Categorical(torch.tensor([0.5, 0.3, 0.2])[:n_components]), Independent(Normal(loc, torch.ones_like(loc)), 1)
-    )
-
-
-def test_auc_is_a_half_for_the_same_and_near_one_for_another_place():
-    rng = np.random.default_rng(0)
-    one, same = rng.normal(size=(2, 600, 6))
-    assert two_sample_auc(one, same) == pytest.approx(0.5, abs=0.06)
-    assert two_sample_auc(one, same + 2.0) > 0.99
-
-
-@pytest.mark.parametrize("change", ["correlation", "clusters"])
-def test_auc_sees_more_than_places(change):
-    rng = np.random.default_rng(0)
-    one, other = rng.normal(size=(2, 600, 6))
-    if change == "correlation":
-        other[:, 3:] = 0.8 * other[:, :3] + 0.6 * other[:, 3:]
-    else:
-        centres = 2 * rng.normal(size=(5, 6))
-        other = centres[rng.integers(5, size=600)] + 0.5 * other
-        one = rng.multivariate_normal(other.mean(axis=0), np.cov(other.T), size=600)
-    assert two_sample_auc(one, other) > 0.75
-
-
-def test_verdicts_follow_the_thresholds():
-    words = [verdict(auc, joint=False).split(":")[0] for auc in (0.4, 0.59, 0.61, 0.74, 0.76, np.nan)]
-    assert words == ["close", "close", "roughly", "roughly", "differs", "not tested"]
-
-
-def test_responsibilities_are_bayes_rule():
-    p = mixture()
-    z = torch.tensor([[0.3, 1.2], [4.0, 5.0]])
-    expected = torch.stack(
-        [p.mixture_distribution.probs[k] * p.component_distribution.log_prob(z[:, None])[:, k].exp() for k in range(3)],
-        dim=1,
-    )
-    torch.testing.assert_close(responsibilities(p, z[None]), expected / expected.sum(dim=1, keepdim=True))
-
-
-def test_unknown_dimensions_are_integrated_out():
-    covariance = torch.tensor([[1.0, 0.8], [0.8, 1.0]]).expand(2, 2, 2)
-    components = MultivariateNormal(torch.tensor([[0.0, 0.0], [1.0, 5.0]]), covariance)
-    p = MixtureSameFamily(Categorical(torch.tensor([0.4, 0.6])), components)
-    z = torch.tensor([[0.2, 77.0], [0.2, 0.1], [1.0, 1.0]])
-    known = torch.tensor([[True, False], [True, True], [False, False]])
-    found = responsibilities(p, z[None], known)
-    first = Normal(components.loc[:, 0], 1.0).log_prob(torch.tensor(0.2)).exp() * torch.tensor([0.4, 0.6])
-    torch.testing.assert_close(found[0], first / first.sum())
-    torch.testing.assert_close(found[1:2], responsibilities(p, z[None, 1:2]))
-    torch.testing.assert_close(found[2], torch.tensor([0.4, 0.6]))
-
-
-def test_effective_number_counts_even_weights():
-    assert effective_number(np.array([0.25] * 4)) == pytest.approx(4)
-    assert effective_number(np.array([1.0, 0.0])) == pytest.approx(1)
-
-
-def test_a_component_that_is_a_batch_has_no_evenness():
-    batch = np.repeat(["a", "b"], [30, 10])
-    even, only_b = np.full(40, 0.5), np.where(batch == "b", 0.5, 0.0)
-    found = batch_evenness(np.stack([even, only_b, np.zeros(40)], axis=1), batch)
-    assert found[:2] == pytest.approx([1.0, 0.0])
-    assert np.isnan(found[2])
-    assert np.isnan(batch_evenness(even[:, None], np.full(40, "a"))).all()
-
-
-def test_top_features_are_those_that_stand_out():
-    rates = np.array([[0.6, 0.3, 0.1, 1e-9], [0.3, 0.3, 0.3, 1e-7], [0.1, 0.3, 0.5, 0.0]])
-    found = top_features(rates, np.array([10.0, 10.0, 0.1]), list("abcd"), n_features=2, is_real=False)
-    assert found == ["a", "c, d", ""]
-    assert top_features(rates[:1], np.array([10.0]), list("abcd"), n_features=2, is_real=False) == [""]
-
-
-def test_outliers_are_compared_by_what_they_have():
-    rng = np.random.default_rng(0)
-    reference = np.stack([rng.normal(size=400), 100 + rng.normal(size=400)], axis=1)
-    reference[:100, 0] = np.nan
-    cells = np.array([[0.0, np.nan], [5.0, np.nan], [0.0, 100.0], [5.0, 105.0], [np.nan, np.nan]])
-    found = outlier_share(cells, reference)
-    assert found[:4] == pytest.approx([0.5, 1.0, 0.5, 1.0], abs=0.07)
-    assert np.isnan(found[4])
-
-
-def test_a_pattern_that_no_reference_cell_has_is_ranked_by_each_modality():
-    reference = np.full((200, 2), np.nan)
-    reference[:100, 0] = reference[100:, 1] = np.arange(100.0)
-    assert outlier_share(np.array([[49.5, 200.0]]), reference) == pytest.approx([0.75])
 
 
 def test_summary_covers_cells_and_weights(model):

@@ -40,25 +40,133 @@ def test_a_query_of_new_batches_trains_their_weights_alone(reference, query):
     for name, value in old.items():
         kept = new[name][..., : value.shape[-1]] if value.ndim else new[name]
         assert torch.equal(kept, value), name
-    first = "decoders.rna.layers.fc_layers.Layer 0.0.weight"
-    assert new[first].shape[1] == old[first].shape[1] + 2
+    grown = {name for name in old if old[name].shape != new[name].shape}
+    assert {"decoders.rna.tables.0.weight", "decoders.protein.tables.0.weight"} <= grown
+    fresh = MultiVAE.load_query_data(query, folder).module.state_dict()
+    assert not torch.equal(new["decoders.rna.tables.0.weight"][:, 2:], fresh["decoders.rna.tables.0.weight"][:, 2:])
     assert np.isfinite(mapped.get_latent_representation()).all()
 
 
-def test_reference_cells_stay_where_they_were(reference, query):
+def test_cells_of_the_reference_are_read_by_a_trained_query_as_by_the_reference(reference, query):
     model, folder = reference
-    expected = model.get_latent_representation()
     mapped = MultiVAE.load_query_data(query, folder)
     mapped.train(max_epochs=3, enable_progress_bar=False)
-    assert np.allclose(model.get_latent_representation(), expected)
-    assert mapped.module.priors["rna"].is_started
+    cells = model.adata
+    np.testing.assert_array_equal(mapped.get_latent_representation(cells), model.get_latent_representation())
+    for name in SIZES:
+        np.testing.assert_array_equal(
+            mapped.get_normalized_expression(cells, name), model.get_normalized_expression(modality=name)
+        )
+    assert mapped.module.priors["rna"].is_initialised
+
+
+COVARIATES = {"categorical_covariate_keys": ["donor", "site"], "continuous_covariate_keys": ["age"]}
+
+
+def with_covariates(mdata, donors, sites):
+    mdata.obs["donor"], mdata.obs["site"] = np.resize(donors, mdata.n_obs), np.resize(sites, mdata.n_obs)
+    mdata.obs["age"] = np.linspace(20.0, 60.0, mdata.n_obs)
+    return mdata
+
+
+@pytest.mark.parametrize(
+    ("donors", "sites", "batches"),
+    [
+        (["a", "b", "c"], ["x", "y"], 2),
+        (["a", "d", "e"], ["x", "y"], 0),
+        (["b", "z", "a"], ["w", "y", "v"], 1),
+    ],
+    ids=["new batches", "new donors", "new everything"],
+)
+@pytest.mark.parametrize("likelihood", ["nb", "nb_mixture"])
+def test_new_categories_leave_the_reference_s_rates_bit_equal(donors, sites, batches, likelihood):
+    mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
+    with_covariates(mdata, ["a", "b", "c"], ["x", "y"])
+    MultiVAE.setup_mudata(mdata, batch_key="batch", likelihoods={"protein": likelihood}, **COVARIATES)
+    model = MultiVAE(mdata, n_hidden=16, n_latent=4)
+    model.train(max_epochs=3, enable_progress_bar=False)
+    query = mmvae.datasets.simulate(60, modalities=SIZES, n_clusters=3, n_batches=2, seed=1)
+    if batches:
+        query.obs["batch"] = [f"{b} new" if i % batches == 0 else b for i, b in enumerate(query.obs["batch"])]
+    mapped = MultiVAE.load_query_data(with_covariates(query, donors, sites), model)
+    for _ in range(2):
+        for name in SIZES:
+            np.testing.assert_array_equal(
+                mapped.get_normalized_expression(mdata, name), model.get_normalized_expression(modality=name)
+            )
+        mapped.train(max_epochs=2, enable_progress_bar=False)
+
+
+def test_a_query_learns_the_background_of_its_batches(query):
+    mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
+    MultiVAE.setup_mudata(mdata, batch_key="batch", likelihoods={"protein": "nb_mixture"})
+    model = MultiVAE(mdata, n_hidden=16, n_latent=4)
+    model.train(max_epochs=3, enable_progress_bar=False)
+    mapped = MultiVAE.load_query_data(query, model)
+    before = mapped.module.likelihoods["protein"].prior_loc.weight.detach().clone()
+    mapped.train(max_epochs=2, enable_progress_bar=False)
+    after = mapped.module.likelihoods["protein"].prior_loc.weight
+    assert torch.equal(after[:, :2], before[:, :2])
+    assert (after[:, 2:] != before[:, 2:]).all()
+
+
+def test_a_saved_query_is_loaded_as_a_query(reference, query, tmp_path):
+    _, folder = reference
+    mapped = MultiVAE.load_query_data(query, folder, freeze_dropout=True)
+    mapped.train(max_epochs=2, enable_progress_bar=False)
+    mapped.save(tmp_path / "query")
+    loaded = MultiVAE.load(tmp_path / "query", query)
+    assert loaded.memory.is_query
+    assert loaded.memory.reliability == mapped.memory.reliability
+    trainable = {name: p.requires_grad for name, p in mapped.module.named_parameters()}
+    assert {name: p.requires_grad for name, p in loaded.module.named_parameters()} == trainable
+    rates = [part.p for part in loaded.module.modules() if isinstance(part, torch.nn.Dropout)]
+    assert rates == [0.0] * len(rates)
+    before = {name: value.clone() for name, value in loaded.module.state_dict().items()}
+    loaded.train(max_epochs=2, enable_progress_bar=False)
+    for name, value in loaded.module.state_dict().items():
+        # Two batches are the reference's, the others the query's.
+        frozen = value[:, :2] if "tables.0" in name else value
+        assert torch.equal(frozen, before[name][:, :2] if "tables.0" in name else before[name]), name
+    assert loaded.memory.reliability == mapped.memory.reliability
+
+
+def test_an_unfrozen_query_is_a_model_of_its_own(reference, query):
+    model, folder = reference
+    mapped = MultiVAE.load_query_data(query, folder, unfrozen=True)
+    assert not mapped.memory.is_query
+    mapped.train(max_epochs=2, enable_progress_bar=False)
+    old, new = (m.module.encoders["rna"].loc.weight for m in (model, mapped))
+    assert not torch.equal(old, new)
+
+
+def test_a_query_of_a_query_leaves_both_as_they_are(reference, query):
+    _, folder = reference
+    first = MultiVAE.load_query_data(query, folder)
+    first.train(max_epochs=2, enable_progress_bar=False)
+    other = mmvae.datasets.simulate(60, modalities=SIZES, n_clusters=3, seed=2)
+    other.obs["batch"] = "third"
+    second = MultiVAE.load_query_data(other, first)
+    second.train(max_epochs=2, enable_progress_bar=False)
+    for name in SIZES:
+        np.testing.assert_array_equal(
+            second.get_normalized_expression(query, name), first.get_normalized_expression(modality=name)
+        )
+
+
+def test_an_untrained_reference_is_refused(query):
+    mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    with pytest.raises(ValueError, match="trained reference"):
+        MultiVAE.load_query_data(query, MultiVAE(mdata, n_hidden=16, n_latent=4))
 
 
 def test_training_again_goes_on_from_the_priors(reference):
     model, _ = reference
-    before = model.module.priors["rna"].loc.detach().clone()
-    model._start_priors(np.arange(50))
-    assert torch.equal(model.module.priors["rna"].loc, before)
+    again = MultiVAE.load(reference[1], model.adata)
+    before = again.module.priors["rna"].loc.detach().clone()
+    again.train(max_epochs=1, lr=1e-12, enable_progress_bar=False)
+    assert torch.allclose(again.module.priors["rna"].loc, before, atol=1e-6)
 
 
 def staged(mdata, stages):

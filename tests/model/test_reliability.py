@@ -75,7 +75,7 @@ def test_a_query_keeps_the_weights_of_its_reference(model):
     query = MultiVAE.load_query_data(with_noise(200, seed=1), model)
     query.train(max_epochs=1, enable_progress_bar=False)
     assert query.reliability_ == model.reliability_
-    assert query.spread_ == model.spread_
+    assert query.scale_ == model.scale_
 
 
 def test_an_attentive_concatenation_is_as_wide_as_it_is_reliable(data):
@@ -97,9 +97,9 @@ def test_weights_are_those_of_the_last_training(data):
     MultiVAE.setup_mudata(data)
     model = MultiVAE(data, n_hidden=16)
     model.train(max_epochs=2, enable_progress_bar=False)
-    first = dict(model.spread_)
+    first = dict(model.scale_)
     model.train(max_epochs=2, enable_progress_bar=False)
-    assert model.spread_ != first
+    assert model.scale_ != first
 
 
 def test_a_joint_latent_has_no_blocks_to_weigh(data):

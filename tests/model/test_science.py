@@ -12,7 +12,6 @@ from sklearn.linear_model import RidgeCV
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
-from mmvae.module._bounds import log_weights
 
 # A few epochs on a hundred cells teach a model little, and it says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -59,21 +58,26 @@ def test_order_of_modalities_does_not_matter(model, mosaic):
     assert np.allclose(model.get_latent_representation(other), expected, atol=1e-5)
 
 
+def minibatch_of(model, presence, values):
+    """The minibatch of cells that have what ``presence`` says, all their values of a modality one number."""
+    present = torch.tensor(presence, dtype=torch.bool)
+    tensors = {"present": present, "ind_x": torch.arange(len(present)), "batch": torch.zeros(len(present), 1)}
+    for index, name in enumerate(model.modalities):
+        rows = present[:, index].nonzero()[:, 0]
+        n_features = model.module.likelihoods[name].n_features
+        tensors |= {f"rows_{name}": rows, f"X_{name}": torch.full((len(rows), n_features), values[name])}
+    return model.module.minibatch(tensors)
+
+
 def test_what_stands_in_rows_of_an_absent_modality_changes_nothing(model):
-    tensors = {
-        "values": {"rna": torch.ones(3, 40), "atac": torch.ones(3, 50), "protein": torch.zeros(0, 8)},
-        "size_factors": {n: torch.ones(3 if n != "protein" else 0, 1) for n in model.modalities},
-        "present": torch.tensor([[True, True, False]] * 3),
-    }
-    one = model.module.inference(**tensors)["qz"]
-    lone = {
-        "values": {"rna": torch.ones(1, 40), "atac": torch.ones(1, 50), "protein": torch.full((2, 8), 1e6)},
-        "size_factors": {"rna": torch.ones(1, 1), "atac": torch.ones(1, 1), "protein": torch.ones(2, 1)},
-        "present": torch.tensor([[True, True, False], [False, False, True], [False, False, True]]),
-    }
-    other = model.module.inference(**lone)["qz"]
-    assert torch.allclose(one.loc[0], other.loc[0], atol=1e-6)
-    assert torch.allclose(one.scale[0], other.scale[0], atol=1e-6)
+    values = {"rna": 1.0, "atac": 1.0, "protein": 1e6}
+    module = model.module.eval()
+    alone, beside = (
+        module.fusion.posterior(module.encode(minibatch_of(model, presence, values)))
+        for presence in ([[1, 1, 0]] * 3, [[1, 1, 0], [0, 0, 1], [0, 0, 1]])
+    )
+    assert torch.allclose(alone.loc[0], beside.loc[0], atol=1e-6)
+    assert torch.allclose(alone.scale[0], beside.scale[0], atol=1e-6)
 
 
 def test_absent_modality_adds_nothing_to_the_loss(model):
@@ -87,13 +91,10 @@ def test_absent_modality_adds_nothing_to_the_loss(model):
 
 
 def test_gradient_of_a_cell_without_a_modality_does_not_reach_its_encoder(model):
-    module = model.module
+    module = model.module.eval()
     module.zero_grad()
-    values = {"rna": torch.ones(2, 40), "atac": torch.zeros(0, 50), "protein": torch.zeros(0, 8)}
-    outputs = module.inference(
-        values, {n: torch.ones(len(v), 1) for n, v in values.items()}, torch.tensor([[True, False, False]] * 2)
-    )
-    outputs["z"].sum().backward()
+    minibatch = minibatch_of(model, [[1, 0, 0]] * 2, dict.fromkeys(model.modalities, 1.0))
+    module.infer(minibatch, module.encode(minibatch)).fused.sum().backward()
     assert module.encoders["rna"].loc.weight.grad.abs().sum() > 0
     assert all(p.grad is None or p.grad.abs().sum() == 0 for p in module.encoders["atac"].parameters())
 
@@ -150,9 +151,12 @@ def test_bounds_rise_with_the_number_of_draws(prior, in_a_ring):
 def test_the_elbo_is_the_mean_log_weight(fusion):
     model, tensors = bounded(fusion=fusion)
     elbo = torch.stack([model.get_elbo(dataloader=[tensors]) for _ in range(100)]).mean()
+    module = model.module
+    minibatch = module.minibatch(tensors)
     with torch.no_grad():
-        one = log_weights(model.module, tensors, 100).mean()
-    assert float(one) == pytest.approx(float(elbo), abs=0.3)
+        posteriors = module.encode(minibatch)
+        weights = torch.stack([module.log_weight(minibatch, posteriors) for _ in range(100)])
+    assert float(weights.mean()) == pytest.approx(float(elbo), abs=0.3)
 
 
 @pytest.mark.parametrize("prior", PRIORS)

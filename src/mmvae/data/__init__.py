@@ -1,22 +1,36 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
 from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
-from ._arguments import SetupArguments
 from ._blocks import blocks_of, split_groups
-from ._columns import resolve_columns
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
-from ._inspect import ModalitySetup, Setup, inspect
-from ._kinds import choose_layer
-from ._links import confounding_notes, prior_covariate_notes, shared_cells
-from ._manager import MosaicManager, inspect_or_raise
+from ._manager import MosaicManager
 from ._matrix import by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
-from ._table import print_setup
+from .setup import (
+    FEATURE_TYPES,
+    KINDS,
+    ModalitySetup,
+    Setup,
+    SetupArguments,
+    choose_layer,
+    confounding_notes,
+    feature_types,
+    inspect,
+    inspect_or_raise,
+    modality_name_faults,
+    print_setup,
+    prior_covariate_notes,
+    resolve_columns,
+    shared_cells,
+    text_of,
+)
 
 __all__ = [
+    "FEATURE_TYPES",
+    "KINDS",
     "ModalitySetup",
     "MosaicDataset",
     "MosaicManager",
@@ -27,6 +41,7 @@ __all__ = [
     "choose_layer",
     "confounding_notes",
     "feature_statistics",
+    "feature_types",
     "fields_of",
     "graph_faults",
     "graph_of",
@@ -34,6 +49,7 @@ __all__ = [
     "inspect_or_raise",
     "is_supported",
     "modalities_of",
+    "modality_name_faults",
     "numbers_of",
     "pattern_names",
     "presence_of",
@@ -44,6 +60,7 @@ __all__ = [
     "shared_cells",
     "split_cells",
     "split_groups",
+    "text_of",
     "values_of",
     "within",
 ]

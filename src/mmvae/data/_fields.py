@@ -13,7 +13,7 @@ from mmvae._keys import PRIOR_COVARIATES, layer_key, size_factor_key
 if TYPE_CHECKING:
     from mudata import MuData
 
-    from ._inspect import Setup
+    from .setup import Setup
 
 
 def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:

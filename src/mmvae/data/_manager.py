@@ -6,32 +6,36 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-from anndata import AnnData
-from scvi import REGISTRY_KEYS
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 
-from mmvae._errors import SetupError
-from mmvae._keys import layer_key
+from mmvae._keys import DATA, FIELDS, SETUP_ARGS, STATE, layer_key
 
-from ._arguments import SetupArguments
 from ._dataset import MosaicDataset
 from ._fields import fields_of
-from ._inspect import Setup, inspect
 from ._matrix import by_rows
+from ._statistics import feature_statistics
+from .setup import (
+    Scale,
+    SetupArguments,
+    categories,
+    inspect_or_raise,
+    keep_scales,
+    known_labels,
+    scales_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
+    import pandas as pd
+    from anndata import AnnData
     from mudata import MuData
 
-    from ._matrix import Matrix
+    from mmvae.likelihoods import FeatureStatistics
 
-SETUP_ARGS = "setup_args"
-FIELDS = "field_registries"
-STATE = "state_registry"
-DATA = "data_registry"
+    from ._matrix import Matrix
+    from .setup import Column, Setup
 
 
 class MosaicManager(AnnDataManager):
@@ -47,6 +51,7 @@ class MosaicManager(AnnDataManager):
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
         self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
+        self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
     def names(self) -> list[str]:
@@ -66,28 +71,33 @@ class MosaicManager(AnnDataManager):
                 self._by_rows[name] = source, by_rows(source)
         return {name: self._by_rows[name][1] for name in present}
 
+    def statistics(self, name: str) -> FeatureStatistics:
+        """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""
+        moments = self._moments.get(name)
+        return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
+
     def register_fields(
         self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any
     ) -> None:
         """Register the fields; on a failure take back what was written."""
         setup, self._inspected = self._inspected, None
+        if source_registry is None and self._registry[FIELDS]:
+            # The same data again, after another model's set-up: what was learnt from them at first holds.
+            source_registry = deepcopy(self._registry)
         if setup is None:
-            arguments = SetupArguments.of(self._registry[SETUP_ARGS])
-            setup = inspect(adata, arguments, is_query=source_registry is not None)
-        setup.raise_faults()
-        extend = transfer_kwargs.get("extend_categories", False)
-        if source_registry is not None and not extend and (unknown := category_faults(setup, source_registry)):
-            raise SetupError(unknown)
+            setup = self._inspect(adata, source_registry, **transfer_kwargs)
+        scales = _scales(setup) if source_registry is None else scales_of(source_registry)
         with restored_on_failure(adata):
             for column in setup.columns:
-                if column.is_added:
-                    values = column.values
-                    if column.role == "labels" and source_registry is not None:
-                        values = _known_labels(values, source_registry)
-                    adata.obs[column.name] = _typed(values, column.role)
+                adata.obs[column.name] = _registered(column, scales, source_registry)
             super().register_fields(adata, source_registry, **transfer_kwargs)
+        keep_scales(self._registry, scales)
         if source_registry is not None:
             self._keep_absent(source_registry[FIELDS])
+
+    def _inspect(self, data: AnnData | MuData, source: Mapping[str, Any] | None, **transfer_kwargs: Any) -> Setup:
+        arguments = SetupArguments.of(self._registry[SETUP_ARGS])
+        return inspect_or_raise(data, arguments, source, extend=transfer_kwargs.get("extend_categories", False))
 
     def _keep_absent(self, source: Mapping[str, Any]) -> None:
         """Keep what the reference knows of modalities that the data lack, without a place in the data."""
@@ -97,8 +107,7 @@ class MosaicManager(AnnDataManager):
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""
-        arguments = SetupArguments.of(self._registry[SETUP_ARGS])
-        setup = inspect_or_raise(adata_target, arguments, self._registry)
+        setup = self._inspect(adata_target, self._registry, **kwargs)
         manager = type(self)(
             setup, fields=fields_of(adata_target, setup), setup_method_args=self._get_setup_method_args()
         )
@@ -115,72 +124,17 @@ class MosaicManager(AnnDataManager):
         return MosaicDataset.of(self, indices, data_and_attributes, load_sparse_tensor)
 
 
-def _known_labels(values: pd.Series, source: Mapping[str, Any]) -> pd.Series:
-    """Labels of a query, those that the reference does not know taken away."""
-    state = source[FIELDS].get(REGISTRY_KEYS.LABELS_KEY, {}).get(STATE, {})
-    known = [str(label) for label in state.get("categorical_mapping", [])]
-    return values.where(values.isin(known), state.get("unlabeled_category"))
+def _scales(setup: Setup) -> dict[str, Scale]:
+    return {c.name: c.scale for c in setup.columns if c.role == "continuous"}
 
 
-def _typed(values: pd.Series, role: str) -> pd.Series:
-    if role in ("continuous", "size_factor"):
-        # A size factor may be absent where its modality is.
-        return pd.to_numeric(values, errors="coerce").astype(float)
-    return values.astype(str).astype("category")
-
-
-def inspect_or_raise(data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None) -> Setup:
-    """Inspect ``data``, against the registry ``source`` of a reference if there is one.
-
-    Raises
-    ------
-    SetupError
-        If the data have faults; all of them in one message.
-    """
-    setup = inspect(data, arguments, is_query=source is not None)
-    if source is not None:
-        setup.faults += reference_faults(data, setup, source)
-    setup.raise_faults()
-    return setup
-
-
-def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, Any]) -> list[str]:
-    """Features that are not the reference's."""
-    faults = []
-    for modality in setup.modalities:
-        registered = source[FIELDS].get(layer_key(modality.name))
-        if not registered:
-            continue
-        adata = data if isinstance(data, AnnData) else data.mod[modality.name]
-        # Of one type: pandas takes no index of type "string" for the equal of the same names as objects.
-        expected, got = (
-            pd.Index(names, dtype=object) for names in (registered[STATE]["column_names"], adata.var_names)
-        )
-        if not expected.equals(got):
-            faults.append(_feature_fault(modality.name, expected, got))
-    return faults
-
-
-def _feature_fault(name: str, expected: pd.Index, got: pd.Index) -> str:
-    n_missing, n_new = len(expected.difference(got)), len(got.difference(expected))
-    if n_missing + n_new == 0:
-        return f"modality '{name}': features are the reference's in another order. Reorder with adata[:, names].copy()."
-    return (
-        f"modality '{name}': of the reference's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
-        "Give the same features in the same order."
-    )
-
-
-def category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
-    """Batches that the reference does not know."""
-    state = source[FIELDS].get(REGISTRY_KEYS.BATCH_KEY, {}).get(STATE, {})
-    known = {str(c) for c in state.get("categorical_mapping", [])}
-    return [
-        f"key '{column.key}' (batch) holds {sorted(new)[:5]}, which the reference does not know; it has "
-        f"{sorted(known)[:5]}. Map new batches with MultiVAE.load_query_data."
-        for column in setup.columns
-        if column.role == "batch" and (new := {str(v) for v in column.values.unique()} - known)
-    ]
+def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:
+    """The values of a column as the minibatches hold them."""
+    if column.role == "continuous":
+        return scales[column.name].standardise(column.values)
+    if column.role == "labels" and source is not None:
+        return categories(known_labels(column.values, source))
+    return column.values
 
 
 @contextmanager

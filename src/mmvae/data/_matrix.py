@@ -58,12 +58,21 @@ def take(matrix: Matrix, rows: np.ndarray) -> Block:
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
-    """First row and rows of consecutive blocks of a matrix from :func:`by_rows`."""
+    """First row and rows of consecutive blocks of a matrix from :func:`by_rows`; sparse ones hold each entry once."""
     n_rows, n_columns = matrix.shape
     stored = matrix.nnz if is_sparse(matrix) else n_rows * n_columns
     step = max(1, int(n_rows * BLOCK_VALUES / max(stored, 1)))
     for start in range(0, n_rows, step):
-        yield start, matrix[start : start + step]
+        yield start, _canonical(matrix[start : start + step])
+
+
+def _canonical(block: Block) -> Block:
+    """The block with entries that stand for one value added up; that of the caller is left as it is."""
+    if not is_sparse(block) or block.has_canonical_format:
+        return block
+    block = block.copy()
+    block.sum_duplicates()
+    return block
 
 
 def stored_values(block: Block) -> np.ndarray:

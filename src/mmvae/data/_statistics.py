@@ -17,6 +17,41 @@ if TYPE_CHECKING:
 ROUNDING = 1e-12
 
 
+class Moments:
+    """Sums over the cells of a modality, added up block by block.
+
+    Parameters
+    ----------
+    n_cells, n_features
+        Shape of the whole matrix, with the cells that have the modality alone.
+    """
+
+    def __init__(self, n_cells: int, n_features: int) -> None:
+        self.n_cells = n_cells
+        self._sums = np.zeros((4, n_features))
+        self._totals = np.ones(max(n_cells, 1))
+
+    def add(self, start: int, block: Block) -> None:
+        """Add a block of cells, ``(n_rows, n_features)``, whose first is number ``start``."""
+        # Values out of range are the set-up's to find.
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._sums += [_column_sums(part) for part in _powers(block)]
+            self._totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
+
+    def statistics(self) -> FeatureStatistics:
+        """Mean, standard deviation and share of every feature, and the median total of a cell."""
+        mean, square, log_mean, log_square = self._sums / max(self.n_cells, 1)
+        counts = np.abs(self._sums[0]) + 1e-3
+        return FeatureStatistics(
+            mean=_tensor(mean),
+            sd=_sd(square, mean),
+            log_mean=_tensor(log_mean),
+            log_sd=_sd(log_square, log_mean),
+            proportion=_tensor(counts / counts.sum()),
+            size_factor=max(float(np.median(self._totals)), 1.0),
+        )
+
+
 def feature_statistics(matrix: Matrix) -> FeatureStatistics:
     """Mean, standard deviation and share of every feature, and the median total of a cell.
 
@@ -25,21 +60,10 @@ def feature_statistics(matrix: Matrix) -> FeatureStatistics:
     matrix
         Values of the cells that have the modality, ``(n_present, n_features)``; read block by block.
     """
-    n_cells, n_features = matrix.shape
-    sums = np.zeros((4, n_features))
-    totals = np.ones(max(n_cells, 1))
+    moments = Moments(*matrix.shape)
     for start, block in blocks(by_rows(matrix)):
-        sums += [_column_sums(part) for part in _powers(block)]
-        totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
-    mean, square, log_mean, log_square = sums / max(n_cells, 1)
-    return FeatureStatistics(
-        mean=_tensor(mean),
-        sd=_sd(square, mean),
-        log_mean=_tensor(log_mean),
-        log_sd=_sd(log_square, log_mean),
-        proportion=_tensor((np.abs(sums[0]) + 1e-3) / (np.abs(sums[0]) + 1e-3).sum()),
-        size_factor=max(float(np.median(totals)), 1.0),
-    )
+        moments.add(start, block)
+    return moments.statistics()
 
 
 def _powers(block: Block) -> list[Block]:

@@ -10,6 +10,7 @@ from anndata import AnnData
 from scipy.sparse import issparse
 
 from mmvae._errors import SetupError
+from mmvae._keys import COUNT_LAYERS
 
 from ._sections import ARRAY_PREFIX, PREFIX, SECTION, TISSUES, is_section, tissue_of
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Masks = NDArray[np.bool_]
 
-COUNT_LAYERS = ("counts", "raw_counts", "raw", "umi")
 NOT_COUNTS = "normalized"
 BLOCK_VALUES = 4_000_000
 

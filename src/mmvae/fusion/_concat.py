@@ -12,7 +12,6 @@ from mmvae._keys import COUPLED
 from mmvae.nn import Predictor
 
 from ._base import Fusion, LatentDraw, PriorTerm, as_vector
-from ._posteriors import join
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,8 +98,8 @@ class Concatenation(Fusion, name="concat"):
             return None
         sources, targets = _hold_out(posteriors.encoded)
         truth = Normal(posteriors.joined.loc.detach(), posteriors.joined.scale.detach(), validate_args=False)
-        guess = join(self.predictor(self.split(truth.sample()), sources))
-        counted = posteriors.by_dimension(targets & self.predictor.is_informed(sources))
+        guess = self.predictor(truth.sample(), sources)
+        counted = (targets & self.predictor.is_informed(sources))[:, self.predictor.modality_of_dim]
         return torch.where(counted, kl_divergence(truth, guess), 0.0).sum(dim=-1)
 
     def _joint_draw(self, posteriors: Posteriors, own: Tensor) -> LatentDraw:
@@ -118,10 +117,12 @@ class Concatenation(Fusion, name="concat"):
         Later rounds use what earlier ones imputed, and so reach modalities over a bridge: protein from ATAC by RNA.
         """
         q, known = posteriors.joined, posteriors.encoded
-        for _ in range(0 if self.predictor is None else self.predictor.n_rounds):
-            guess = join(self.predictor(self.split(values), known))
+        if self.predictor is None:
+            return values, q
+        for _ in range(self.predictor.n_rounds):
+            guess = self.predictor(values, known)
             reached = self.predictor.is_informed(known) & ~known
-            new, known = posteriors.by_dimension(reached), known | reached
+            new, known = reached[:, self.predictor.modality_of_dim], known | reached
             values = torch.where(new, read(guess), values)
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)

@@ -56,7 +56,8 @@ class Posteriors:
     @cached_property
     def joined(self) -> Normal:
         """The concatenation of all, batch shape ``(n_cells, L)``."""
-        return join(self.normals)
+        loc = torch.cat([q.loc for q in self.normals.values()], dim=-1)
+        return Normal(loc, torch.cat([q.scale for q in self.normals.values()], dim=-1), validate_args=False)
 
     def by_dimension(self, marks: Tensor) -> Tensor:
         """Marks of modalities, ``(n_cells, n_modalities)``, as marks of the dimensions of :attr:`joined`, ``(n_cells, L)``."""
@@ -72,9 +73,3 @@ class Posteriors:
         sets = self.by_dimension((codes[:, None] & powers) > 0)
         cells = [(pattern == index).nonzero(as_tuple=True)[0] for index in range(len(codes))]
         return ObservedDims(self.by_dimension(self.encoded), tuple(zip(sets, cells, strict=True)))
-
-
-def join(normals: Mapping[str, Normal]) -> Normal:
-    """Concatenation of distributions of the same cells, batch shape ``(n_cells, L)``."""
-    loc = torch.cat([q.loc for q in normals.values()], dim=-1)
-    return Normal(loc, torch.cat([q.scale for q in normals.values()], dim=-1), validate_args=False)

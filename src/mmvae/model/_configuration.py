@@ -35,7 +35,9 @@ class Choices:
     fusion: Any
 
 
-def configuration(registry: Mapping[str, Any], data: Data | None, choices: Choices, network: NetworkConfig) -> ModelConfig:
+def configuration(
+    registry: Mapping[str, Any], data: Data | None, choices: Choices, network: NetworkConfig
+) -> ModelConfig:
     """Configuration of a module for registered data, or for those of a saved ``registry``.
 
     Raises

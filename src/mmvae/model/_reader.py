@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
-import pandas as pd
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import layer_key
-from mmvae.data import numbers_of, presence_of
+from mmvae.data import numbers_of, presence_of, text_of
 
 from ._graph import fill_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import pandas as pd
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor
@@ -199,11 +199,11 @@ class Reader:
         if batch is None:
             return None
         state = self._model.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
-        known = [str(c) for c in state["categorical_mapping"]]
-        if str(batch) not in known:
-            msg = f"Expected transform_batch among {known}; got '{batch}'."
+        known = [text_of(c) for c in state["categorical_mapping"]]
+        if (name := text_of(batch)) not in known:
+            msg = f"Expected transform_batch among {known}; got '{name}'."
             raise ValueError(msg)
-        return known.index(str(batch))
+        return known.index(name)
 
 
 def labels_of(registry: dict[str, Any]) -> list[str]:

@@ -86,13 +86,25 @@ class Registration(BaseModelClass):
         if not _is_mudata(mdata):
             msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
             raise TypeError(msg)
-        arguments = SetupArguments.of(locals())
-        setup = inspect_or_raise(mdata, arguments, kwargs.get("source_registry"))
-        names = setup.names
-        modalities = dict(modalities) if modalities is not None else {name: name for name in names}
-        likelihoods = dict(likelihoods or {}) | {m.name: m.likelihood for m in setup.modalities}
-        layers = dict(layers or {}) | {m.name: m.layer for m in setup.modalities}
-        cls._register(mdata, setup, cls._setup_args(locals()), kwargs)
+        given = {
+            "batch_key": batch_key,
+            "labels_key": labels_key,
+            "unlabeled_category": unlabeled_category,
+            "categorical_covariate_keys": categorical_covariate_keys,
+            "continuous_covariate_keys": continuous_covariate_keys,
+            "prior_covariate_keys": prior_covariate_keys,
+            "size_factor_keys": size_factor_keys,
+            "layers": layers,
+            "likelihoods": likelihoods,
+            "modalities": modalities,
+        }
+        setup = _inspect(mdata, given, kwargs)
+        taken = {
+            "layers": _resolved(layers, {m.name: m.layer for m in setup.modalities}, kwargs),
+            "likelihoods": _resolved(likelihoods, {m.name: m.likelihood for m in setup.modalities}, kwargs),
+            "modalities": {name: name for name in setup.names} if modalities is None else dict(modalities),
+        }
+        cls._register(mdata, setup, cls._get_setup_method_args(cls=cls, mdata=mdata, **given | taken), kwargs)
 
     @classmethod
     def setup_anndata(
@@ -125,28 +137,42 @@ class Registration(BaseModelClass):
         if _is_mudata(adata) or not hasattr(adata, "X"):
             msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
             raise TypeError(msg)
-        arguments = SetupArguments.of(locals())
-        setup = inspect_or_raise(adata, arguments, kwargs.get("source_registry"))
-        (taken,) = setup.modalities
-        layer, likelihood = taken.layer, taken.likelihood
-        cls._register(adata, setup, cls._setup_args(locals()), kwargs)
-
-    @classmethod
-    def _setup_args(cls, local_variables: dict[str, Any]) -> dict[str, Any]:
-        """What scvi-tools replays on load: this method's own arguments, as resolved."""
-        return cls._get_setup_method_args(
-            **{k: v for k, v in local_variables.items() if k not in ("arguments", "setup", "names", "taken")}
-        )
+        given = {
+            "modality": modality,
+            "batch_key": batch_key,
+            "labels_key": labels_key,
+            "unlabeled_category": unlabeled_category,
+            "categorical_covariate_keys": categorical_covariate_keys,
+            "continuous_covariate_keys": continuous_covariate_keys,
+            "prior_covariate_keys": prior_covariate_keys,
+            "size_factor_key": size_factor_key,
+            "layer": layer,
+            "likelihood": likelihood,
+        }
+        setup = _inspect(adata, given, kwargs)
+        taken = {"layer": setup.modalities[0].layer, "likelihood": setup.modalities[0].likelihood}
+        cls._register(adata, setup, cls._get_setup_method_args(cls=cls, adata=adata, **given | taken), kwargs)
 
     @classmethod
     def _register(
         cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
     ) -> None:
         manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
-        manager.register_fields(data, **kwargs)
-        cls.register_manager(manager)
+        # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.
         if kwargs.get("source_registry") is None:
             print_setup(setup)
+        manager.register_fields(data, **kwargs)
+        cls.register_manager(manager)
+
+
+def _inspect(data: MuData | AnnData, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
+    extend = kwargs.get("extend_categories", False)
+    return inspect_or_raise(data, SetupArguments.of(given), kwargs.get("source_registry"), extend=extend)
+
+
+def _resolved(given: Mapping[str, Any] | None, taken: dict[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was taken of each modality, in the data's order; of a reference's also what the data lack, in its order."""
+    return taken if kwargs.get("source_registry") is None else dict(given or {}) | taken
 
 
 def _is_mudata(data: object) -> bool:

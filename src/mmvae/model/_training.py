@@ -161,7 +161,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
         self.best_epoch_, self._linked = None, None
         if not self._is_query:
-            self.shared_, self.reliability_, self.spread_ = None, None, None
+            self.shared_, self.reliability_, self.scale_ = None, None, None
 
     def _remember(self, keep: KeepWeights) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
@@ -71,7 +71,8 @@ class MultiVAEModule(BaseModuleClass):
 
     def minibatch(self, tensors: Mapping[str, Tensor]) -> Minibatch:
         """The tensors of a loader, on the module's device, as a value."""
-        return Minibatch.of(tensors, cast("Mapping[str, Tensor]", self.size_factor_scale), self.n_labels)
+        # By the modalities' own order, which torch's dictionary of parameters does not keep.
+        return Minibatch.of(tensors, {name: self.size_factor_scale[name] for name in self.names}, self.n_labels)
 
     def encode(self, minibatch: Minibatch) -> Posteriors:
         """Posterior of each modality in each cell; in training, modalities are dropped."""

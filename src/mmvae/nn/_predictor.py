@@ -1,4 +1,4 @@
-"""Predictor of missing latents from the observed ones: C cells, M modalities, D_m latent dimensions, H hidden units."""
+"""Predictor of missing latents from the observed ones: C cells, M modalities, L latent dimensions, H hidden units."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ class Predictor(nn.Module):
 
     One small network per ordered pair of modalities. Pairs, rather than one network with a mask as input, because in a
     mosaic many combinations are never seen together: a network asked for protein given rna and atac, trained on cells
-    that have at most two of the three, would extrapolate. All pairs of a source share one matrix product, and so do
-    all pairs of a target.
+    that have at most two of the three, would extrapolate. All pairs are computed together, those of a modality with
+    itself too, which are masked as those without jointly profiled cells are.
 
     Parameters
     ----------
     n_latent
-        Latent dimensions of each modality, at least two modalities.
+        Latent dimensions of each modality, D_m.
     n_hidden
         Width of the hidden layer of each pair's network, H.
     """
 
     linked: Tensor
+    modality_of_dim: Tensor
 
     def __init__(self, n_latent: Mapping[str, int], *, n_hidden: int = 64) -> None:
         super().__init__()
-        self.names, self.n_hidden = list(n_latent), n_hidden
-        n_others = len(self.names) - 1
-        self.first = nn.ModuleDict({s: nn.Linear(d, n_others * n_hidden) for s, d in n_latent.items()})
-        bound = n_hidden**-0.5
+        self.widths, self.n_hidden = list(n_latent.values()), n_hidden
+        n, bound = len(n_latent), n_hidden**-0.5
+        self.first = nn.ModuleDict({source: nn.Linear(d, n * n_hidden) for source, d in n_latent.items()})
         self.weight, self.bias = (
-            nn.ParameterDict(
-                {t: torch.empty(n_others, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()}
-            )
+            nn.ParameterDict({t: torch.empty(n, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
             for size in (n_hidden, 1)
         )
-        self.register_buffer("linked", ~torch.eye(len(self.names), dtype=torch.bool))
+        self.register_buffer("linked", ~torch.eye(n, dtype=torch.bool))
+        modality_of_dim = torch.arange(n).repeat_interleave(torch.tensor(self.widths))
+        self.register_buffer("modality_of_dim", modality_of_dim, persistent=False)
         self.n_rounds = 1
 
     def set_linked(self, linked: Tensor) -> None:
         """Say which pairs of modalities have jointly profiled cells, ``(n_modalities, n_modalities)``; others are not used."""
-        self.linked.copy_(linked & ~torch.eye(len(self.names), dtype=torch.bool, device=linked.device))
+        self.linked.copy_(linked & ~torch.eye(len(self.widths), dtype=torch.bool, device=linked.device))
         self.n_rounds = _longest_path(self.linked)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
@@ -62,38 +62,32 @@ class Predictor(nn.Module):
         """Which modalities can be predicted from the ``available`` ones; both boolean, ``(n_cells, n_modalities)``."""
         return (available[:, :, None] & self.linked).any(dim=1)
 
-    def forward(self, latents: Mapping[str, Tensor], available: Tensor) -> dict[str, Normal]:
+    def forward(self, latent: Tensor, available: Tensor) -> Normal:
         """Prediction of every modality from the other ones.
 
         Parameters
         ----------
-        latents
-            A value per modality, ``(n_cells, D_m)``; finite, and ignored where not available.
+        latent
+            Values of all modalities together, ``(n_cells, L)``; finite, and ignored where not available.
         available
-            Which of them may be looked at, boolean, ``(n_cells, n_modalities)``.
+            Which modalities may be looked at, boolean, ``(n_cells, n_modalities)``.
 
         Returns
         -------
-        By modality, a Normal of batch shape ``(n_cells, D_m)``; N(0, I) where :meth:`is_informed` is not true.
+        Normal of batch shape ``(n_cells, L)``; N(0, I) where :meth:`is_informed` is not true.
         """
-        n_others = len(self.names) - 1
-        hidden = {
-            s: torch.relu(self.first[s](z)).unflatten(-1, (n_others, self.n_hidden)).unbind(dim=1)
-            for s, z in latents.items()
-        }
-        use = (available[:, :, None] & self.linked).to(next(iter(latents.values())).dtype)
-        return {t: self._of_target(i, t, hidden, use[:, :, i]) for i, t in enumerate(self.names)}
-
-    def _of_target(self, index: int, target: str, hidden: Mapping[str, tuple[Tensor, ...]], use: Tensor) -> Normal:
-        # Among the targets of a source, those after it have moved up by one.
-        parts = [hidden[s][index - (i < index)] for i, s in enumerate(self.names) if i != index]
-        read = torch.baddbmm(self.bias[target], torch.stack(parts), self.weight[target])
-        # Under mixed precision the product is of half precision, in which a sum of precisions has few digits.
-        loc, log_var = read.to(self.bias[target].dtype).chunk(2, dim=-1)
-        others = torch.cat([use[:, :index], use[:, index + 1 :]], dim=1)
-        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * others.mT[..., None]
-        none = 1 - others.amax(dim=1)[:, None]
-        precision = share.sum(dim=0) + none
+        sources = zip(self.first.values(), latent.split(self.widths, dim=-1), strict=True)
+        shape = (len(self.widths), self.n_hidden)
+        hidden = torch.stack([torch.relu(first(z)).unflatten(-1, shape) for first, z in sources])
+        read = [
+            torch.baddbmm(self.bias[target], of_target, self.weight[target]).chunk(2, dim=-1)
+            for target, of_target in zip(self.first, hidden.unbind(dim=2), strict=True)
+        ]
+        # Under mixed precision products are of half precision, in which a sum of precisions has few digits.
+        loc, log_var = (torch.cat(part, dim=-1).to(latent.dtype) for part in zip(*read, strict=True))
+        use = (available.mT[:, :, None] & self.linked[:, None])[..., self.modality_of_dim]
+        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * use
+        precision = share.sum(dim=0) + ~use.any(dim=0)
         return Normal((share * loc).sum(dim=0) / precision, precision.rsqrt(), validate_args=False)
 
 

@@ -1,7 +1,8 @@
-"""Before training: what the data hold, spots with their surroundings, and assays of the same genes as one modality."""
+"""Before training: what the data hold, modalities out of one matrix, spots with their surroundings, assays as one modality."""
 
 from ._check import check
 from ._join import join_features
 from ._spatial import spatial
+from ._split_modalities import split_modalities
 
-__all__ = ["check", "join_features", "spatial"]
+__all__ = ["check", "join_features", "spatial", "split_modalities"]

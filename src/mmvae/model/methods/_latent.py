@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from mmvae._keys import FUSED, SHARED
@@ -21,6 +20,7 @@ from ._base import Readouts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import numpy as np
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor

@@ -207,7 +207,7 @@ class PriorMethods(Readouts):
         reference: MuData | AnnData | None = None,
         batch_size: int | None = None,
     ) -> np.ndarray:
-        r"""Outlier score: rank of a cell's negative log prior density among the training cells.
+        r"""Outlier score: rank of a cell's negative log prior density among the training cells, 0 to 1.
 
         The negative log prior density of a cell is :math:`-\sum_m \log p_m(z_m)` at the posterior means, over the
         modalities that it has. It is ranked among the training cells that have these modalities too, by the same

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch.distributions import Normal
 
-from mmvae.analysis import Classifier
+from mmvae.analysis import DiscriminantAnalysis
 from mmvae.fusion import Posteriors
 
 from ._profiles import fused_mean
@@ -42,7 +42,7 @@ def label_probabilities(
     found = np.zeros((len(cells), len(labels)))
     for pattern in np.unique(presence, axis=0):
         rows = (presence == pattern).all(axis=1)
-        classifier = Classifier.fit(_as_seen(reader, known, pattern), known["codes"], len(labels))
+        classifier = DiscriminantAnalysis.fit(_as_seen(reader, known, pattern), known["codes"], len(labels))
         found[rows] = classifier.probabilities(values[rows])
     return pd.DataFrame(found, index=data.obs_names[cells], columns=labels)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 
 from mmvae._keys import FUSED, SHARED, UNWEIGHTED
@@ -18,6 +17,7 @@ from ._reliability import weighted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
     from torch import Tensor
 
     from mmvae.fusion import Posteriors

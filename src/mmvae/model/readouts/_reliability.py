@@ -36,12 +36,13 @@ def weighted(fusion: Fusion, memory: ReferenceMemory, fused: Tensor) -> Tensor:
 def measure_reliability(reader: Reader) -> dict[str, dict[str, float]]:
     """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features."""
     generator = np.random.default_rng(0)
+    cells = np.sort(generator.permutation(reader.training_cells())[:MAX_CELLS])
     halves = {name: _halves(reader, name, generator) for name in reader.names}
     read: dict[str, list[Tensor]] = {name: [] for name in reader.names}
     drawn: dict[str, list[Tensor]] = {name: [] for name in reader.names}
     module = reader.module
     with seeded(0):
-        for minibatch, posteriors in reader.posteriors(None, reader.training_cells(MAX_CELLS)):
+        for minibatch, posteriors in reader.posteriors(None, cells):
             parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
             for name in reader.names:
                 if len(minibatch.rows[name]):

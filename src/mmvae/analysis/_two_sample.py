@@ -1,4 +1,4 @@
-"""Whether a classifier can tell two samples apart: N draws in each, D dimensions."""
+"""Classifier two-sample test: N draws in each sample, D dimensions."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 CLOSE, ROUGHLY = 0.6, 0.75
-FEWEST_CELLS = 50
+MIN_CELLS = 50
 N_FOLDS = 3
 
 VERDICTS = {
-    "close": "close: draws of the prior can hardly be told from cells",
+    "close": "close: draws of the prior are hardly distinguishable from cells",
     "roughly": "roughly: draws of the prior resemble cells, but are not where cells are in every detail",
     "differs": "differs: draws of the prior are not where cells are; trust neither samples nor outlier scores much",
 }
 JOINT_VERDICTS = {
-    "close": "close: draws of all latents together can hardly be told from cells",
+    "close": "close: draws of all latents together are hardly distinguishable from cells",
     "roughly": "roughly: the priors miss some of how the modalities' latents go together",
     "differs": "differs: the priors do not know how the modalities' latents go together; drawn at once they make no cell",
 }
-UNTESTED = f"not tested: fewer than {FEWEST_CELLS} cells"
+UNTESTED = f"not tested: fewer than {MIN_CELLS} cells"
 
 
 def two_sample_auc(first: np.ndarray, second: np.ndarray, seed: int = 0) -> float:
-    """Cross-validated AUC of telling two samples apart; 0.5: they are the same as far as one can see; 1: never alike.
+    """Cross-validated AUC of a classifier that distinguishes two samples; 0.5: not at all; 1: always.
 
     The score is the mean log-odds of a logistic regression on the dimensions, their squares and products, which sees
     places, spreads and correlations, and of gradient-boosted trees, which see shapes. Under 0.5 is chance.
@@ -39,7 +39,13 @@ def two_sample_auc(first: np.ndarray, second: np.ndarray, seed: int = 0) -> floa
         The samples, ``(N, D)``.
     seed
         Of the folds and the trees.
+
+    Returns
+    -------
+    The AUC; NaN with fewer than 50 draws in either sample.
     """
+    if min(len(first), len(second)) < MIN_CELLS:
+        return float("nan")
     values = np.concatenate([first, second])
     origin = np.repeat([0, 1], [len(first), len(second)])
     quadratic = make_pipeline(

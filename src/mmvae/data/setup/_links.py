@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 
-from ._access import modalities_of, pattern_names
+from mmvae.data._access import modalities_of, pattern_names
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from ._access import pattern_names
+from mmvae.data._access import pattern_names
 
 if TYPE_CHECKING:
     from ._columns import Column
-    from ._inspect import Setup
+    from ._result import Setup
 
 COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("modality", "left"),
@@ -32,21 +33,25 @@ def print_setup(setup: Setup, *, console: Console | None = None) -> None:
     patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
     order = np.argsort(-counts)
     shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in order[:8])
-    console.print(f"Cells by what they have: {shown}", highlight=False)
+    # As Text: names may look like rich's markup, or its names of emojis.
+    console.print(Text(f"Cells by what they have: {shown}"))
     for column in setup.columns:
-        console.print(_column_line(column), highlight=False, markup=False)
+        console.print(Text(_column_line(column)))
     for note in setup.notes:
-        console.print(f"Note: {note}", style="yellow", highlight=False, markup=False)
+        console.print(Text(f"Note: {note}", style="yellow"))
 
 
 def _column_line(column: Column) -> str:
     what = column.role.replace("_", " ") + (f" of {column.detail}" if column.detail else "")
-    n = (
-        f", {column.values.nunique()} categories"
-        if column.role in ("batch", "labels", "categorical", "prior_covariate")
-        else ""
-    )
-    return f"{what.capitalize()}: '{column.key}'{n}"
+    return f"{what.capitalize()}: '{column.key}'{_column_content(column)}"
+
+
+def _column_content(column: Column) -> str:
+    if column.role == "size_factor":
+        return ""
+    if column.role == "continuous":
+        return f", standardised: mean {column.scale.mean:.4g}, standard deviation {column.scale.sd:.4g}"
+    return f", {column.values.nunique()} categories"
 
 
 def _modality_table(setup: Setup, n_cells: int) -> Table:
@@ -54,5 +59,6 @@ def _modality_table(setup: Setup, n_cells: int) -> Table:
     for title, justify in COLUMNS:
         table.add_column(title, justify=justify)
     for m in setup.modalities:
-        table.add_row(m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+        cells = (m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+        table.add_row(*map(Text, cells))
     return table

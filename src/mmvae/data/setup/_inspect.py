@@ -4,71 +4,31 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._errors import SetupError
+from mmvae.data._access import modalities_of, presence_of
+from mmvae.data._graph import graph_faults
+from mmvae.data._matrix import is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
-from ._access import modalities_of, presence_of
-from ._columns import Column, resolve_columns
-from ._graph import graph_faults
-from ._kinds import Kind, choose_layer, choose_likelihood, kind_of
+from ._categories import text_of
+from ._columns import resolve_columns
+from ._feature_types import feature_type_faults
+from ._kinds import choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
-from ._matrix import is_supported, values_of
 from ._names import name_faults
+from ._result import ModalitySetup, Setup
 from ._scan import Scan, scan
-from ._values import value_faults, value_notes
+from ._values import empty_faults, value_faults, value_notes
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ._arguments import SetupArguments
+    from ._feature_types import Kind
 
 MINIMUM_CELLS = 10
-
-
-@dataclass(frozen=True)
-class ModalitySetup:
-    """What was taken of one modality."""
-
-    name: str
-    kind: Kind
-    layer: str | None
-    likelihood: Any
-    why: str
-    n_cells: int
-    n_features: int
-
-    @property
-    def likelihood_name(self) -> str:
-        """Name of the likelihood, however it was given."""
-        return self.likelihood["name"] if isinstance(self.likelihood, Mapping) else self.likelihood
-
-
-@dataclass
-class Setup:
-    """Result of :func:`inspect`."""
-
-    modalities: list[ModalitySetup] = field(default_factory=list)
-    columns: list[Column] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    unlabelled: str = "unknown"
-    presence: np.ndarray | None = None
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the modalities, in the data's order."""
-        return [m.name for m in self.modalities]
-
-    def raise_faults(self) -> None:
-        """Raise all faults as one :class:`~mmvae.SetupError`, if there are any."""
-        if self.faults:
-            raise SetupError(self.faults)
 
 
 def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:
@@ -89,7 +49,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     TypeError
         If ``data`` is neither AnnData nor MuData.
     """
-    setup = Setup(unlabelled=arguments.unlabeled_category)
+    setup = Setup(unlabelled=text_of(arguments.unlabeled_category))
     if structural := _structure_faults(data, is_query):
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)
@@ -97,7 +57,9 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     if named or not chosen:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
-        _inspect_modality(setup, name, adata, arguments)
+        where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
+        setup.faults += feature_type_faults(name, adata, where)
+        _inspect_modality(setup, name, adata, arguments, is_query=is_query)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
@@ -173,30 +135,29 @@ def _repeated_keys(arguments: SetupArguments) -> list[str]:
     ]
 
 
-def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments) -> None:
+def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
     role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
     kind = kind_of(name, adata, role)
-    layer, found, why = _layer_of(setup, name, adata, arguments)
+    layer, found, why = _layer_of(setup, name, adata, arguments, with_moments=not is_query)
     if found is None:
         return
     likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
     if likelihood is None:
         return
-    taken = ModalitySetup(
-        name, kind, layer, likelihood, "; ".join(filter(None, [reason, why])), adata.n_obs, adata.n_vars
-    )
-    values = Likelihood.named(taken.likelihood_name).values
-    setup.faults += value_faults(taken, values, found, adata)
+    reason = "; ".join(filter(None, [reason, why]))
+    taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
+    setup.faults += value_faults(taken, Likelihood.named(taken.likelihood_name).values, found, adata)
+    setup.faults += [] if is_query else empty_faults(taken, found)
     setup.notes += value_notes(taken, found)
     setup.modalities.append(taken)
 
 
 def _layer_of(
-    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments
+    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, with_moments: bool
 ) -> tuple[str | None, Scan | None, str]:
     layers = arguments.layers or {}
     if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
-        return choose_layer(adata)
+        return choose_layer(adata, with_moments=with_moments)
     layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
         setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
@@ -205,7 +166,7 @@ def _layer_of(
     if not is_supported(matrix):
         setup.faults.append(_unreadable(name, f"layer '{layer}'" if layer else "X", matrix))
         return None, None, ""
-    return layer, scan(matrix), ""
+    return layer, scan(matrix, with_moments=with_moments), ""
 
 
 def _takes_real_values(name: str, arguments: SetupArguments) -> bool:

@@ -8,8 +8,7 @@ import numpy as np
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
-
-from ._access import rows_of
+from mmvae.data._access import rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +19,7 @@ RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:
     """Faults of the names in ``mdata``; if there are any, rows cannot be matched to cells."""
-    faults = [f for name in names for f in _modality_name_faults(name)]
+    faults = [f for name in names for f in modality_name_faults(name)]
     faults += _duplicates("mdata.obs_names", mdata.obs_names)
     for name in names:
         adata = mdata.mod[name]
@@ -36,7 +35,8 @@ def name_faults(mdata: MuData, names: list[str]) -> list[str]:
     return faults
 
 
-def _modality_name_faults(name: str) -> list[str]:
+def modality_name_faults(name: str) -> list[str]:
+    """Whether a modality may have this name."""
     taken = hasattr(nn.ModuleDict(), name) or name in RESERVED
     if name == "" or "." in name or "+" in name or taken:
         return [

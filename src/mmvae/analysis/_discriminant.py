@@ -18,7 +18,7 @@ NEVER = -1e9
 
 
 @dataclass(frozen=True)
-class Classifier:
+class DiscriminantAnalysis:
     r""":math:`p(y \mid x) \propto (\pi_y N(x; \mu_y, \Sigma))^{1/T}`, a linear discriminant analysis.
 
     A Gaussian for each label, with one covariance for all, shrunk as :cite:t:`Ledoit2004` say, so that a few cells of a

@@ -11,14 +11,20 @@ import pandas as pd
 from anndata import AnnData
 
 from mmvae._keys import RESOLVED_PREFIX
+from mmvae.data._access import modalities_of, rows_of
 
-from ._access import modalities_of, rows_of
+from ._categories import categories, numbers, text_of
+from ._scale import Scale
 
 if TYPE_CHECKING:
     from mudata import MuData
 
     from ._arguments import SetupArguments
 
+NUMBERS = ("continuous", "size_factor")
+# Single precision ends at 3.4e38, and no measurement comes near either.
+LARGEST = 1e30
+EXAMPLES = 3
 Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate", "size_factor"]
 
 
@@ -26,20 +32,23 @@ Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate"
 class Column:
     """One per-cell annotation that the model uses.
 
-    ``name`` is the column of ``obs`` that scvi-tools reads; it is the user's own where that serves as it stands,
-    else one of ours that ``setup_mudata`` adds. ``detail`` names the modality of a size factor.
+    ``values`` are numbers, or categories of text. ``detail`` names the modality of a size factor.
     """
 
     role: Role
     key: str
-    name: str
     values: pd.Series
     detail: str = ""
 
     @property
-    def is_added(self) -> bool:
-        """Whether ``name`` is a column of ours."""
-        return self.name.startswith(RESOLVED_PREFIX)
+    def name(self) -> str:
+        """Column of ``obs`` that scvi-tools reads: one of ours, since the user's own may be of any type."""
+        return f"{RESOLVED_PREFIX}{self.role}_{self.key}"
+
+    @property
+    def scale(self) -> Scale:
+        """Mean and standard deviation of numbers."""
+        return Scale.of(self.values)
 
 
 def resolve_columns(
@@ -70,9 +79,8 @@ def resolve_columns(
         faults += [f for f in found if isinstance(f, str)]
         series = [f for f in found if isinstance(f, pd.Series)]
         if len(series) == len(keys):
-            column = _column(data, role, keys, series, detail)
-            columns.append(column)
-            faults += _column_faults(data, column)
+            columns.append(_column(role, keys, series, detail))
+            faults += _column_faults(data, columns[-1], series)
     return columns, faults
 
 
@@ -99,7 +107,7 @@ def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | s
         if not adata.obs_names.is_unique:
             return f"key '{key}': mdata['{name}'].obs_names are not unique. Make them unique."
         own = adata.obs[key].astype(object).reindex(data.obs_names)
-        clash = gathered.notna() & own.notna() & (gathered != own).fillna(False)
+        clash = gathered.notna() & own.notna() & _differ(gathered, own)
         if clash.any():
             return (
                 f"key '{key}' differs between modalities for {int(clash.sum())} cells, such as "
@@ -109,11 +117,18 @@ def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | s
     return gathered
 
 
+def _differ(one: pd.Series, other: pd.Series) -> pd.Series:
+    """Where two columns of objects hold different values; missing ones count as the same."""
+    unequal = (one != other).fillna(False).astype(bool)
+    return unequal & (one[unequal].map(text_of) != other[unequal].map(text_of)).reindex(one.index, fill_value=False)
+
+
 def _labels(data: AnnData | MuData, found: pd.Series | str, unlabelled: str, is_query: bool) -> pd.Series | str:
-    """Labels as strings, with ``unlabelled`` where a cell has none."""
+    """Labels as text, with ``unlabelled`` where a cell has none."""
     if isinstance(found, str):
-        return pd.Series(unlabelled, index=data.obs_names) if is_query else found
-    return found.astype(object).where(found.notna(), unlabelled).astype(str)
+        return pd.Series(unlabelled, index=data.obs_names, dtype=object) if is_query else found
+    texts = categories(found).astype(object)
+    return texts.where(texts.notna(), text_of(unlabelled))
 
 
 def _not_found(key: str, places: dict[str, list[str]]) -> str:
@@ -122,29 +137,35 @@ def _not_found(key: str, places: dict[str, list[str]]) -> str:
     return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
 
 
-def _column(data: AnnData | MuData, role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: str) -> Column:
+def _column(role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: str) -> Column:
     key = "+".join(keys)
-    if len(keys) == 1 and key in data.obs and role != "labels":
-        return Column(role, key, key, series[0], detail)
-    missing = pd.concat([s.isna() for s in series], axis=1).any(axis=1)
-    values = series[0].astype(object)
-    for other in series[1:]:
-        values = values.astype(str) + " | " + other.astype(str)
-    values = values.where(~missing, None)
-    return Column(role, key, f"{RESOLVED_PREFIX}{role}_{key}", values, detail)
+    if role in NUMBERS:
+        return Column(role, key, numbers(series[0]), detail)
+    texts = [categories(s) for s in series]
+    if len(texts) == 1:
+        return Column(role, key, texts[0])
+    joined = texts[0].astype(str)
+    for other in texts[1:]:
+        joined = joined + " | " + other.astype(str)
+    return Column(role, key, categories(joined.mask(_missing(series))))
 
 
-def _column_faults(data: AnnData | MuData, column: Column) -> list[str]:
+def _missing(series: list[pd.Series]) -> np.ndarray:
+    """Cells for which a column has no value."""
+    return np.logical_or.reduce([s.isna().to_numpy() for s in series])
+
+
+def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series]) -> list[str]:
     faults = []
-    missing = column.values.isna() & _needed(data, column)
-    if missing.any():
-        cells = ", ".join(map(repr, column.values.index[missing][:3].tolist()))
+    needed = _needed(data, column)
+    if (missing := _missing(series) & needed).any():
+        cells = ", ".join(map(repr, data.obs_names[missing][:EXAMPLES].tolist()))
         faults.append(
             f"key '{column.key}' ({column.role}) has no value for {int(missing.sum())} of {data.n_obs} cells, such as "
             f"{cells}. Fill them in, or leave those cells out."
         )
-    if column.role in ("continuous", "size_factor"):
-        faults += _number_faults(column, _needed(data, column))
+    if column.role in NUMBERS:
+        faults += _number_faults(column, series[0], needed)
     elif column.role != "labels" and column.values.nunique() > max(2, data.n_obs // 2):
         faults.append(
             f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
@@ -160,12 +181,17 @@ def _needed(data: AnnData | MuData, column: Column) -> np.ndarray:
     return np.ones(data.n_obs, dtype=bool)
 
 
-def _number_faults(column: Column, needed: np.ndarray) -> list[str]:
-    numbers = pd.to_numeric(column.values, errors="coerce")
-    known = column.values.notna() & needed
-    if (bad := known & (numbers.isna() | (numbers.abs() == float("inf")))).any():
-        example = column.values[bad].iloc[0]
-        return [f"key '{column.key}' ({column.role}) holds {example!r}, not a finite number. Convert the column."]
-    if column.role == "size_factor" and (low := known & (numbers <= 0)).any():
+def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list[str]:
+    known = given.notna().to_numpy() & needed
+    values = column.values.to_numpy()
+    if (bad := known & ~np.isfinite(values)).any():
+        example = text_of(given[bad].iloc[0])
+        return [f"key '{column.key}' ({column.role}) holds '{example}', not a finite number. Convert the column."]
+    if (huge := known & (np.abs(values) > LARGEST)).any():
+        return [
+            f"key '{column.key}' ({column.role}) holds {values[huge][0]:g}; numbers up to {LARGEST:g} can be used. Check "
+            "what the column holds where a value is missing, and its unit."
+        ]
+    if column.role == "size_factor" and (low := known & (values <= 0)).any():
         return [f"key '{column.key}' (size_factor) is not positive in {int(low.sum())} cells. Give factors above 0."]
     return []

@@ -1,0 +1,109 @@
+"""One pass over a modality's values. C cells, G features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmvae.data._matrix import blocks, by_rows, rows_of_stored, stored_values
+from mmvae.data._statistics import Moments
+
+if TYPE_CHECKING:
+    from mmvae.data._matrix import Block, Matrix
+
+EXAMPLES = 3
+SMALL_COUNT = 4
+"""Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even."""
+FEW = 0.01
+"""Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0."""
+LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class Found:
+    """Values of one kind: how many, and the first ones with their rows."""
+
+    n: int = 0
+    rows: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+    def add(self, where: np.ndarray, values: np.ndarray, start: int, block: Block) -> None:
+        """Count those of a block's stored ``values`` that ``where`` says; ``start`` is the block's first row."""
+        if not where.any():
+            return
+        self.n += int(where.sum())
+        rows = np.unique(rows_of_stored(block)[where]) + start
+        self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
+        self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
+
+
+@dataclass
+class Scan:
+    """What the values of a modality are.
+
+    Values that are not finite in single precision, negative or not integers; numbers of non-zero values and of integers
+    above 1; ``maximum``; ``n_empty``, cells without any non-zero value; how many of the small counts are odd; and, where
+    asked for, the features' moments.
+    """
+
+    nonfinite: Found = field(default_factory=Found)
+    negative: Found = field(default_factory=Found)
+    fractional: Found = field(default_factory=Found)
+    n_nonzero: int = 0
+    n_several: int = 0
+    n_empty: int = 0
+    maximum: float = 0.0
+    n_small: int = 0
+    n_odd: int = 0
+    moments: Moments | None = None
+
+    @property
+    def is_counts(self) -> bool:
+        """Whether every value is a non-negative integer."""
+        return self.nonfinite.n + self.negative.n + self.fractional.n == 0
+
+    @property
+    def is_nearly_counts(self) -> bool:
+        """Whether some values, but few, keep these from being counts."""
+        wrong = self.negative.n + self.fractional.n
+        few = wrong <= max(1, FEW * self.n_nonzero)
+        return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every value is 0 or 1."""
+        return self.is_counts and self.maximum <= 1
+
+    @property
+    def looks_like_reads(self) -> bool:
+        """Whether the small counts are even far too often for fragments."""
+        return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
+
+
+def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
+    """Read every value of a matrix once, block by block."""
+    found = Scan(moments=Moments(*matrix.shape) if with_moments else None)
+    for start, block in blocks(by_rows(matrix)):
+        _count(found, stored_values(block), start, block)
+        found.n_empty += int((np.asarray((block != 0).sum(axis=1)).ravel() == 0).sum())
+        if found.moments is not None:
+            found.moments.add(start, block)
+    return found
+
+
+def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
+    if values.size == 0:
+        return
+    finite = np.abs(values) <= LARGEST if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    whole = finite & (values == np.floor(values))
+    found.nonfinite.add(~finite, values, start, block)
+    found.negative.add(finite & (values < 0), values, start, block)
+    found.fractional.add(finite & ~whole, values, start, block)
+    found.n_nonzero += int(np.count_nonzero(values))
+    found.n_several += int((whole & (values > 1)).sum())
+    found.maximum = max(found.maximum, float(np.max(values, initial=0.0, where=finite)))
+    small = finite & (values >= 1) & (values <= SMALL_COUNT)
+    found.n_small += int(small.sum())
+    found.n_odd += int((values[small] % 2 == 1).sum())

@@ -1,0 +1,44 @@
+"""The ELBO on fixed weights and noise, against numbers stored before the step was made a value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_module import MOSAIC, fixed_noise, small_module, small_tensors
+
+from mmvae._config import CovariateConfig
+
+STORED = Path(__file__).parent / "elbo.npz"
+CASES = {
+    "concat": ("concat", {"name": "mog", "n_components": 4}),
+    "poe": ("poe", {"name": "mog", "n_components": 4}),
+    "coupled": ("concat", {"name": "coupled", "kind": "gaussian"}),
+}
+
+
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+@pytest.mark.parametrize("case", CASES)
+def test_the_elbo_is_what_it_was(case, presence):
+    stored = np.load(STORED)
+    fusion, prior = CASES[case]
+    module = small_module(
+        fusion,
+        prior,
+        likelihoods={"rna": "nb", "atac": "poisson", "protein": "nb_mixture"},
+        covariates=CovariateConfig(n_batch=2, n_categories=(3,), n_continuous=1),
+        n_layers=2,
+    )
+    weights = f"{case}/weights/"
+    module.load_state_dict({k[len(weights) :]: torch.tensor(stored[k]) for k in stored.files if k.startswith(weights)})
+    tensors = {k.split("/")[-1]: torch.tensor(stored[k]) for k in stored.files if k.startswith(f"{ids(presence)}/")}
+    with torch.no_grad(), fixed_noise():
+        losses = module.eval()(tensors)[-1]
+    elbo = -(sum(losses.reconstruction_loss.values()) + sum(losses.kl_local.values()))
+    assert torch.allclose(elbo, torch.tensor(stored[f"{case}/{ids(presence)}"]), rtol=1e-5, atol=0)
+
+
+def ids(presence) -> str:
+    return "complete" if presence is None else "mosaic"

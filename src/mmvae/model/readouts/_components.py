@@ -35,13 +35,7 @@ def mixture_latents(module: MultiVAEModule) -> list[str]:
 def responsibilities(
     reader: Reader, latent: str | None, adata: Data | None, indices: Indices | None, batch_size: int | None
 ) -> pd.DataFrame:
-    """Probability that a cell belongs to each component of a latent's prior, cells by components.
-
-    Raises
-    ------
-    ValueError
-        If the latent is unknown, or its prior is no mixture.
-    """
+    """Probability that a cell belongs to each component of a latent's prior, cells by components."""
     latent = _one_latent(reader.module, latent)
     values = _responsibilities(reader, latent, adata, indices, batch_size)
     names, _ = _component_names(reader, latent, values.shape[1])

@@ -26,13 +26,7 @@ MAX_LABELLED = 5_000
 def label_probabilities(
     reader: Reader, adata: Data | None, indices: Indices | None, batch_size: int | None
 ) -> pd.DataFrame:
-    """Probability of each label, cells by labels.
-
-    Raises
-    ------
-    ValueError
-        If the model was trained with too few labelled cells.
-    """
+    """Probability of each label, cells by labels."""
     known, labels = _labelled(reader), reader.labels
     data = reader.data(adata)
     cells, presence = reader.cells(data, indices)
@@ -68,13 +62,7 @@ def remember_labelled(reader: Reader) -> dict[str, Any] | None:
 
 
 def _labelled(reader: Reader) -> dict[str, Any]:
-    """What is remembered of the labelled cells.
-
-    Raises
-    ------
-    ValueError
-        If it is too little to learn from.
-    """
+    """What is remembered of the labelled cells."""
     known = reader.memory.labelled
     if known is None:
         msg = "Expected a model trained with labels; got none. Give labels_key in setup_mudata, and train."

@@ -49,13 +49,7 @@ def check_prior(reader: Reader, n_cells: int, seed: int) -> pd.DataFrame:
 
 @torch.inference_mode()
 def sample(reader: Reader, n: int, source: str, request: Request, seed: int) -> pd.DataFrame:
-    """Expected values of ``n`` new cells, the latent of ``source`` drawn from its prior, cells by features.
-
-    Raises
-    ------
-    ValueError
-        If ``n`` is below 1.
-    """
+    """Expected values of ``n`` new cells, the latent of ``source`` drawn from its prior, cells by features."""
     if n < 1:
         msg = f"Expected n of at least 1; got {n}."
         raise ValueError(msg)
@@ -77,13 +71,7 @@ def sample(reader: Reader, n: int, source: str, request: Request, seed: int) -> 
 def outlier_scores(
     reader: Reader, adata: Data | None, indices: Indices | None, reference: Data | None, batch_size: int | None
 ) -> np.ndarray:
-    """Rank of each cell's negative log prior density among reference cells, 0 to 1, ``(n_cells,)``.
-
-    Raises
-    ------
-    ValueError
-        If there are no cells to compare with.
-    """
+    """Rank of each cell's negative log prior density among reference cells, 0 to 1, ``(n_cells,)``."""
     if reference is None and not reader.has_data:
         msg = "Expected training cells to compare with; the model was loaded without data. Give reference."
         raise ValueError(msg)

@@ -15,13 +15,7 @@ if TYPE_CHECKING:
 
 
 def spatial_spectrum(reader: Reader, adata: Data | None) -> pd.DataFrame:
-    """A row for each dimension of each latent with prior ``gmrf``, the smoothest first.
-
-    Raises
-    ------
-    ValueError
-        If no latent has that prior, or the data have no graph.
-    """
+    """A row for each dimension of each latent with prior ``gmrf``, the smoothest first."""
     data, every = reader.data(adata), reader.module.priors
     priors = {name: prior for name, prior in every.items() if isinstance(prior, GaussianMarkovField)}
     if not priors:

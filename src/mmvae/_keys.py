@@ -29,6 +29,9 @@ Z: Final = "z"
 MINIBATCH: Final = "minibatch"
 INFERENCE: Final = "inference"
 
+# The metric by which training stops and chooses its best epoch.
+OBJECTIVE: Final = "objective"
+
 # What the joint-posterior fusions call their one latent.
 JOINT: Final = "joint"
 

@@ -6,7 +6,7 @@ from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
 from ._manager import MosaicManager
-from ._matrix import by_rows, is_supported, values_of
+from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
 from ._split import split_cells
 from ._statistics import feature_statistics
 from .setup import (
@@ -29,6 +29,7 @@ from .setup import (
 )
 
 __all__ = [
+    "BLOCK_VALUES",
     "FEATURE_TYPES",
     "KINDS",
     "ModalitySetup",

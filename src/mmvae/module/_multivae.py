@@ -8,7 +8,7 @@ import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
-from mmvae._keys import INFERENCE, MINIBATCH, Z
+from mmvae._keys import INFERENCE, MINIBATCH, OBJECTIVE, Z
 from mmvae.fusion import Fusion, ObservedDims, Posteriors
 from mmvae.priors import PosteriorSample, PriorContext
 
@@ -151,13 +151,14 @@ class MultiVAEModule(BaseModuleClass):
         """Negative ELBO per cell, its parts by modality, and the cost of what is trained beside it."""
         step = Step(inference_outputs[INFERENCE], generative_outputs)
         terms = self.terms(step, kl_weight)
-        per_cell = terms.total(self.weights, kl_weight * self.network.kl_scale)
+        misfit, divergence = terms.misfit(self.weights), self.network.kl_scale * terms.divergence()
+        per_cell = sum(terms.auxiliary.values(), misfit + kl_weight * divergence)
         regularizer = sum(prior.regularizer() for prior in self.priors.values())
         return LossOutput(
             loss=per_cell.mean() + regularizer,
             reconstruction_loss=dict(terms.reconstruction),
             kl_local=dict(terms.kl),
-            extra_metrics=self._metrics(step, terms),
+            extra_metrics=self._metrics(step, terms) | {OBJECTIVE: (misfit + divergence).detach().mean()},
         )
 
     @torch.inference_mode()
@@ -217,14 +218,12 @@ class MultiVAEModule(BaseModuleClass):
         return torch.distributions.Normal(loc, scale, validate_args=False)
 
     def _metrics(self, step: Step, terms: Terms) -> dict[str, Tensor]:
-        """KL in nats per cell that has the latent; the bound that is optimised; and what scvi-tools' tuner looks for."""
+        """KL in nats per cell that has the latent, and what scvi-tools' tuner looks for."""
         inference = step.inference
         minibatch, counts = inference.minibatch, {t.name: t.mask.sum().clamp_min(1) for t in inference.prior_terms}
         metrics = {
             f"kl_{name}": value.detach().sum() / counts.get(name, len(value)) for name, value in terms.kl.items()
         }
-        if not self.training:
-            metrics["objective"] = terms.bound(self.weights, self.network.kl_scale).mean()
         seen = {"z": inference.fused, "batch": minibatch.covariates.batch}
         if self.n_labels:
             seen["labels"] = minibatch.annotations.labels[:, None]

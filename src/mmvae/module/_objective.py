@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -31,14 +31,15 @@ class Terms:
     kl: Mapping[str, Tensor]
     auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def bound(self, weights: Mapping[str, float], kl_weight: Tensor | float) -> Tensor:
-        """The negative ELBO, its reconstruction weighted by modality and its KL by one number, ``(n_cells,)``."""
-        misfit = [value if weights[name] == 1 else weights[name] * value for name, value in self.reconstruction.items()]
-        return cast("Tensor", sum(misfit)) + kl_weight * cast("Tensor", sum(self.kl.values()))
+    def misfit(self, weights: Mapping[str, float]) -> Tensor:
+        """Reconstruction of all modalities, each with its weight, ``(n_cells,)``."""
+        parts = [value if weights[name] == 1 else weights[name] * value for name, value in self.reconstruction.items()]
+        return sum(parts[1:], parts[0])
 
-    def total(self, weights: Mapping[str, float], kl_weight: Tensor | float) -> Tensor:
-        """:meth:`bound` with what is trained beside it, ``(n_cells,)``."""
-        return sum(self.auxiliary.values(), self.bound(weights, kl_weight))
+    def divergence(self) -> Tensor:
+        """KL of all latents, ``(n_cells,)``."""
+        first, *others = self.kl.values()
+        return sum(others, first)
 
 
 def reconstruction(step: Step) -> dict[str, Tensor]:

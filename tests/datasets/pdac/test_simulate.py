@@ -13,11 +13,11 @@ from scipy.spatial import KDTree
 from sklearn.linear_model import LogisticRegression
 
 from mmvae.datasets import simulate_pdac
-from mmvae.datasets._counts import DISPERSION, draw_counts
-from mmvae.datasets._niches import COMPOSITIONS, MARKERS, NICHE_SHARES
-from mmvae.datasets._programmes import draw_genes
-from mmvae.datasets._sections import SECTIONS
-from mmvae.datasets._tissue import MAX_SPOTS, draw_section
+from mmvae.datasets.pdac._counts import DISPERSION, draw_counts
+from mmvae.datasets.pdac._niches import COMPOSITIONS, MARKERS, NICHE_SHARES
+from mmvae.datasets.pdac._programmes import draw_genes
+from mmvae.datasets.pdac._sections import SECTIONS
+from mmvae.datasets.pdac._tissue import MAX_SPOTS, draw_section
 
 # of anndata, as it takes some cells of many, against pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment' option is deprecated")

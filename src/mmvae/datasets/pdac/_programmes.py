@@ -14,7 +14,7 @@ from ._sections import SECTIONS, TISSUES, patient_of, tissue_of
 if TYPE_CHECKING:
     from numpy.random import Generator
 
-    from ._factors import Floats
+    from mmvae.datasets._typing import Floats
 
 BASELINE_SPREAD = 1.6
 TYPE_SPREAD = 1.0

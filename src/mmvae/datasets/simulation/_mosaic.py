@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
-from numbers import Real
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from mmvae.datasets._arguments import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,11 +66,6 @@ def draw_presence(
 def name_patterns(present: Mask, modalities: Sequence[str]) -> list[str]:
     """Name what each cell has, such as ``"rna+protein"``, in the order of ``modalities``."""
     return [JOIN.join(name for name, has in zip(modalities, row, strict=True) if has) for row in present]
-
-
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether ``value`` is a finite real number and not a boolean."""
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_) and isfinite(value)
 
 
 def _from_mapping(

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.sparse import csr_matrix, vstack
+from scipy.sparse import vstack
+
+from mmvae.datasets._negative_binomial import draw_sparse
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
+    from scipy.sparse import csr_matrix
 
-    from ._factors import Floats
+    from mmvae.datasets._typing import Floats
 
 DISPERSION = 3.0
 BLOCK_SPOTS = 256
@@ -56,20 +59,5 @@ def draw_counts(rng: Generator, composition: Floats, depth: Floats, *, profile: 
         spots = slice(start, start + BLOCK_SPOTS)
         means = expected_shares(composition[spots], profile, shift)
         means *= depth[spots, None].astype(np.float32)
-        blocks.append(_draw_negative_binomial(rng, means))
+        blocks.append(draw_sparse(rng, means, DISPERSION))
     return vstack(blocks, format="csr")
-
-
-def _draw_negative_binomial(rng: Generator, means: NDArray[np.float32]) -> csr_matrix:
-    r"""Counts with variance :math:`\mu + \mu^2 / \theta`, shape ``(n_spots, n_genes)``.
-
-    The events of a Poisson process of rate :math:`\lambda` before time 1 number 1 if the first is among them, plus
-    those after it: only where it is, the rest need be drawn. Time is measured in units in which the rate is 1.
-    """
-    rates = rng.standard_gamma(DISPERSION, means.shape, dtype=np.float32)
-    rates *= means / DISPERSION
-    first = rng.standard_exponential(means.shape, dtype=np.float32)
-    spot, gene = np.nonzero(first < rates)
-    counts = 1.0 + rng.poisson(rates[spot, gene] - first[spot, gene])
-    ends = np.searchsorted(spot, np.arange(len(means) + 1))
-    return csr_matrix((counts.astype(np.float32), gene.astype(np.int32), ends.astype(np.int32)), shape=means.shape)

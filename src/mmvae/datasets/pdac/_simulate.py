@@ -9,12 +9,12 @@ import pandas as pd
 from anndata import AnnData
 from scipy.sparse import csr_matrix, vstack
 
+from mmvae.datasets._arguments import check_integer, is_number
+
 from ._counts import draw_counts, expected_shares, solve_depth
-from ._mosaic import is_number
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
 from ._programmes import Genes, draw_genes
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
-from ._simulate import _check_integer
 from ._stain import draw_image
 from ._tidy import tidy_pdac
 from ._tissue import MAX_SPOTS, Section, draw_section
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.random import Generator
 
-    from ._factors import Floats
+    from mmvae.datasets._typing import Floats
 
 MIN_SPOTS = 20
 MIN_GENES = 20
@@ -121,9 +121,9 @@ def simulate_pdac(
 
 
 def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
-    _check_integer("`n_sections`", n_sections, minimum=1)
-    _check_integer("`n_spots`", n_spots, minimum=MIN_SPOTS)
-    _check_integer("`n_genes`", n_genes, minimum=MIN_GENES)
+    check_integer("`n_sections`", n_sections, minimum=1)
+    check_integer("`n_spots`", n_spots, minimum=MIN_SPOTS)
+    check_integer("`n_genes`", n_genes, minimum=MIN_GENES)
     for what, value, most in (("n_sections", n_sections, len(SECTIONS)), ("n_spots", n_spots, MAX_SPOTS)):
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from ._factors import Floats
+    from mmvae.datasets._typing import Floats
 
 SIDE = 400
 """Longer side of an image, in its pixels."""

@@ -9,8 +9,8 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from mmvae import SetupError
-from mmvae.datasets._sections import SECTIONS, TISSUES, choose_sections, is_section, patient_of, tissue_of
-from mmvae.datasets._tidy import tidy_pdac
+from mmvae.datasets.pdac._sections import TISSUES
+from mmvae.datasets.pdac._tidy import tidy_pdac
 
 SECTION_OF_SPOT = ["IU_PDA_T1", "IU_PDA_HM2_2", "IU_PDA_T1", "IU_PDA_LNM10", "IU_PDA_NP2", "IU_PDA_HM2_2"]
 TISSUE_OF_SPOT = ["T", "HM", "T", "LNM", "NP", "HM"]
@@ -190,28 +190,3 @@ def test_data_without_sections_are_refused(raw):
         del raw.obsm[key]
     (fault,) = faults_of(raw)
     assert "Expected coordinates in obsm['spatial_<section>']; got no such array" in fault
-
-
-def test_sections_are_those_of_the_study():
-    assert len(set(SECTIONS)) == 30
-    assert {tissue: [tissue_of(s) for s in SECTIONS].count(tissue) for tissue in TISSUES} == {
-        "NP": 3,
-        "T": 10,
-        "HM": 12,
-        "LNM": 5,
-    }
-    assert len({patient_of(section) for section in SECTIONS}) == 13
-
-
-@pytest.mark.parametrize("n_sections", [4, 8, 30])
-def test_a_few_sections_cover_the_tissues(n_sections):
-    chosen = choose_sections(n_sections)
-    assert len(set(chosen)) == n_sections
-    assert {tissue_of(section) for section in chosen} == set(TISSUES)
-
-
-@pytest.mark.parametrize("name", ["IU_PDA_", "T", "IU_PDA_XT1", "HM2_", "LNM-6", "spatial_T1", ""])
-def test_other_names_are_none_of_sections(name):
-    assert not is_section(name)
-    with pytest.raises(ValueError, match="Expected the name of a section"):
-        tissue_of(name)

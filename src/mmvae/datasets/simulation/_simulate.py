@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
-from scipy.special import expit, softmax
 
 from mmvae._compat import unpulled
+from mmvae.datasets._arguments import check_integer, is_number
 
-from ._factors import Cells, Floats, Labels, draw_cells, draw_gradient, draw_ring, draw_states
-from ._mosaic import Mask, Missing, draw_presence, is_number, name_patterns
+from ._factors import Cells, draw_cells
+from ._modalities import KINDS, Kind, Measured, measure
+from ._mosaic import Mask, Missing, draw_presence, name_patterns
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-Measure: TypeAlias = "Callable[[Generator, Floats, Floats, Floats], tuple[NDArray[np.int64], Floats]]"
+    from mmvae.datasets._typing import Floats, Labels
 
 MIN_CELLS = 10
-N_HIDDEN = 48
-LOADING_DENSITY = 0.15
-SIGNAL = 0.9
-DEPTH_SPREAD = 0.4
-RNA_DISPERSION = 5.0
-PROTEIN_DISPERSION = 8.0
-BACKGROUND = 15.0
-SWITCH = 4.0
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How one modality comes about."""
-
-    feature: str
-    n_features: int
-    depth: float
-    baseline_spread: float
-    sparse: bool
-    draw_private: Callable[[Generator, int], Floats]
-    measure: Measure
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """One modality of all cells: counts and expected relative rates (n_cells, n_features), private factors."""
-
-    counts: NDArray[np.int64]
-    rates: Floats
-    private: Floats
 
 
 def simulate(
@@ -139,63 +108,17 @@ def simulate(
     n_features = _check_modalities(modalities)
     _check_counts(n_cells, n_clusters, n_batches)
     _check_strength(batch_strength)
-    for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(_KINDS))
-    stream = dict(zip(_KINDS, streams, strict=True))
+    for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(KINDS))
+    stream = dict(zip(KINDS, streams, strict=True))
     cells = draw_cells(for_cells, n_cells, n_clusters=n_clusters, n_batches=n_batches, spatial=spatial)
     names = list(n_features)
     for_presence, for_order = for_mosaic.spawn(2)
     batches = [f"batch_{b}" for b in cells.batch]
     present = draw_presence(for_presence, missing, batches=batches, modalities=names)
-    measured = {name: _measure(stream[name], _KINDS[name], cells, n, batch_strength) for name, n in n_features.items()}
+    measured = {name: measure(stream[name], KINDS[name], cells, n, batch_strength) for name, n in n_features.items()}
     orders = _draw_orders(for_order, present, shuffle=missing is not None)
-    mods = {name: _to_anndata(_KINDS[name], measured[name], rows) for name, rows in zip(names, orders, strict=True)}
+    mods = {name: _to_anndata(KINDS[name], measured[name], rows) for name, rows in zip(names, orders, strict=True)}
     return _to_mudata(mods, _make_obs(cells, name_patterns(present, names)), _make_obsm(cells, measured, keep_rates))
-
-
-def _measure(rng: Generator, kind: _Kind, cells: Cells, n_features: int, batch_strength: float) -> _Measured:
-    for_private, for_scores, for_shift, for_size, for_counts = rng.spawn(5)
-    n_cells = len(cells.batch)
-    private = kind.draw_private(for_private, n_cells)
-    scores = _draw_scores(for_scores, np.hstack([cells.shared, private]), n_features, kind.baseline_spread)
-    shift = for_shift.normal(0.0, batch_strength, (cells.batch.max() + 1, n_features))[cells.batch]
-    size = kind.depth * for_size.lognormal(-0.5 * DEPTH_SPREAD**2, DEPTH_SPREAD, (n_cells, 1))
-    counts, rates = kind.measure(for_counts, scores, shift, size)
-    return _Measured(counts, rates, private)
-
-
-def _draw_scores(rng: Generator, factors: Floats, n_features: int, baseline_spread: float) -> Floats:
-    """Log rates up to a constant per cell, shape ``(n_cells, n_features)``."""
-    n_factors = factors.shape[1]
-    inner = rng.normal(0.0, 1.5 / np.sqrt(n_factors), (n_factors, N_HIDDEN))
-    basis = np.hstack([np.tanh(factors @ inner), factors])
-    shape = (basis.shape[1], n_features)
-    loadings = rng.normal(size=shape) * (rng.random(shape) < LOADING_DENSITY)
-    scale = SIGNAL / np.sqrt(LOADING_DENSITY * basis.shape[1])
-    return basis @ loadings * scale + rng.normal(0.0, baseline_spread, n_features)
-
-
-def _count_genes(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
-    mean = size * softmax(scores + shift, axis=1)
-    return _draw_negative_binomial(rng, mean, RNA_DISPERSION), softmax(scores, axis=1)
-
-
-def _count_fragments(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
-    return rng.poisson(size * softmax(scores + shift, axis=1)), softmax(scores, axis=1)
-
-
-def _count_proteins(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
-    rates = softmax(scores, axis=1)
-    chance = expit(SWITCH * np.log(rates / np.median(rates, axis=0)))
-    background = BACKGROUND * np.exp(rng.normal(0.0, 0.5, scores.shape[1]) + shift)
-    foreground = size * softmax(scores + shift, axis=1) * (rng.random(scores.shape) < chance)
-    expected = chance * rates
-    counts = _draw_negative_binomial(rng, background + foreground, PROTEIN_DISPERSION)
-    return counts, expected / expected.sum(axis=1, keepdims=True)
-
-
-def _draw_negative_binomial(rng: Generator, mean: Floats, dispersion: float) -> NDArray[np.int64]:
-    r"""Counts with variance :math:`\mu + \mu^2 / \theta`."""
-    return rng.poisson(rng.gamma(dispersion, mean / dispersion))
 
 
 def _draw_orders(rng: Generator, present: Mask, *, shuffle: bool) -> list[NDArray[np.intp]]:
@@ -204,7 +127,7 @@ def _draw_orders(rng: Generator, present: Mask, *, shuffle: bool) -> list[NDArra
     return [rng.permutation(row) for row in rows] if shuffle else rows
 
 
-def _to_anndata(kind: _Kind, measured: _Measured, rows: NDArray[np.intp]) -> AnnData:
+def _to_anndata(kind: Kind, measured: Measured, rows: NDArray[np.intp]) -> AnnData:
     counts = measured.counts[rows].astype(np.float32)
     obs = pd.DataFrame(index=[f"cell_{row}" for row in rows])
     var = pd.DataFrame(index=[f"{kind.feature}_{j}" for j in range(counts.shape[1])])
@@ -227,7 +150,7 @@ def _to_categorical(codes: Labels, prefix: str) -> pd.Categorical[str]:
     return pd.Categorical.from_codes(codes, pd.Index([f"{prefix}_{k}" for k in range(codes.max() + 1)]))
 
 
-def _make_obsm(cells: Cells, measured: Mapping[str, _Measured], keep_rates: bool) -> dict[str, Floats]:
+def _make_obsm(cells: Cells, measured: Mapping[str, Measured], keep_rates: bool) -> dict[str, Floats]:
     obsm = {"shared": cells.shared} | {f"private_{name}": one.private for name, one in measured.items()}
     if cells.position is not None:
         obsm["spatial"] = cells.position
@@ -249,39 +172,23 @@ def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str
     if isinstance(modalities, str) or not isinstance(modalities, Sequence | Mapping):
         msg = f"Expected `modalities` to be several names or a mapping; got {modalities!r}. Give a tuple of names."
         raise TypeError(msg)
-    if not modalities or not set(modalities) <= set(_KINDS) or len(set(modalities)) < len(modalities):
-        msg = f"Expected distinct modalities among {list(_KINDS)}; got {list(modalities)}. Choose at least one."
+    if not modalities or not set(modalities) <= set(KINDS) or len(set(modalities)) < len(modalities):
+        msg = f"Expected distinct modalities among {list(KINDS)}; got {list(modalities)}. Choose at least one."
         raise ValueError(msg)
     if not isinstance(modalities, Mapping):
-        return {name: _KINDS[name].n_features for name in modalities}
+        return {name: KINDS[name].n_features for name in modalities}
     for name, n_features in modalities.items():
-        _check_integer(f"the number of features of {name!r}", n_features, minimum=1)
+        check_integer(f"the number of features of {name!r}", n_features, minimum=1)
     return dict(modalities)
 
 
 def _check_counts(n_cells: int, n_clusters: int, n_batches: int) -> None:
-    _check_integer("`n_clusters`", n_clusters, minimum=1)
-    _check_integer("`n_batches`", n_batches, minimum=1)
-    _check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
-
-
-def _check_integer(what: str, value: object, *, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        msg = f"Expected {what} to be an integer; got {value!r}. Pass a whole number."
-        raise TypeError(msg)
-    if value < minimum:
-        msg = f"Expected {what} to be at least {minimum}; got {value}. Raise it."
-        raise ValueError(msg)
+    check_integer("`n_clusters`", n_clusters, minimum=1)
+    check_integer("`n_batches`", n_batches, minimum=1)
+    check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
 
 
 def _check_strength(batch_strength: float) -> None:
     if not is_number(batch_strength) or batch_strength < 0:
         msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
         raise ValueError(msg)
-
-
-_KINDS: dict[str, _Kind] = {
-    "rna": _Kind("gene", 300, 1600.0, 1.0, True, draw_states, _count_genes),
-    "atac": _Kind("peak", 800, 320.0, 0.7, True, draw_ring, _count_fragments),
-    "protein": _Kind("protein", 30, 6000.0, 0.5, False, draw_gradient, _count_proteins),
-}

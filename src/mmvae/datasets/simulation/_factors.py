@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import KDTree
 
 if TYPE_CHECKING:
     from numpy.random import Generator
-    from numpy.typing import NDArray
 
-Floats: TypeAlias = "NDArray[np.float64]"
-Labels: TypeAlias = "NDArray[np.int64]"
+    from mmvae.datasets._typing import Floats, Labels
 
 N_SHARED = 5
 N_PRIVATE = 3

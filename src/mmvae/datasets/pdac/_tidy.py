@@ -11,6 +11,7 @@ from scipy.sparse import issparse
 
 from mmvae._errors import SetupError
 from mmvae._keys import COUNT_LAYERS
+from mmvae.data import BLOCK_VALUES
 
 from ._sections import ARRAY_PREFIX, PREFIX, SECTION, TISSUES, is_section, tissue_of
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     Masks = NDArray[np.bool_]
 
 NOT_COUNTS = "normalized"
-BLOCK_VALUES = 4_000_000
 
 
 def tidy_pdac(adata: AnnData) -> AnnData:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from ._factors import Floats, Labels
+    from mmvae.datasets._typing import Floats, Labels
 
 N_ROWS, N_COLUMNS = 78, 64
 MAX_SPOTS = N_ROWS * N_COLUMNS

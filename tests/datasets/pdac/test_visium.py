@@ -14,7 +14,8 @@ import numpy as np
 import pooch
 import pytest
 
-from mmvae.datasets import _figshare, pdac_visium, simulate_pdac
+from mmvae.datasets import pdac_visium, simulate_pdac
+from mmvae.datasets.pdac import _figshare
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,5 @@
+"""Simulated multi-omics cells with known truth."""
+
+from ._simulate import simulate
+
+__all__ = ["simulate"]

@@ -11,7 +11,7 @@ from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
 from mmvae._keys import EXPERTS, PRESENT, UNWEIGHTED
-from mmvae.analysis import DiscriminantAnalysis
+from mmvae.analysis import DiscriminantAnalysis, few_of_each
 from mmvae.data import numbers_of, presence_of
 from mmvae.fusion import Experts
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 MIN_LABELLED = 10
-# More than these of one label teach the classifier nothing new, and cost time.
-MAX_LABELLED = 5_000
 
 
 class PredictionMixin(ModelBase):
@@ -41,8 +39,9 @@ class PredictionMixin(ModelBase):
     ) -> np.ndarray | pd.DataFrame:
         """Labels of cells, whatever they have, learnt from the labelled cells that the model was trained with.
 
-        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. There
-        is one for each missing pattern among the cells to predict. It learns from the labelled cells as they look when
+        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. A
+        label is as likely beforehand as it is frequent among the labelled cells. There
+        is one analysis for each missing pattern among the cells to predict. It learns from the labelled cells as they look when
         the model sees of them only what that pattern has; so a few labels, of cells that have all modalities or of
         cells that have some, serve all patterns. Any prior will do; ``prior="labels"`` lets the
         labels shape the latents, too.
@@ -77,7 +76,7 @@ class PredictionMixin(ModelBase):
         probabilities = np.zeros((len(cells), len(self.labels)))
         for pattern in np.unique(presence, axis=0):
             rows = (presence == pattern).all(axis=1)
-            classifier = DiscriminantAnalysis.fit(self._as_seen(known, pattern), known["codes"], len(self.labels))
+            classifier = DiscriminantAnalysis.fit(self._as_seen(known, pattern), known["codes"], known["counts"])
             latent = self.get_latent_representation(data, cells[rows], batch_size=batch_size, representation=UNWEIGHTED)
             probabilities[rows] = classifier.probabilities(latent)
         if soft:
@@ -111,7 +110,8 @@ class PredictionMixin(ModelBase):
         if not self.labels:
             return
         codes = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel().astype(int)
-        cells = _few_of_each(codes, len(self.labels))
+        n_labels = len(self.labels)
+        cells = few_of_each(codes, n_labels)
         parts: dict[str, list[Normal]] = {name: [] for name in self.modalities}
         present = []
         for outputs in self._outputs(None, cells, None):
@@ -120,6 +120,7 @@ class PredictionMixin(ModelBase):
             present.append(outputs[PRESENT].cpu())
         self.labelled_ = {
             "codes": codes[cells],
+            "counts": np.bincount(codes, minlength=n_labels)[:n_labels],
             "present": torch.cat(present).numpy() if present else np.zeros((0, len(self.modalities)), dtype=bool),
             "loc": {name: _joined([q.loc for q in qs]) for name, qs in parts.items()},
             "scale": {name: _joined([q.scale for q in qs]) for name, qs in parts.items()},
@@ -140,14 +141,6 @@ class PredictionMixin(ModelBase):
         experts = Experts(posteriors, kept)
         fusion = self.module.fusion
         return fusion.fuse(fusion.posterior(experts).loc, experts).cpu().numpy()
-
-
-def _few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
-    """Numbers of labelled cells, ascending, at most an equal share of ``MAX_LABELLED`` for each label."""
-    share = max(50, MAX_LABELLED // n_labels)
-    shuffled = np.random.default_rng(0).permutation(len(codes))
-    chosen = [shuffled[codes[shuffled] == label][:share] for label in range(n_labels)]
-    return np.sort(np.concatenate(chosen))
 
 
 def _joined(parts: list[torch.Tensor]) -> np.ndarray:

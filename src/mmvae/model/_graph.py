@@ -13,7 +13,7 @@ from mmvae.graph import CellGraph
 from mmvae.train import seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from anndata import AnnData
     from mudata import MuData
@@ -57,16 +57,38 @@ def attach_graph(model: HasGraphs, data: MuData | AnnData) -> None:
     model._graphs = AttachedGraphs(data, by_latent)
 
 
-@torch.no_grad()
-def fill_graphs(model: HasGraphs, data: MuData | AnnData) -> None:
-    """:func:`attach_graph`, and let the graphs remember the posteriors of all cells, which KLs need, unless they do."""
+def clear_graphs(model: HasGraphs) -> None:
+    """Let the attached graphs forget the posteriors of their cells, as where the weights have changed."""
+    for graph in () if model._graphs is None else model._graphs.by_latent.values():
+        graph.clear()
+
+
+def fill_graphs(model: HasGraphs, data: MuData | AnnData, latents: Collection[str] | None = None) -> None:
+    """:func:`attach_graph`, and let the graphs remember the posteriors of all cells, which KLs need, unless they do.
+
+    Parameters
+    ----------
+    model
+        The model; its module is left in the mode in which it is.
+    data
+        The data.
+    latents
+        Latents whose graphs are filled; by default those with an initialised prior, as others have no use for it.
+    """
     attach_graph(model, data)
-    waiting = {} if model._graphs is None else {n: g for n, g in model._graphs.by_latent.items() if not g.is_filled}
-    if not waiting:
-        return
+    graphs = {} if model._graphs is None else model._graphs.by_latent
+    if latents is None:
+        latents = [name for name in graphs if model.module.priors[name].is_initialised]
+    waiting = {name: graph for name, graph in graphs.items() if name in latents and not graph.is_filled}
+    if waiting:
+        _fill(model, data, waiting)
+
+
+@torch.no_grad()
+def _fill(model: HasGraphs, data: MuData | AnnData, graphs: Mapping[str, CellGraph]) -> None:
     module, training = model.module, model.module.training
     module.eval()
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in waiting}
+    found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in graphs}
     with seeded(0):
         for tensors in model._loader(data, None, FILL_BATCH):
             minibatch = module.minibatch({key: value.to(module.device) for key, value in tensors.items()})
@@ -74,7 +96,7 @@ def fill_graphs(model: HasGraphs, data: MuData | AnnData) -> None:
                 if term.name in found:
                     found[term.name].append((term.posterior.mean, term.posterior.variance))
     module.train(training)
-    for name, graph in waiting.items():
+    for name, graph in graphs.items():
         mean, variance = (torch.cat(parts) for parts in zip(*found[name], strict=True))
         graph.fill(mean, variance)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch.distributions import Normal
 
-from mmvae.analysis import DiscriminantAnalysis
+from mmvae.analysis import DiscriminantAnalysis, few_of_each
 from mmvae.fusion import Posteriors
 
 from ._profiles import fused_mean
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from mmvae.model._reader import Data, Indices, Reader
 
 MIN_LABELLED = 10
-# More than these of one label teach the classifier nothing new, and cost time.
-MAX_LABELLED = 5_000
 
 
 @torch.inference_mode()
@@ -36,25 +34,26 @@ def label_probabilities(
     found = np.zeros((len(cells), len(labels)))
     for pattern in np.unique(presence, axis=0):
         rows = (presence == pattern).all(axis=1)
-        classifier = DiscriminantAnalysis.fit(_as_seen(reader, known, pattern), known["codes"], len(labels))
+        classifier = DiscriminantAnalysis.fit(_as_seen(reader, known, pattern), known["codes"], known["counts"])
         found[rows] = classifier.probabilities(values[rows])
     return pd.DataFrame(found, index=data.obs_names[cells], columns=labels)
 
 
 @torch.inference_mode()
 def remember_labelled(reader: Reader) -> dict[str, Any] | None:
-    """Codes and posteriors of labelled training data, which a query's model needs, too; ``None`` without labels.
+    """Codes and posteriors of labelled cells, at most so many of each, which a query's model needs, too; ``None`` without.
 
-    ``codes``, ``(N,)``; ``present``, boolean, ``(N, M)``; ``loc`` and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where
+    ``codes``, ``(N,)``; ``counts``, of all labelled cells by label, ``(Y,)``; ``present``, boolean, ``(N, M)``; ``loc`` and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where
     the modality is missing.
     """
     if not reader.labels:
         return None
-    codes = reader.label_codes()
-    cells = _few_of_each(codes, len(reader.labels))
+    codes, n_labels = reader.label_codes(), len(reader.labels)
+    cells = few_of_each(codes, n_labels)
     read = [posteriors for _, posteriors in reader.posteriors(None, cells)]
     return {
         "codes": codes[cells],
+        "counts": np.bincount(codes, minlength=n_labels)[:n_labels],
         "present": torch.cat([p.encoded for p in read]).cpu().numpy(),
         "loc": {name: torch.cat([p.normals[name].loc for p in read]).cpu().numpy() for name in reader.names},
         "scale": {name: torch.cat([p.normals[name].scale for p in read]).cpu().numpy() for name in reader.names},
@@ -89,11 +88,3 @@ def _as_seen(reader: Reader, known: dict[str, Any], pattern: np.ndarray) -> np.n
         loc, scale = (torch.as_tensor(known[part][name], device=device) for part in ("loc", "scale"))
         normals[name] = Normal(loc, scale, validate_args=False)
     return fused_mean(reader.module.fusion, Posteriors.masked(normals, kept)).cpu().numpy()
-
-
-def _few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
-    """Numbers of labelled cells, ascending, at most an equal share of ``MAX_LABELLED`` for each label."""
-    share = max(50, MAX_LABELLED // n_labels)
-    shuffled = np.random.default_rng(0).permutation(len(codes))
-    chosen = [shuffled[codes[shuffled] == label][:share] for label in range(n_labels)]
-    return np.sort(np.concatenate(chosen))

@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 import mmvae
 from mmvae import MultiVAE
-from mmvae.model._views import View, standard_draws
+from mmvae.model.readouts._unimodal import UnimodalPosterior, standard_draws
 from mmvae.priors import MixtureOfGaussians, PriorContext, StandardNormal
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -47,14 +47,14 @@ def test_draws_have_exact_moments():
     torch.testing.assert_close(draws.square().mean(dim=0), torch.ones(1, 5))
 
 
-def view(prior, q):
-    return View("rna", torch.ones(len(q.loc), dtype=torch.bool), q, prior, PriorContext(), slice(None))
+def unimodal(prior, q):
+    return UnimodalPosterior("rna", torch.ones(len(q.loc), dtype=torch.bool), q, prior, PriorContext(), slice(None))
 
 
 def test_information_is_the_divergence():
     q = Normal(torch.randn(6, 3), torch.rand(6, 3) + 0.1)
     standard = Independent(Normal(torch.zeros(3), torch.ones(3)), 1)
-    torch.testing.assert_close(view(StandardNormal(3), q).information(), kl_divergence(Independent(q, 1), standard))
+    torch.testing.assert_close(unimodal(StandardNormal(3), q).information(), kl_divergence(Independent(q, 1), standard))
 
 
 def test_information_of_a_mixture_is_exact_where_a_component_is_certain():
@@ -66,13 +66,13 @@ def test_information_of_a_mixture_is_exact_where_a_component_is_certain():
     q = Normal(20 + torch.randn(6, 3), torch.rand(6, 3) + 0.1)
     component = Independent(Normal(prior.loc[1], prior.log_scale[1].exp()), 1)
     expected = kl_divergence(Independent(q, 1), component) + np.log(2)
-    torch.testing.assert_close(view(prior, q).information(), expected.detach(), atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(unimodal(prior, q).information(), expected.detach(), atol=1e-3, rtol=1e-4)
 
 
-def test_surprise_is_the_density_of_the_mean():
+def test_negative_log_prior_is_the_density_of_the_mean():
     q = Normal(torch.randn(4, 3), torch.ones(4, 3))
     expected = -Normal(0.0, 1.0).log_prob(q.loc).sum(dim=1)
-    torch.testing.assert_close(view(StandardNormal(3), q).surprise(), expected)
+    torch.testing.assert_close(unimodal(StandardNormal(3), q).negative_log_prior(), expected)
 
 
 def test_noise_tells_less(model):
@@ -116,8 +116,9 @@ def test_cells_are_chosen_by_number(trained):
     for read in (model.get_modality_information, model.leave_one_out):
         every, some = read(), read(indices=cells)
         assert list(some.index) == list(mdata.obs_names[cells])
-        np.testing.assert_allclose(some, every.iloc[cells], atol=1e-3)
-        np.testing.assert_allclose(read(batch_size=16), every, atol=1e-3)
+        # Log-likelihoods of counts of thousands, in single precision.
+        np.testing.assert_allclose(some, every.iloc[cells], atol=5e-3)
+        np.testing.assert_allclose(read(batch_size=16), every, atol=5e-3)
 
 
 def test_cells_never_seen(trained):

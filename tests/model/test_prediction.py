@@ -99,6 +99,11 @@ def test_a_loaded_model_predicts_the_same(model, tmp_path):
     pd.testing.assert_frame_equal(loaded.predict(soft=True), model.predict(soft=True), atol=1e-5)
 
 
+def test_the_frequencies_of_the_labels_are_remembered(model):
+    counts = dict(zip(model.labels, model.labelled_["counts"], strict=True))
+    assert counts == model.adata.obs["type"].dropna().value_counts().to_dict()
+
+
 def test_labels_of_one_modality_suffice():
     mdata = partly_labelled(missing=0.3)
     mdata["rna"].obs["kind"] = mdata.obs["cluster"].astype(str).reindex(mdata["rna"].obs_names)

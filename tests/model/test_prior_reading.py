@@ -123,9 +123,13 @@ def test_responsibilities_are_written_to_the_data(model, tmp_path):
 def planted(model, shift):
     """The model with priors that are its latents' own distribution, moved by ``shift``: a Gaussian at every posterior."""
     own = model.module.priors
-    (outputs,) = model._outputs(None, None, CELLS)
-    posteriors = outputs["experts"].posteriors
-    model.module.priors = torch.nn.ModuleDict({name: Planted(q.loc + shift, q.scale) for name, q in posteriors.items()})
+    ((_, posteriors),) = model._reader().posteriors(batch_size=CELLS)
+    of_cells = {
+        name: (q.loc[has], q.scale[has]) for name, q in posteriors.normals.items() for has in [posteriors.mask(name)]
+    }
+    model.module.priors = torch.nn.ModuleDict(
+        {name: Planted(loc + shift, scale) for name, (loc, scale) in of_cells.items()}
+    )
     try:
         yield model
     finally:

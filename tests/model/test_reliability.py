@@ -111,9 +111,20 @@ def test_a_joint_latent_has_no_blocks_to_weigh(data):
 
 
 def test_one_feature_has_no_halves():
-    values = np.random.default_rng(0).poisson(5.0, (60, 1)).astype(np.float32)
+    # Real values: a single count, seen as a share of its cell's total, is the same in all cells.
+    values = np.random.default_rng(0).normal(size=(60, 1)).astype(np.float32)
     adata = ad.AnnData(values)
     MultiVAE.setup_anndata(adata)
     model = MultiVAE(adata, prior="normal")
     model.train(max_epochs=2, enable_progress_bar=False)
     assert model.get_reliability().tolist() == [1.0]
+
+
+@pytest.mark.parametrize("value", [0, 5])
+def test_a_modality_that_is_the_same_in_all_cells_is_not_reliable(value):
+    mdata = with_noise(60, seed=0)
+    mdata["noise"].X = np.full(mdata["noise"].shape, value, dtype=np.float32)
+    MultiVAE.setup_mudata(mdata)
+    model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior="normal")
+    model.train(max_epochs=2, enable_progress_bar=False)
+    assert model.get_reliability()["noise"] == 0.01

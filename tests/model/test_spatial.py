@@ -11,6 +11,7 @@ from anndata import AnnData
 
 import mmvae
 from mmvae import MultiVAE, SetupError
+from mmvae.module._objective import prior_kl
 
 SIDE = 12
 QUIET = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False}
@@ -77,8 +78,9 @@ def test_the_kl_of_all_cells_is_that_of_the_field(model):
     mean, variance = model.get_latent_representation(representation="spatial", return_dist=True)
     kl = 0.0
     for tensors in model._make_data_loader(mdata, batch_size=50):
-        outputs = module.inference(**module._get_inference_input(tensors))
-        kl += float(module._kl(outputs, module.annotations(tensors))["spatial"].sum().detach())
+        minibatch = module.minibatch(tensors)
+        inference = module.infer(minibatch, module.encode(minibatch))
+        kl += float(prior_kl(inference, module.priors)["spatial"].sum().detach())
     prior = module.priors["spatial"]
     adjacency = mdata["spatial"].obsp["spatial_connectivities"].toarray().astype(float)
     laplacian = np.diag(adjacency.sum(axis=1)) - adjacency

@@ -1,7 +1,7 @@
 """Numerics of latents: arrays in, arrays or small values out; no model and no data objects."""
 
 from ._canonical_correlation import SharedSubspace
-from ._discriminant import DiscriminantAnalysis
+from ._discriminant import DiscriminantAnalysis, few_of_each
 from ._mixtures import batch_evenness, effective_number, responsibilities
 from ._outliers import outlier_share
 from ._reliability import split_half_reliability, total_scale
@@ -13,6 +13,7 @@ __all__ = [
     "SharedSubspace",
     "batch_evenness",
     "effective_number",
+    "few_of_each",
     "outlier_share",
     "responsibilities",
     "split_half_reliability",

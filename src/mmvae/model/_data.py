@@ -8,7 +8,7 @@ from scvi.model.base import BaseModelClass
 
 from mmvae.data import numbers_of
 
-from ._graph import attach_graph
+from ._graph import AttachedGraphs, attach_graph, fill_graphs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 class DataAccess(BaseModelClass):
     """scvi-tools' access to data, for mosaics."""
+
+    _graphs: AttachedGraphs | None = None
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
         """``adata`` registered like the model's own data, which they default to.
@@ -51,6 +53,13 @@ class DataAccess(BaseModelClass):
         return data
 
     def _make_data_loader(
+        self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Iterator[dict[str, Tensor]]:
+        """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
+        fill_graphs(self, adata)
+        return self._loader(adata, indices, batch_size, **kwargs)
+
+    def _loader(
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
         """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.

@@ -20,7 +20,14 @@ from ._prior_checks import check_graph, check_priors, warn_of_batch
 from ._reader import features_of, labels_of
 from ._setup import Registration
 from ._training import Training
-from .methods import ExpressionMethods, LatentMethods
+from .methods import (
+    ContributionMethods,
+    ExpressionMethods,
+    LabelMethods,
+    LatentMethods,
+    PriorMethods,
+    SpaceMethods,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +44,11 @@ class MultiVAE(
     Registration,
     Loading,
     LatentMethods,
+    PriorMethods,
+    ContributionMethods,
     ExpressionMethods,
+    LabelMethods,
+    SpaceMethods,
     DataAccess,
     VAEMixin,
     Training,

@@ -11,6 +11,8 @@ from scvi import REGISTRY_KEYS
 from mmvae._keys import layer_key
 from mmvae.data import numbers_of, presence_of, text_of
 
+from ._graph import fill_graphs
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mmvae.fusion import Posteriors
     from mmvae.module import Minibatch, MultiVAEModule
 
+    from ._graph import AttachedGraphs
     from ._memory import ReferenceMemory
 
     Data: TypeAlias = MuData | AnnData
@@ -38,6 +41,7 @@ class Readable(Protocol):
     adata_manager: Any
     registry_: dict[str, Any]
     memory: ReferenceMemory
+    _graphs: AttachedGraphs | None
     train_indices_: Indices | None
     validation_indices_: Indices | None
 
@@ -45,7 +49,7 @@ class Readable(Protocol):
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data: ...
 
-    def _make_data_loader(
+    def _loader(
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]: ...
 
@@ -79,6 +83,11 @@ class Reader:
         """Replace what the model remembers under these names."""
         self._model.memory = replace(self._model.memory, **values)
 
+    @property
+    def has_data(self) -> bool:
+        """Whether the model has data of its own."""
+        return self._model.adata is not None
+
     def own_data(self) -> Data:
         """The model's own data.
 
@@ -92,6 +101,10 @@ class Reader:
     def data(self, adata: Data | None) -> Data:
         """``adata`` registered with the model; its own by default."""
         return self._model._validate_anndata(adata)
+
+    def fill_graphs(self, adata: Data | None) -> None:
+        """Make ready for KLs of cells of ``adata``, which may look at the posteriors of neighbours."""
+        fill_graphs(self._model, self.data(adata))
 
     def cells(self, data: Data, indices: Indices | None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the cells that ``indices`` name, and which modalities they have, ``(n_cells, n_modalities)``."""
@@ -120,7 +133,7 @@ class Reader:
         """Cells in order; those of ``dataloader``, if there is one."""
         if dataloader is None:
             size = READOUT_BATCH if batch_size is None else batch_size
-            dataloader = self._model._make_data_loader(self.data(adata), indices, size, **data_loader_kwargs)
+            dataloader = self._model._loader(self.data(adata), indices, size, **data_loader_kwargs)
         self.module.eval()
         device = self.module.device
         for tensors in dataloader:

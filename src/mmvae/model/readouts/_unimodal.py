@@ -1,0 +1,98 @@
+"""What one modality says of cells, against the prior of its latent: C cells, D_m dimensions, M modalities, S draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+from torch.distributions import Independent, Normal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+    from torch.distributions import Distribution
+
+    from mmvae.fusion import Posteriors
+    from mmvae.model._reader import Data, Indices, Reader
+    from mmvae.module import Minibatch, MultiVAEModule
+    from mmvae.priors import CoupledPrior, Prior, PriorContext
+
+N_DRAWS = 16
+
+
+@dataclass(frozen=True)
+class UnimodalPosterior:
+    """The posterior of every cell of a minibatch from one modality alone.
+
+    ``posterior`` has batch shape ``(n_cells, D_m)`` and means something in the cells of ``mask``, boolean,
+    ``(n_cells,)``. ``prior`` is that of the latent that contains the modality, in the dimensions ``dims``, and
+    ``context`` what it may condition on.
+    """
+
+    name: str
+    mask: Tensor
+    posterior: Normal
+    prior: Prior
+    context: PriorContext
+    dims: slice
+
+    def information(self) -> Tensor:
+        r""":math:`KL(q_m \| p_m)` in nats, ``(n_cells,)``.
+
+        Where there is no closed form, the mean over 16 draws whose moments are those of q, so that the part that a
+        Gaussian would have is exact.
+        """
+        q = Independent(self.posterior, 1, validate_args=False)
+        noise = standard_draws(N_DRAWS, self.posterior.loc.shape[-1]).to(self.posterior.loc)
+        draws = self.posterior.loc + self.posterior.scale * noise
+        if self.prior.is_joint:
+            return (q.log_prob(draws) - self._marginal().log_prob(draws)).mean(dim=0)
+        return torch.stack([self.prior.kl(q, draw, self.context) for draw in draws]).mean(dim=0)
+
+    def negative_log_prior(self) -> Tensor:
+        r""":math:`-\log p_m(z_m)` at the posterior mean, labels marginalised, in nats, ``(n_cells,)``."""
+        p = self._marginal() if self.prior.is_joint else self.prior(replace(self.context, labels=None))
+        return -p.log_prob(self.posterior.loc)
+
+    def _marginal(self) -> Distribution:
+        return cast("CoupledPrior", self.prior).marginal(self.dims)
+
+
+def unimodal_posteriors(
+    module: MultiVAEModule, minibatch: Minibatch, posteriors: Posteriors
+) -> Iterator[UnimodalPosterior]:
+    """The posterior from each modality that any cell of a minibatch has."""
+    for name in module.names:
+        if len(minibatch.rows[name]):
+            latent, dims = module.fusion.latent_of(name)
+            q = module.fusion.unimodal_posterior(name, posteriors)
+            context = module.context(latent, minibatch, posteriors)
+            yield UnimodalPosterior(name, posteriors.mask(name), q, module.priors[latent], context, dims)
+
+
+@torch.inference_mode()
+def by_modality(
+    reader: Reader,
+    value: Callable[[UnimodalPosterior], Tensor],
+    adata: Data | None,
+    indices: Indices | None,
+    batch_size: int | None,
+) -> np.ndarray:
+    """A value of each cell's unimodal posteriors, ``(n_cells, M)``; NaN where a cell lacks the modality."""
+    blocks = []
+    for minibatch, posteriors in reader.posteriors(adata, indices, batch_size):
+        block = torch.full(minibatch.present.shape, torch.nan, device=minibatch.present.device)
+        for own in unimodal_posteriors(reader.module, minibatch, posteriors):
+            block[:, reader.names.index(own.name)] = torch.where(own.mask, value(own), torch.nan)
+        blocks.append(block.cpu().double().numpy())
+    return np.concatenate(blocks)
+
+
+def standard_draws(n_draws: int, width: int) -> Tensor:
+    """Draws of N(0, I) with mean 0 and variance 1 in each dimension, always the same, ``(n_draws, 1, width)``."""
+    noise = torch.randn(n_draws, width, generator=torch.Generator().manual_seed(0))
+    noise = noise - noise.mean(dim=0)
+    return (noise / noise.square().mean(dim=0).sqrt())[:, None]

@@ -130,7 +130,7 @@ class MultiVAE(
 
     def __init__(
         self,
-        mdata: MuData | AnnData | None = None,
+        mdata: Data | None = None,
         registry: dict | None = None,
         *,
         n_latent: int | Mapping[str, int] | None = None,

@@ -31,7 +31,7 @@ class MMVM(Prior, name="mmvm"):
 
     .. math:: KL(q_m \| p) \le \frac{1}{1 + |S|} \Big( KL(q_m \| N(0, I)) + \sum_{s \in S} KL(q_m \| q_s) \Big)
 
-    The mixture looks at the cell, so ELBOs under this prior are not comparable with those under the others.
+    The mixture depends on the cell's own data, so ELBOs under this prior are not comparable with those under others.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class MMVM(Prior, name="mmvm"):
         Latent dimensions of every modality, D.
     """
 
-    needs_experts = True
+    needs_posteriors = True
 
     zeros: Tensor
 
@@ -48,7 +48,7 @@ class MMVM(Prior, name="mmvm"):
         self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
 
     def forward(self, context: PriorContext) -> Distribution:
-        """The mixture, batch shape ``(n_cells,)``; N(0, I) where there are no posteriors to look at."""
+        """The mixture, batch shape ``(n_cells,)``; N(0, I) without posteriors."""
         if context.posteriors is None:
             return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
         components, log_weights = self._components(context.posteriors)
@@ -70,12 +70,11 @@ class MMVM(Prior, name="mmvm"):
     def _components(self, posteriors: Posteriors) -> tuple[Normal, Tensor]:
         """N(0, I) and the posteriors, batch shape ``(n_cells, K, D)``, and their log-weights, ``(n_cells, K)``.
 
-        N(0, I) also stands in, with weight 0, for the posteriors that a cell does not have.
+        Posteriors that a cell does not have are N(0, I) too, with weight 0.
         """
-        normals = posteriors.normals.values()
         standard = self.zeros.expand(len(posteriors.encoded), -1)
-        loc = torch.stack([standard, *(q.loc for q in normals)], dim=1)
-        scale = torch.stack([1 + standard, *(q.scale for q in normals)], dim=1)
+        loc = torch.stack([standard, *(q.loc for q in posteriors.normals.values())], dim=1)
+        scale = torch.stack([1 + standard, *(q.scale for q in posteriors.normals.values())], dim=1)
         present = torch.cat([torch.ones_like(posteriors.encoded[:, :1]), posteriors.encoded], dim=1)
         log_weights = torch.zeros_like(present, dtype=loc.dtype).masked_fill(~present, -torch.inf)
         return Normal(loc, scale, validate_args=False), log_weights

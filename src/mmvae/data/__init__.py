@@ -12,6 +12,7 @@ from ._statistics import feature_statistics
 from .setup import (
     FEATURE_TYPES,
     KINDS,
+    Column,
     ModalitySetup,
     Setup,
     SetupArguments,
@@ -30,6 +31,7 @@ from .setup import (
 
 __all__ = [
     "BLOCK_VALUES",
+    "Column",
     "FEATURE_TYPES",
     "KINDS",
     "ModalitySetup",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from scvi import REGISTRY_KEYS
 
+from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, check_numbers
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key
 from mmvae.data import SetupArguments, graph_of, modalities_of
@@ -22,6 +23,18 @@ if TYPE_CHECKING:
 
 PRIOR = "mog"
 BATCH_ADVERSARY = 10.0
+TAKES = {
+    "n_latent": COUNT,
+    "n_hidden": COUNT,
+    "n_layers": COUNT,
+    "dropout_rate": SHARE_BELOW_1,
+    "input_dropout": SHARE_BELOW_1,
+    "modality_dropout": SHARE_BELOW_1,
+    "modality_weights": POSITIVE,
+    "kl_scale": NOT_NEGATIVE,
+    "batch_adversary": NOT_NEGATIVE,
+    "seed": COUNT_OR_ZERO,
+}
 
 
 @dataclass(frozen=True)
@@ -33,6 +46,7 @@ class Choices:
     modality_weights: Mapping[str, float] | None
     prior: Any
     fusion: Any
+    seed: int
 
 
 def configuration(
@@ -43,14 +57,16 @@ def configuration(
     Raises
     ------
     ValueError
-        If a choice names what the model has not.
+        If a choice names what the model has not, or numbers are out of range; all of these in one message.
     """
     likelihoods = SetupArguments.of(registry["setup_args"]).chosen
     names = list(likelihoods)
-    n_latent = by_modality("n_latent", choices.n_latent, names)
+    n_latent = _by_modality("n_latent", choices.n_latent, names)
     weights = dict.fromkeys(names, 1.0) | _carried(data, "weight", names) | dict(choices.modality_weights or {})
-    weights = by_modality("modality_weights", weights, names)
-    dropout = _shares("input_dropout", choices.input_dropout, names)
+    weights = _by_modality("modality_weights", weights, names)
+    dropout = _by_modality("input_dropout", choices.input_dropout, names, 0.0)
+    own = {"n_latent": n_latent, "modality_weights": weights, "input_dropout": dropout, "seed": choices.seed}
+    check_numbers(TAKES, **own, **asdict(network))
     fields = registry["field_registries"]
     modalities = {
         name: ModalityConfig(
@@ -71,32 +87,6 @@ def configuration(
 def default_adversary(data: Data | None) -> float:
     """Weight of the batch adversary where the user gives none: 0 for data with a graph of neighbours."""
     return BATCH_ADVERSARY if data is None or graph_of(data) is None else 0.0
-
-
-def by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
-    """One value for each modality, from one for all or a complete mapping."""
-    if not isinstance(value, Mapping):
-        value = dict.fromkeys(names, value)
-    if set(value) != set(names):
-        msg = f"Expected {argument} as one number or for each of {names}; got {dict(value)}."
-        raise ValueError(msg)
-    if low := {name: v for name, v in value.items() if not v > 0}:
-        msg = f"Expected {argument} above 0; got {low}."
-        raise ValueError(msg)
-    return {name: value[name] for name in names}
-
-
-def check_shares(**shares: float) -> None:
-    """Refuse shares outside 0 to 1.
-
-    Raises
-    ------
-    ValueError
-        If there are any.
-    """
-    if wrong := {name: value for name, value in shares.items() if not 0 <= value < 1}:
-        msg = f"Expected shares of at least 0 and below 1; got {wrong}."
-        raise ValueError(msg)
 
 
 def _carried(data: Data | None, default: str, names: list[str]) -> dict[str, Any]:
@@ -121,14 +111,15 @@ def _covariates(registry: Mapping[str, Any]) -> CovariateConfig:
     )
 
 
-def _shares(argument: str, value: float | Mapping[str, float], names: list[str]) -> dict[str, float]:
-    """One share for each modality, from one for all or a mapping; 0 where that names none."""
+def _by_modality(argument: str, value: Any, names: list[str], default: float | None = None) -> dict[str, Any]:
+    """One value for each modality, from one for all or a mapping, complete unless there is a ``default``."""
     given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(names, value)
-    if unknown := sorted(set(given) - set(names)):
-        msg = f"Expected {argument} as one number or for some of {names}; got it for {unknown}."
+    filled = given if default is None else dict.fromkeys(names, default) | given
+    if set(filled) != set(names):
+        which = f"each of {names}" if default is None else f"some of {names}"
+        msg = f"Expected {argument} as one number or for {which}; got {given}."
         raise ValueError(msg)
-    check_shares(**{f"{argument} of '{name}'": share for name, share in given.items()})
-    return dict.fromkeys(names, 0.0) | given
+    return {name: filled[name] for name in names}
 
 
 def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scvi.model.base import BaseModelClass
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.data import numbers_of
 
 from ._graph import AttachedGraphs, attach_graph, fill_graphs
@@ -57,6 +58,7 @@ class DataAccess(BaseModelClass):
     ) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
         fill_graphs(self, adata)
+        self.module.eval()
         return self._loader(adata, indices, batch_size, **kwargs)
 
     def _loader(
@@ -66,6 +68,7 @@ class DataAccess(BaseModelClass):
 
         If it names none there is one minibatch, without cells, so that what is read of it has its shape.
         """
+        check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
         attach_graph(self, adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)

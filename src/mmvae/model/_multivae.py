@@ -12,7 +12,7 @@ from mmvae.data import SetupArguments, presence_of, shared_cells
 from mmvae.module import MultiVAEModule
 from mmvae.train import defaults_for, seeded
 
-from ._configuration import Choices, check_shares, configuration, default_adversary
+from ._configuration import Choices, configuration, default_adversary
 from ._data import DataAccess
 from ._loading import Loading
 from ._memory import ReferenceMemory
@@ -149,7 +149,6 @@ class MultiVAE(
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
-        check_shares(modality_dropout=modality_dropout)
         network = NetworkConfig(
             n_hidden=chosen.n_hidden if n_hidden is None else n_hidden,
             n_layers=chosen.n_layers if n_layers is None else n_layers,
@@ -158,9 +157,8 @@ class MultiVAE(
             kl_scale=kl_scale,
             batch_adversary=default_adversary(mdata) if batch_adversary is None else batch_adversary,
         )
-        check_shares(dropout_rate=network.dropout_rate)
         choices = Choices(
-            chosen.n_latent if n_latent is None else n_latent, input_dropout, modality_weights, prior, fusion
+            chosen.n_latent if n_latent is None else n_latent, input_dropout, modality_weights, prior, fusion, seed
         )
         config = configuration(self.registry_, mdata, choices, network)
         with seeded(seed):

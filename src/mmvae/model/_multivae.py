@@ -13,7 +13,6 @@ from mmvae.module import MultiVAEModule
 from mmvae.train import defaults_for, seeded
 
 from ._configuration import Choices, configuration, default_adversary
-from ._data import DataAccess
 from ._loading import Loading
 from ._memory import ReferenceMemory
 from ._prior_checks import check_graph, check_priors, warn_of_batch
@@ -49,7 +48,6 @@ class MultiVAE(
     ExpressionMethods,
     LabelMethods,
     SpaceMethods,
-    DataAccess,
     VAEMixin,
     Training,
     ArchesMixin,

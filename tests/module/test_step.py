@@ -155,7 +155,7 @@ def waits_of_a_training_step(module, tensors) -> tuple[list[str], int]:
     return counted.waits, n_forward
 
 
-DEFAULT = {"batch_adversary": 10.0, "n_layers": 2}
+DEFAULT = {"batch_adversary": 10.0, "n_layers": 1}
 
 
 @pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])

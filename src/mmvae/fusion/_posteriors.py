@@ -43,9 +43,9 @@ class Posteriors:
     @classmethod
     def masked(cls, normals: Mapping[str, Normal], encoded: Tensor) -> Self:
         """From distributions of every cell, of which those that ``encoded`` does not mark are replaced by N(0, I)."""
-        kept = {}
-        for has, (name, q) in zip(encoded.unbind(dim=1), normals.items(), strict=True):
-            loc, scale = torch.where(has[:, None], q.loc, 0.0), torch.where(has[:, None], q.scale, 1.0)
+        kept, missing = {}, (~encoded).split(1, dim=1)
+        for lacks, (name, q) in zip(missing, normals.items(), strict=True):
+            loc, scale = q.loc.masked_fill(lacks, 0.0), q.scale.masked_fill(lacks, 1.0)
             kept[name] = Normal(loc, scale, validate_args=False)
         return cls(kept, encoded)
 

@@ -62,3 +62,60 @@ def test_scan_finds_every_kind_of_fault():
         found = scan(matrix)
         assert (found.nonfinite.n, found.negative.n, found.fractional.n) == (1, 1, 1)
         assert (found.nonfinite.rows, found.negative.rows, found.fractional.values) == ([3], [4], [0.5])
+
+
+@pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix])
+def test_entries_that_stand_for_one_value_are_added_up(kind):
+    """Sparse matrices may hold a value in several parts: here 1 + 1, in the first of four features."""
+    parts = (np.ones(160, dtype=np.float32), np.tile([0, 0, 1, 2], 40), np.arange(0, 161, 4))
+    matrix = kind(sp.csr_matrix(parts, shape=(40, 4)))
+    dense = np.tile(np.float32([2, 1, 1, 0]), (40, 1))
+    found, expected = scan(matrix), scan(dense)
+    assert (found.maximum, found.is_binary, found.n_several, found.n_odd) == (2, False, 40, expected.n_odd)
+    np.testing.assert_allclose(feature_statistics(matrix).log_mean, feature_statistics(dense).log_mean)
+    assert matrix.nnz == 160
+
+
+def test_moments_of_a_scan_are_those_of_a_pass_of_their_own():
+    found = scan(sp.csr_matrix(COUNTS), with_moments=True).moments.statistics()
+    expected = feature_statistics(COUNTS)
+    for field in ("mean", "sd", "log_mean", "log_sd", "proportion"):
+        np.testing.assert_allclose(getattr(found, field), getattr(expected, field), rtol=1e-6)
+    assert found.size_factor == expected.size_factor
+
+
+def wrong(counts, n_wrong, value):
+    values = counts.astype(np.float64)
+    values[np.arange(n_wrong), 0] = value
+    return values
+
+
+LARGE = np.random.default_rng(0).poisson(5.0, (200, 10)) + 1.0
+
+
+@pytest.mark.parametrize(
+    ("values", "nearly"),
+    [
+        (wrong(LARGE, 1, -1), True),
+        (wrong(LARGE, 20, 0.5), True),
+        (wrong(LARGE, 30, 0.5), False),
+        (wrong(LARGE[:10, :3], 1, 0.5), True),
+        (wrong(LARGE > 4, 1, 0.5), False),
+        (np.log1p(LARGE), False),
+        (LARGE / LARGE.sum(1, keepdims=True) * 1e4, False),
+        (LARGE - LARGE.mean(0), False),
+        (wrong(LARGE, 1, np.nan), False),
+        (LARGE, False),
+    ],
+    ids=["one", "1 %", "1.5 %", "one of few", "binary", "log", "scaled", "centred", "NaN", "counts"],
+)
+def test_few_values_that_are_no_counts_among_counts(values, nearly):
+    assert scan(values).is_nearly_counts is nearly
+    assert scan(sp.csr_matrix(values)).is_nearly_counts is nearly
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, np.inf])
+def test_values_beyond_single_precision_are_not_finite(value):
+    found = scan(wrong(LARGE, 2, value))
+    assert (found.nonfinite.n, found.nonfinite.rows, found.nonfinite.values) == (2, [0, 1], [value, value])
+    assert (found.negative.n, found.fractional.n) == (0, 0)

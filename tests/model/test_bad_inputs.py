@@ -52,6 +52,10 @@ def counts(n: int, prefix: str, cells: str = "cell", features: int = 5) -> ad.An
     return made
 
 
+def value_of(dtype: str):
+    return {"string": "a", "boolean": True, "Int64": 1}[dtype]
+
+
 # name: (what to do to the data or what to use instead, arguments, words that the message must hold)
 CASES = {
     "NaN": (lambda m: change(m, "rna", 4, np.nan), {}, ["'rna'", "1 values are NaN or infinite", "drop"]),
@@ -65,6 +69,36 @@ CASES = {
         lambda m: change(m, "rna", 4, 3.57),
         {"likelihoods": {"rna": "nb"}},
         ["3.57", "not integers", "layers="],
+    ),
+    "negative value among counts": (
+        lambda m: change(m, "protein", 4, -1),
+        {},
+        ["'protein', X: 1 values are negative, such as -1, in cells such as 'cell_4'", "layers=", "'normal'"],
+    ),
+    "fraction among counts": (
+        lambda m: change(m, "rna", 4, 0.5),
+        {},
+        ["'rna', X: 1 values are not integers, such as 0.5, in cells such as 'cell_4'", "layers="],
+    ),
+    "beyond single precision": (
+        lambda m: change(m, "rna", 4, 1e39),
+        {},
+        ["'rna'", "1 values are NaN or infinite, or beyond single precision", "1e+39", "'cell_4'"],
+    ),
+    "nothing but zeros": (
+        lambda m: setattr(m.mod["protein"], "X", np.zeros((N, 6))),
+        {},
+        ["'protein', X: every value is 0, in all 40 cells", "modalities="],
+    ),
+    "nothing but zeros, of real values": (
+        lambda m: setattr(m.mod["protein"], "X", sp.csr_matrix((N, 6))),
+        {"likelihoods": {"protein": "normal"}},
+        ["every value is 0"],
+    ),
+    "several feature types": (
+        lambda m: m["rna"].var.__setitem__("feature_types", ["Gene Expression"] * 7 + ["Peaks"] * 5),
+        {},
+        ["'rna' mixes feature types", "7 of 'Gene Expression', 5 of 'Peaks'", "split_modalities(mdata['rna'])"],
     ),
     "counts under bernoulli": (
         lambda m: change(m, "atac", 0, 7),
@@ -88,6 +122,15 @@ CASES = {
         {"batch_key": "batch"},
         ["'batch'", "no value for 3 of 40"],
     ),
+    **{
+        f"missing {dtype} {argument.removesuffix('_key').removesuffix('_keys')}": (
+            lambda m, dtype=dtype: set_obs(m, "site", pd.array([None] * 3 + [value_of(dtype)] * (N - 3), dtype=dtype)),
+            {argument: "site" if argument == "batch_key" else ["site"]},
+            ["'site'", "no value for 3 of 40", "'cell_0', 'cell_1', 'cell_2'"],
+        )
+        for dtype in ("string", "boolean", "Int64")
+        for argument in ("batch_key", "categorical_covariate_keys", "prior_covariate_keys")
+    },
     "missing category": (
         lambda m: set_obs(m, "site", missing_in(["a"] * N)),
         {"categorical_covariate_keys": ["site"]},
@@ -107,6 +150,16 @@ CASES = {
         lambda m: set_obs(m, "age", np.r_[np.inf, np.ones(N - 1)]),
         {"continuous_covariate_keys": ["age"]},
         ["not a finite number"],
+    ),
+    "absurd number": (
+        lambda m: set_obs(m, "age", np.r_[1e31, np.ones(N - 1)]),
+        {"continuous_covariate_keys": ["age"]},
+        ["'age' (continuous) holds 1e+31", "unit"],
+    ),
+    "date for a number": (
+        lambda m: set_obs(m, "age", pd.Timestamp("2020-01-31")),
+        {"continuous_covariate_keys": ["age"]},
+        ["'2020-01-31', not a finite number"],
     ),
     "size factor of zero": (
         lambda m: set_obs(m, "sf", np.zeros(N)),
@@ -262,16 +315,25 @@ def test_a_model_needs_registered_data(mdata):
 
 @pytest.fixture(scope="module")
 def model():
-    mdata = mmvae.datasets.simulate(N, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=3)
-    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    mdata = query(seed=3)
+    MultiVAE.setup_mudata(
+        mdata,
+        batch_key="batch",
+        categorical_covariate_keys=["site"],
+        continuous_covariate_keys=["age"],
+        prior_covariate_keys=["stage"],
+    )
     model = MultiVAE(mdata, n_hidden=8, n_latent=2)
     with pytest.warns(UserWarning):
         model.train(max_epochs=1, enable_progress_bar=False)
     return model
 
 
-def query(spoil=None) -> MuData:
-    made = mmvae.datasets.simulate(N, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=4)
+def query(spoil=None, seed: int = 4) -> MuData:
+    made = mmvae.datasets.simulate(N, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=seed)
+    made.obs["site"] = np.resize(["east", "west"], N)
+    made.obs["stage"] = np.resize([1, 2, 3], N)
+    made.obs["age"] = np.linspace(20, 80, N)
     if spoil is not None:
         spoil(made)
     return made
@@ -285,12 +347,30 @@ def query(spoil=None) -> MuData:
         (lambda m: change(m, "rna", 0, np.nan), ["NaN"]),
         (lambda m: set_obs(m, "batch", ["new"] * N), ["'new'", "load_query_data"]),
         (lambda m: m.obs.drop(columns="batch", inplace=True), ["'batch' not found"]),
+        (lambda m: set_obs(m, "site", ["north"] * N), ["'site' (categorical) holds ['north']", "load_query_data"]),
+        (lambda m: set_obs(m, "stage", [9] * N), ["'stage' (prior covariate) holds ['9']", "load_query_data"]),
+        (lambda m: set_obs(m, "age", [1e9] * N), ["'age' (continuous) holds 1e+09", "reference's unit"]),
+        (
+            lambda m: rebuilt(gex=m["rna"].copy(), protein=m["protein"].copy()),
+            ["reference's ['rna'] are missing", "does not know ['gex']", "'gex' has the features of 'rna'"],
+        ),
         (
             lambda m: rebuilt(rna=query()["rna"][:30].copy(), other=counts(N, "x")),
             ["10 cells", "none of the modalities ['rna']"],
         ),
     ],
-    ids=["other features", "features in another order", "NaN", "unknown batch", "no batch", "cells of nothing"],
+    ids=[
+        "other features",
+        "features in another order",
+        "NaN",
+        "unknown batch",
+        "no batch",
+        "unknown covariate",
+        "unknown prior covariate",
+        "far number",
+        "renamed modality",
+        "cells of nothing",
+    ],
 )
 def test_bad_query_is_named_and_left_alone(model, spoil, words):
     data = query(spoil) if spoil(query()) is None else spoil(query())

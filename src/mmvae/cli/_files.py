@@ -12,6 +12,7 @@ import mudata
 from mmvae._compat import unpulled
 
 from ._errors import InputError
+from ._strings import store_as_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,8 @@ def read(path: Path) -> MuData | AnnData:
 
 
 def write(data: MuData | AnnData, path: Path) -> None:
-    """Write to a temporary name, then rename."""
+    """Write to a temporary name, then rename. Text of pandas' own types becomes objects in ``data``, too."""
+    store_as_objects(data)
     with replacing(path) as part, unpulled():
         data.write(part)
 

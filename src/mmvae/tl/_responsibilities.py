@@ -64,4 +64,4 @@ def _most_probable(shares: pd.DataFrame) -> pd.Series:
     has = shares.notna().all(axis=1)
     winner = pd.Series(pd.NA, index=shares.index, dtype=object)
     winner[has] = shares.columns.to_numpy(dtype=object)[shares[has].to_numpy().argmax(axis=1)]
-    return winner.astype(pd.CategoricalDtype(list(shares.columns)))
+    return winner.astype(pd.CategoricalDtype(shares.columns.astype(object)))

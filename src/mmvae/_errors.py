@@ -15,7 +15,7 @@ class SetupError(ValueError):
         self.faults = list(faults)
         noun = "fault" if len(self.faults) == 1 else "faults"
         lines = "\n".join(f"  {i}. {fault}" for i, fault in enumerate(self.faults, 1))
-        super().__init__(f"Found {len(self.faults)} {noun} in the data; nothing was changed.\n{lines}")
+        super().__init__(f"Found {len(self.faults)} {noun} in the data, which are left as they are.\n{lines}")
 
 
 class TrainingDivergedError(RuntimeError):

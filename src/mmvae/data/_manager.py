@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 
+from mmvae._errors import SetupError
 from mmvae._keys import DATA, FIELDS, SETUP_ARGS, STATE, layer_key
 
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._matrix import by_rows
 from ._statistics import feature_statistics
+from ._unchanged import changed_faults, fingerprints_of
 from .setup import (
     Scale,
     SetupArguments,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from mmvae.likelihoods import FeatureStatistics
 
     from ._matrix import Matrix
+    from ._unchanged import Fingerprint
     from .setup import Column, Setup
 
 
@@ -51,6 +54,7 @@ class MosaicManager(AnnDataManager):
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
         self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
+        self._fingerprints: dict[str, Fingerprint] | None = None
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
@@ -76,6 +80,24 @@ class MosaicManager(AnnDataManager):
         moments = self._moments.get(name)
         return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
 
+    @property
+    def _layers(self) -> dict[str, str | None]:
+        """Layer of each modality that is registered."""
+        arguments = SetupArguments.of(self._registry[SETUP_ARGS])
+        registered = [name for name in self.names if layer_key(name) in self.data_registry]
+        return {name: (arguments.layers or {}).get(name) for name in registered}
+
+    def check_unchanged(self) -> None:
+        """Refuse data that are no longer what was registered.
+
+        Raises
+        ------
+        SetupError
+            If names, features or values were changed; the message lists all that was found.
+        """
+        if faults := changed_faults(self.adata, self._registry, self._layers, self._fingerprints or {}):
+            raise SetupError(faults)
+
     def register_fields(
         self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any
     ) -> None:
@@ -92,6 +114,8 @@ class MosaicManager(AnnDataManager):
                 adata.obs[column.name] = _registered(column, scales, source_registry)
             super().register_fields(adata, source_registry, **transfer_kwargs)
         keep_scales(self._registry, scales)
+        if self._fingerprints is None:
+            self._fingerprints = fingerprints_of(adata, self._layers)
         if source_registry is not None:
             self._keep_absent(source_registry[FIELDS])
 

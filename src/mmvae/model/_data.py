@@ -28,6 +28,8 @@ class DataAccess(BaseModelClass):
 
         Raises
         ------
+        SetupError
+            If the data do not fit the model, or were changed since they were registered.
         ValueError
             If there are neither.
         """
@@ -38,6 +40,12 @@ class DataAccess(BaseModelClass):
                 "method where it takes adata."
             )
             raise ValueError(msg)
+        given = self.adata if adata is None else adata
+        if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
+            manager.check_unchanged()
+        given = self.adata if adata is None else adata
+        if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
+            manager.check_unchanged()
         data = super()._validate_anndata(adata, copy_if_view)
         if is_bare:
             # scvi-tools makes the first data that such a model is given its own; but it was trained with others.

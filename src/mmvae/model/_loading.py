@@ -104,7 +104,7 @@ class Loading(ArchesMixin, BaseModelClass):
             raise ValueError(msg)
         model.memory = replace(
             model.memory,
-            n_categories=None,
+            n_categories=known if unfrozen else None,
             known_categories=None if unfrozen else known,
             dropout_is_frozen=freeze_dropout and not unfrozen,
         )

@@ -130,7 +130,7 @@ class MultiVAE(
 
     def __init__(
         self,
-        mdata: MuData | AnnData | None = None,
+        mdata: Data | None = None,
         registry: dict | None = None,
         *,
         n_latent: int | Mapping[str, int] | None = None,
@@ -192,6 +192,7 @@ class MultiVAE(
         """Refuse priors that suit neither the fusion nor the data, and let the fusion know which modalities share cells."""
         check_priors(self.module)
         if data is not None:
+            self.adata_manager.check_unchanged()
             priors = list(self.module.priors.values())
             check_graph(priors, data)
             warn_of_batch(priors, data, SetupArguments.of(self.registry_["setup_args"]))

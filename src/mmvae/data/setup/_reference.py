@@ -99,9 +99,9 @@ def _names(names: Any) -> pd.Index:
 def _feature_fault(name: str, expected: pd.Index, got: pd.Index) -> str:
     n_missing, n_new = len(expected.difference(got)), len(got.difference(expected))
     if n_missing + n_new == 0:
-        return f"modality '{name}': features are the reference's in another order. Reorder with adata[:, names].copy()."
+        return f"modality '{name}': features are the model's in another order. Reorder with adata[:, names].copy()."
     return (
-        f"modality '{name}': of the reference's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
+        f"modality '{name}': of the model's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
         "Give the same features in the same order."
     )
 

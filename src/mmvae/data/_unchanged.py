@@ -1,0 +1,140 @@
+"""Whether data are what they were when they were registered. C cells, G features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from anndata import AnnData
+
+from ._access import modalities_of
+from ._matrix import is_sparse, is_supported, take, values_of
+from .setup import feature_faults, name_faults
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+    from mudata import MuData
+
+    from ._matrix import Matrix
+
+SAMPLED_CELLS = 256
+# Relative to the sum of a cell's absolute values: more than a change of precision does, less than one count.
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Weighted sums over the features of some cells, with the cells' names and rows; and of their absolute values."""
+
+    cells: pd.Index
+    rows: np.ndarray
+    n_cells: int
+    sums: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, adata: AnnData, layer: str | None) -> Fingerprint | None:
+        """Of a modality; ``None`` where its values are in a file, since no one changes these unawares."""
+        matrix = values_of(adata, layer)
+        if not _in_memory(matrix) or adata.n_obs == 0:
+            return None
+        rows = np.unique(np.linspace(0, adata.n_obs - 1, SAMPLED_CELLS).astype(int))
+        return cls(adata.obs_names[rows], rows, adata.n_obs, *_weighted_sums(matrix, rows))
+
+    def changed(self, adata: AnnData, layer: str | None) -> pd.Index:
+        """Names of those of the cells that are still there and whose values are others."""
+        rows = adata.obs_names.get_indexer(self.cells)
+        if (rows < 0).all() and adata.n_obs == self.n_cells:
+            rows = self.rows  # the cells have new names
+        kept = np.flatnonzero(rows >= 0)
+        sums, _ = _weighted_sums(values_of(adata, layer), rows[kept])
+        same = np.abs(sums - self.sums[kept]) <= TOLERANCE * self.sizes[kept]
+        return adata.obs_names[rows[kept[~same]]]
+
+
+def _in_memory(matrix: object) -> bool:
+    return is_supported(matrix) and (is_sparse(matrix) or isinstance(matrix, np.ndarray))
+
+
+def _weighted_sums(matrix: Matrix, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of the values and of their absolutes, each feature with a weight of its own; each ``(n_rows,)``."""
+    weights = np.random.default_rng(0).uniform(1, 2, matrix.shape[1])
+    block = take(matrix, rows)
+    return block @ weights, abs(block) @ weights
+
+
+def fingerprints_of(data: AnnData | MuData, layers: Mapping[str, str | None]) -> dict[str, Fingerprint]:
+    """By modality that the data have, what tells its values from others."""
+    found = {name: Fingerprint.of(adata, layers[name]) for name, adata in _registered(data, layers)}
+    return {name: print_ for name, print_ in found.items() if print_ is not None}
+
+
+def changed_faults(
+    data: AnnData | MuData,
+    registry: Mapping[str, Any],
+    layers: Mapping[str, str | None],
+    fingerprints: Mapping[str, Fingerprint],
+) -> list[str]:
+    """What was changed in data that were registered, a sentence each.
+
+    Reads the names of cells and features, and the values of a sample of cells. Cells that were left out, of all modalities
+    and ``obs`` alike, are no fault.
+
+    Parameters
+    ----------
+    data
+        The registered object.
+    registry
+        What was registered.
+    layers
+        By modality that the data had, the layer that was registered.
+    fingerprints
+        What :func:`fingerprints_of` found at registration.
+    """
+    present = dict(_registered(data, layers))
+    faults = [f"modality '{name}' is gone. {ADVICE}" for name in layers if name not in present]
+    faults += _column_faults(data, registry)
+    faults += [] if isinstance(data, AnnData) else name_faults(data, list(present))
+    faults += feature_faults(data, list(present), registry)
+    if faults:
+        return faults
+    return [
+        f for name, adata in present.items() for f in _value_faults(name, adata, layers[name], fingerprints.get(name))
+    ]
+
+
+ADVICE = "Put back what was there, such as from a copy, or set the data up again and train a new model."
+
+
+def _registered(data: AnnData | MuData, layers: Mapping[str, str | None]) -> Iterator[tuple[str, AnnData]]:
+    """Modalities that were registered and are there."""
+    modalities = modalities_of(data, {name: name for name in layers})
+    return ((name, modalities[name]) for name in layers if name in modalities)
+
+
+def _column_faults(data: AnnData | MuData, registry: Mapping[str, Any]) -> list[str]:
+    places = [field["data_registry"] for field in registry["field_registries"].values()]
+    return [
+        f"{place['attr_name']}['{place['attr_key']}'], which the set-up wrote, is gone. {ADVICE}"
+        for place in places
+        if place.get("attr_name") in ("obs", "obsm") and place["attr_key"] not in getattr(data, place["attr_name"])
+    ]
+
+
+def _value_faults(name: str, adata: AnnData, layer: str | None, before: Fingerprint | None) -> list[str]:
+    where = f"modality '{name}', {'X' if layer is None else f'layer {layer!r}'}"
+    if layer is not None and layer not in adata.layers:
+        return [f"{where} is gone. {ADVICE}"]
+    matrix = values_of(adata, layer)
+    if not is_supported(matrix):
+        got = "nothing" if matrix is None else type(matrix).__name__
+        return [f"{where}: expected the values that were set up; got {got}. {ADVICE}"]
+    if before is None or not _in_memory(matrix) or len(changed := before.changed(adata, layer)) == 0:
+        return []
+    return [
+        f"{where}: values are not those that were set up, in {len(changed)} of {len(before.cells)} cells compared, such as "
+        f"'{changed[0]}'. {ADVICE}"
+    ]

@@ -389,6 +389,13 @@ def test_untrained_model_says_so():
         MultiVAE(mdata).get_latent_representation()
 
 
+def test_untrained_model_can_be_saved(tmp_path):
+    mdata = query()
+    MultiVAE.setup_mudata(mdata)
+    MultiVAE(mdata).save(tmp_path / "model")
+    assert not MultiVAE.load(tmp_path / "model", mdata).is_trained_
+
+
 def test_names_of_another_index_type_are_the_same_features(model):
     data = query()
     data["rna"].var.index = data["rna"].var_names.astype("string")

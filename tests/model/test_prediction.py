@@ -100,7 +100,7 @@ def test_a_loaded_model_predicts_the_same(model, tmp_path):
 
 
 def test_the_frequencies_of_the_labels_are_remembered(model):
-    counts = dict(zip(model.labels, model.labelled_["counts"], strict=True))
+    counts = dict(zip(model.labels, model.memory.labelled["counts"], strict=True))
     assert counts == model.adata.obs["type"].dropna().value_counts().to_dict()
 
 

@@ -152,6 +152,18 @@ def test_a_slide_without_a_graph_can_be_read_but_has_no_kl(model):
         model.get_elbo(bare)
 
 
+def test_neighbours_are_read_where_a_kl_asks_for_them(model):
+    new = spots(2, seed=2)
+    latent = model.get_latent_representation(new, representation="spatial")
+    graph = model.module.priors["spatial"].graph
+    assert not graph.is_filled
+    information = model.get_modality_information(new)
+    assert graph.is_filled
+    np.testing.assert_allclose(graph.mean.cpu(), latent, atol=1e-5)
+    assert np.isfinite(information).all(axis=None)
+    assert model.module.priors["spatial"].graph is graph
+
+
 def test_save_and_load(model, tmp_path):
     model.save(tmp_path / "model")
     loaded = MultiVAE.load(tmp_path / "model", adata=spots())

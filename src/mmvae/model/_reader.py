@@ -14,7 +14,7 @@ from mmvae.data import numbers_of, presence_of, text_of
 from ._graph import fill_graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -102,9 +102,9 @@ class Reader:
         """``adata`` registered with the model; its own by default."""
         return self._model._validate_anndata(adata)
 
-    def fill_graphs(self, adata: Data | None) -> None:
-        """Make ready for KLs of cells of ``adata``, which may look at the posteriors of neighbours."""
-        fill_graphs(self._model, self.data(adata))
+    def fill_graphs(self, adata: Data | None, latents: Collection[str] | None = None) -> None:
+        """Let graphs of neighbours know the posteriors of the cells of ``adata``, which KLs need; see :func:`fill_graphs`."""
+        fill_graphs(self._model, self.data(adata), latents)
 
     def cells(self, data: Data, indices: Indices | None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the cells that ``indices`` name, and which modalities they have, ``(n_cells, n_modalities)``."""

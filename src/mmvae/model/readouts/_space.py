@@ -22,7 +22,7 @@ def spatial_spectrum(reader: Reader, adata: Data | None) -> pd.DataFrame:
         msg = f"Expected a latent with prior 'gmrf'; got { {name: prior.name for name, prior in every.items()} }."
         raise ValueError(msg)
     check_graph(list(priors.values()), data)
-    reader.fill_graphs(data)
+    reader.fill_graphs(data, priors)
     tables = [_spectrum(name, prior) for name, prior in priors.items()]
     return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
 

@@ -25,7 +25,7 @@ class Number:
     def __contains__(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
             return False
-        return self.low <= (int(value) if self.whole else float(value)) <= self.high
+        return self.low <= float(value) <= self.high
 
 
 COUNT = Number("a whole number above 0", 1, whole=True)

@@ -14,17 +14,16 @@ from torch import nn
 from mmvae._errors import SetupError
 from mmvae.module import train_new_categories
 
+from ._memory import Remembering
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._memory import ReferenceMemory
     from ._reader import Data
 
 
-class Loading(ArchesMixin, BaseModelClass):
+class Loading(Remembering, ArchesMixin, BaseModelClass):
     """``load`` and ``load_query_data``."""
-
-    memory: ReferenceMemory
 
     @classmethod
     def load(

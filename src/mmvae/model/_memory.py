@@ -42,3 +42,18 @@ class ReferenceMemory:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a saved model."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+class Remembering:
+    """A model's memory, as the attribute that scvi-tools saves because its name ends so."""
+
+    memory_: dict[str, Any]
+
+    @property
+    def memory(self) -> ReferenceMemory:
+        """What the model remembers of its training cells; replaced, never changed."""
+        return ReferenceMemory(**self.memory_)
+
+    @memory.setter
+    def memory(self, memory: ReferenceMemory) -> None:
+        self.memory_ = memory.to_dict()

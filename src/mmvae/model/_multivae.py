@@ -164,8 +164,8 @@ class MultiVAE(
         self._check_priors(mdata)
         self.seed = seed
         self.memory = ReferenceMemory()
-        self.best_epoch_: int | None = None
-        self.training_report_: list[str] = []
+        self.best_epoch_ = None
+        self.training_report_ = []
         self._model_summary_string = self._summary()
         self.init_params_ = self._get_init_params(
             {
@@ -193,16 +193,6 @@ class MultiVAE(
             check_graph(priors, data)
             warn_of_batch(priors, data, SetupArguments.of(self.registry_["setup_args"]))
             self.module.fusion.set_pair_counts(torch.as_tensor(shared_cells(presence_of(data, self.modalities))))
-
-    @property
-    def memory(self) -> ReferenceMemory:
-        """What the model remembers of its training cells; replaced, never changed."""
-        return ReferenceMemory(**self.memory_)
-
-    @memory.setter
-    def memory(self, memory: ReferenceMemory) -> None:
-        # scvi-tools saves attributes whose names end so.
-        self.memory_ = memory.to_dict()
 
     @property
     def modalities(self) -> list[str]:

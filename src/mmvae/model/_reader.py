@@ -14,7 +14,7 @@ from mmvae.data import numbers_of, presence_of, text_of
 from ._graph import fill_graphs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pandas as pd
     from anndata import AnnData
@@ -206,14 +206,14 @@ class Reader:
         return known.index(name)
 
 
-def labels_of(registry: dict[str, Any]) -> list[str]:
+def labels_of(registry: Mapping[str, Any]) -> list[str]:
     """The labels that were registered, those of cells without a label left out."""
     state = registry["field_registries"].get(REGISTRY_KEYS.LABELS_KEY, {}).get("state_registry", {})
     unlabelled = str(state.get("unlabeled_category"))
     return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
 
 
-def features_of(registry: dict[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
+def features_of(registry: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
     """Feature names of each modality, also where a model was loaded without data."""
     fields = registry["field_registries"]
     return {

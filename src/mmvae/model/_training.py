@@ -32,6 +32,7 @@ from mmvae.train import (
 from ._data import DataAccess
 from ._graph import clear_graphs, fill_graphs
 from ._initialisation import init_from_data
+from ._memory import Remembering
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
 
@@ -43,9 +44,11 @@ if TYPE_CHECKING:
 PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 
 
-class Training(UnsupervisedTrainingMixin, DataAccess):
+class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
     """``train`` with defaults that follow the number of cells."""
 
+    best_epoch_: int | None
+    training_report_: list[str]
     _training_plan_cls = MultiVAEPlan
 
     def train(

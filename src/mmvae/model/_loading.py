@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from scvi.model.base import ArchesMixin, BaseModelClass
@@ -101,8 +100,7 @@ class Loading(Remembering, ArchesMixin, BaseModelClass):
         if known is None:
             msg = "Expected a trained reference to map data onto; got one that is not trained. Call its train first."
             raise ValueError(msg)
-        model.memory = replace(
-            model.memory,
+        model.remember(
             n_categories=known if unfrozen else None,
             known_categories=None if unfrozen else known,
             dropout_is_frozen=freeze_dropout and not unfrozen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -51,9 +51,9 @@ class Remembering:
 
     @property
     def memory(self) -> ReferenceMemory:
-        """What the model remembers of its training cells; replaced, never changed."""
+        """What the model remembers of its training cells."""
         return ReferenceMemory(**self.memory_)
 
-    @memory.setter
-    def memory(self, memory: ReferenceMemory) -> None:
-        self.memory_ = memory.to_dict()
+    def remember(self, **values: Any) -> None:
+        """Replace what is remembered under these names, those of :class:`ReferenceMemory`."""
+        self.memory_ = replace(self.memory, **values).to_dict()

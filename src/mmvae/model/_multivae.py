@@ -163,7 +163,7 @@ class MultiVAE(
             self.module = MultiVAEModule(config)
         self._check_priors(mdata)
         self.seed = seed
-        self.memory = ReferenceMemory()
+        self.memory_ = ReferenceMemory().to_dict()
         self.best_epoch_ = None
         self.training_report_ = []
         self._model_summary_string = self._summary()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
@@ -45,6 +44,8 @@ class Readable(Protocol):
     train_indices_: Indices | None
     validation_indices_: Indices | None
 
+    def remember(self, **values: Any) -> None: ...
+
     def _check_if_trained(self, warn: bool = True) -> None: ...
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data: ...
@@ -81,7 +82,7 @@ class Reader:
 
     def remember(self, **values: Any) -> None:
         """Replace what the model remembers under these names."""
-        self._model.memory = replace(self._model.memory, **values)
+        self._model.remember(**values)
 
     @property
     def has_data(self) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,16 +195,16 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
         self.best_epoch_ = None
         if not self.memory.is_query:
-            self.memory = replace(self.memory, shared=None, reliability=None, scale=None)
+            self.remember(shared=None, reliability=None, scale=None)
 
     def _remember(self, keep: KeepWeights, n_before: int) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
         clear_graphs(self)
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        reader = Reader(self)
-        reader.remember(n_categories=table_sizes(self.module))
+        self.remember(n_categories=table_sizes(self.module))
         if not self.memory.is_query:
-            reader.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
+            reader = Reader(self)
+            self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
         """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""

@@ -57,11 +57,19 @@ class Encoder(nn.Module):
         """Activations of the first layer, shape ``(n_cells, n_hidden)``."""
         return self.first(self.corrupted(values))
 
-    def posterior(self, hidden: Tensor) -> Normal:
-        """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``."""
-        top = self.rest(hidden)
+    def posterior(self, hidden: Tensor, *, dropout: bool = True) -> Normal:
+        """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``; on request without dropout."""
+        top = self.rest(hidden) if dropout else _without_dropout(self.rest, hidden)
         return Normal(self.loc(top), (0.5 * self.log_var(top).clamp(*LOG_VAR_RANGE)).exp(), validate_args=False)
 
     def forward(self, values: Tensor) -> Normal:
         """Posterior of each row of ``values``, shape ``(n_cells, n_input)``."""
         return self.posterior(self.hidden(values))
+
+
+def _without_dropout(layers: nn.Module, values: Tensor) -> Tensor:
+    """What ``layers``, one after the other, make of ``values`` outside training."""
+    for layer in layers.modules():
+        if next(layer.children(), None) is None and not isinstance(layer, nn.Dropout):
+            values = layer(values)
+    return values

@@ -14,6 +14,7 @@ ORDER = [
     "_config",
     "_compat",
     "nn",
+    "graph",
     "likelihoods",
     "fusion",
     "priors",
@@ -26,7 +27,7 @@ ORDER = [
     "datasets",
     "cli",
 ]
-TORCH_ONLY = {"nn", "likelihoods", "fusion", "priors"}
+TORCH_ONLY = {"nn", "graph", "likelihoods", "fusion", "priors"}
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.parent != ROOT]
 
 

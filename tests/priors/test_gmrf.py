@@ -8,8 +8,8 @@ import scipy.sparse as sp
 import torch
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from mmvae.priors import CellGraph, GaussianMarkovField, PosteriorSample, PriorContext, _spectrum
-from mmvae.priors._spectrum import spectrum_of
+from mmvae.graph import CellGraph
+from mmvae.priors import GaussianMarkovField, PosteriorSample, PriorContext
 
 D = 3
 
@@ -25,11 +25,17 @@ def posteriors(n: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(n, D, generator=generator), 0.1 + torch.rand(n, D, generator=generator)
 
 
+def filled(graph: sp.csr_matrix, members: np.ndarray, mean: torch.Tensor, variance: torch.Tensor) -> CellGraph:
+    found = CellGraph(graph, members)
+    found.fill(mean, variance)
+    return found
+
+
 def field(graph: sp.csr_matrix, mean: torch.Tensor, variance: torch.Tensor) -> GaussianMarkovField:
     """A field under way, with parameters of its own in each dimension."""
     prior = GaussianMarkovField(D)
-    prior.link(CellGraph(graph, np.ones(graph.shape[0], dtype=bool), lambda: (mean, variance)))
-    prior.ready.fill_(True)
+    prior.set_graph(filled(graph, np.ones(graph.shape[0], dtype=bool), mean, variance))
+    prior.mark_initialised()
     with torch.no_grad():
         prior.log_precision.copy_(torch.tensor([-1.0, 0.0, 0.5]))
         prior.log_smoothness.copy_(torch.tensor([0.7, -1.0, -3.0]))
@@ -121,7 +127,7 @@ def test_a_latent_that_some_cells_lack_is_priced_over_the_others():
     members = np.arange(25) % 3 > 0
     inside = sp.csr_matrix(graph.multiply(np.outer(members, members)))
     prior = field(graph, mean, variance)
-    prior.link(CellGraph(inside, members, lambda: (mean, variance)))
+    prior.set_graph(filled(inside, members, mean, variance))
     total = charged(prior, mean, variance, torch.as_tensor(np.flatnonzero(members))).sum()
     few = dense_kl(graph[members][:, members], prior, mean[members], variance[members])
     assert float(total.detach()) == pytest.approx(float(few.detach()), rel=1e-4)
@@ -140,7 +146,7 @@ def test_it_starts_where_the_field_that_made_the_latents_is():
     ]
     mean = torch.stack(columns, dim=1).float()
     prior = GaussianMarkovField(D)
-    prior.link(CellGraph(graph, np.ones(1600, dtype=bool), lambda: (mean, torch.full_like(mean, 1e-4))))
+    prior.set_graph(filled(graph, np.ones(1600, dtype=bool), mean, torch.full_like(mean, 1e-4)))
     prior.init_from(PosteriorSample(mean, torch.full_like(mean, 1e-2)))
     precision, smoothness = (v.detach().numpy() for v in (prior.precision, prior.smoothness))
     np.testing.assert_allclose(precision, [k for k, _ in truth], rtol=0.35)
@@ -169,43 +175,57 @@ def test_correlation_of_neighbours_on_a_ring_is_exact():
         assert float(found) == pytest.approx(covariance[0, 1] / covariance[0, 0], abs=1e-4)
 
 
-@pytest.mark.parametrize(("precision", "smoothness"), [(1.0, 1.0), (0.05, 1.0), (0.2, 5.0)])
-def test_large_graphs_have_nearly_the_exact_log_determinant(monkeypatch, precision, smoothness):
-    graph = grid(60, 70)
-    exact = spectrum_of(graph)
-    monkeypatch.setattr(_spectrum, "EXACT_UP_TO", 100)
-    _spectrum._of_part.cache_clear()
-    rough = spectrum_of(graph)
-    _spectrum._of_part.cache_clear()
-    assert len(rough.values) < len(exact.values)
-    assert float(rough.shares.sum()) == pytest.approx(1.0, abs=1e-4)
-    found, wanted = (s.mean((precision + smoothness * s.values).log()) for s in (rough, exact))
-    assert float(found) == pytest.approx(float(wanted), abs=0.01)
-
-
-def test_merging_many_eigenvalues_changes_little(monkeypatch):
-    graph = grid(50, 50)
-    exact = spectrum_of(graph)
-    monkeypatch.setattr(_spectrum, "N_VALUES", 256)
-    merged = spectrum_of(graph)
-    assert len(merged.values) <= 256
-    assert float(merged.shares.sum()) == pytest.approx(1.0, abs=1e-5)
-    for precision in (0.01, 1.0):
-        found, wanted = (s.mean((precision + s.values).log()) for s in (merged, exact))
-        assert float(found) == pytest.approx(float(wanted), abs=1e-3)
-
-
-def test_eigenvalues_are_those_of_the_laplacian():
-    graph = sp.block_diag([grid(6, 7), sp.csr_matrix((2, 2)), grid(3, 3)], format="csr")
-    shuffled = np.random.default_rng(0).permutation(graph.shape[0])
-    graph = graph[shuffled][:, shuffled]
-    dense = np.diag(graph.toarray().sum(axis=1)) - graph.toarray()
-    np.testing.assert_allclose(np.sort(spectrum_of(graph).values), np.linalg.eigvalsh(dense), atol=1e-4)
-
-
 def test_the_kl_asks_for_a_graph():
     prior = GaussianMarkovField(D)
-    prior.ready.fill_(True)
+    prior.mark_initialised()
     mean, variance = posteriors(4)
     with pytest.raises(ValueError, match=r"graph of neighbouring cells.*mmvae.pp.spatial"):
         charged(prior, mean, variance, torch.arange(4))
+
+
+def test_the_kl_asks_for_the_cells_posteriors_and_reads_none_itself():
+    prior = GaussianMarkovField(D)
+    prior.set_graph(CellGraph(grid(2, 2), np.ones(4, dtype=bool)))
+    mean, variance = posteriors(4)
+    assert torch.isfinite(charged(prior, mean, variance, torch.arange(4))).all()  # N(0, I) asks for none
+    prior.mark_initialised()
+    with pytest.raises(ValueError, match=r"knows all cells' posteriors.*CellGraph.fill"):
+        charged(prior, mean, variance, torch.arange(4))
+    with pytest.raises(ValueError, match=r"CellGraph.fill"):
+        prior.init_from(PosteriorSample(mean, variance))
+
+
+def test_cells_that_are_not_charged_are_not_remembered():
+    mean, variance = posteriors(25)
+    prior = field(grid(5, 5), mean, variance)
+    before = prior.graph.mean.clone()
+    q = Independent(Normal(torch.zeros(4, D), torch.ones(4, D)), 1)
+    mask = torch.tensor([True, False, True, False])
+    prior.kl(q, q.sample(), PriorContext(cells=torch.tensor([3, 8, 1, 20]), mask=mask))
+    assert torch.equal(prior.graph.mean[[8, 20]], before[[8, 20]])
+    assert torch.equal(prior.graph.mean[[1, 3]], torch.zeros(2, D))
+
+
+def test_reading_and_charging_leave_the_state_as_it_is():
+    mean, variance = posteriors(25)
+    prior = field(grid(5, 5), mean, variance).eval()
+    before = {name: value.clone() for name, value in prior.state_dict().items()}
+    prior.set_graph(filled(grid(3, 3), np.ones(9, dtype=bool), mean[:9], variance[:9]))
+    charged(prior, mean, variance, torch.arange(9))
+    prior.regularizer()
+    assert all(torch.equal(value, before[name]) for name, value in prior.state_dict().items())
+
+
+def test_the_variance_of_a_cell_is_saved_as_the_parameters_give_it():
+    mean, variance = posteriors(25)
+    graph = grid(5, 5)
+    prior = field(graph, mean, variance)
+    saved = prior.state_dict()["variance"]
+    laplacian = np.diag(graph.toarray().sum(axis=1)) - graph.toarray()
+    precision, smoothness = (value.detach().numpy() for value in (prior.precision, prior.smoothness))
+    for d in range(D):
+        covariance = np.linalg.inv(precision[d] * np.eye(25) + smoothness[d] * laplacian)
+        assert float(saved[d]) == pytest.approx(np.diag(covariance).mean(), rel=1e-4)
+    bare = GaussianMarkovField(D)
+    bare.load_state_dict(prior.state_dict())
+    assert torch.allclose(bare(PriorContext()).variance, saved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 
@@ -11,9 +12,10 @@ import scipy.sparse as sp
 import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, kl_divergence
 
-from mmvae.fusion import Experts
+from mmvae.fusion import Posteriors
+from mmvae.graph import CellGraph
 from mmvae.nn import Encoder
-from mmvae.priors import CellGraph, MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
+from mmvae.priors import MixtureOfGaussians, PosteriorSample, Prior, PriorContext, StandardNormal
 
 D, H, N = 2, 16, 400
 SIZES = {"n_latent": D, "n_hidden": H, "n_labels": 2, "n_categories": [3]}
@@ -23,18 +25,20 @@ def context_of(n: int, encoder: Encoder | None = None) -> PriorContext:
     """What priors may look at of ``n`` cells."""
     encoded = torch.ones(n, 2, dtype=torch.bool)
     encoded[1::2, 1] = False
-    posteriors = {"a": Normal(torch.randn(n, D), torch.full((n, D), 0.5))}
-    posteriors["b"] = Normal(posteriors["a"].loc[encoded[:, 1]] + 2, torch.ones(int(encoded[:, 1].sum()), D))
+    normals = {"a": Normal(torch.randn(n, D), torch.full((n, D), 0.5))}
+    normals["b"] = Normal(torch.where(encoded[:, 1:], normals["a"].loc + 2, 0.0), torch.ones(n, D))
     covariates = torch.arange(n)[:, None] % SIZES["n_categories"][0]
-    experts = Experts(posteriors, encoded)
-    return PriorContext(encoder=encoder, covariates=covariates, cells=torch.arange(n), experts=experts)
+    posteriors = Posteriors(normals, encoded)
+    return PriorContext(encoder=encoder, covariates=covariates, cells=torch.arange(n), posteriors=posteriors)
 
 
 def ring(loc: torch.Tensor, scale: float) -> CellGraph:
     """Cells in a ring, each with two neighbours, and their posteriors."""
     n = len(loc)
     graph = sp.diags([1.0, 1.0, 1.0, 1.0], [1, -1, n - 1, 1 - n], shape=(n, n), format="csr")
-    return CellGraph(graph, np.ones(n, dtype=bool), lambda: (loc, torch.full_like(loc, scale**2)))
+    found = CellGraph(graph, np.ones(n, dtype=bool))
+    found.fill(loc, torch.full_like(loc, scale**2))
+    return found
 
 
 def started(name: str, n: int = 1) -> tuple[Prior, PriorContext]:
@@ -45,7 +49,7 @@ def started(name: str, n: int = 1) -> tuple[Prior, PriorContext]:
     hidden = encoder.hidden(torch.randn(N, 5)).detach()
     labels = torch.randint(0, 2, (N,))
     loc = torch.randn(N, D) + 2 * labels[:, None]
-    prior.link(ring(loc, 0.3))
+    prior.set_graph(ring(loc, 0.3))
     prior.init_from(PosteriorSample(loc, torch.full((N, D), 0.3), hidden, labels=labels))
     with torch.no_grad():
         for parameter in prior.parameters():  # off the start, where some have no gradient
@@ -126,11 +130,12 @@ def test_cost_of_a_cell_does_not_depend_on_the_others(name):
     z = q.sample()
     every = prior.kl(q, z, context)
     rows = torch.tensor([False, True, True, False, False, True])
+    normals = {name: Normal(q.loc[rows], q.scale[rows]) for name, q in context.posteriors.normals.items()}
     few = replace(
         context,
         covariates=context.covariates[rows],
         cells=context.cells[rows],
-        experts=context.experts.of_cells(rows),
+        posteriors=Posteriors(normals, context.posteriors.encoded[rows]),
     )
     assert torch.allclose(prior.kl(gaussian(q.mean[rows], 0.4), z[rows], few), every[rows], atol=1e-5)
 
@@ -141,6 +146,54 @@ def test_state_survives_a_round_trip(name):
     again.load_state_dict(prior.state_dict())
     z = torch.randn(10, D)
     assert torch.equal(prior(context).log_prob(z), again(context).log_prob(z))
+
+
+@pytest.mark.parametrize("copied", ["deepcopy", "load", "file"])
+def test_an_initialised_prior_is_so_wherever_its_state_goes(name, copied, tmp_path):
+    prior, context = started(name)
+    if copied == "deepcopy":
+        again = copy.deepcopy(prior)
+    else:
+        again, state = Prior.build(prior.spec(), **SIZES), prior.state_dict()
+        if copied == "file":
+            torch.save(state, tmp_path / "state.pt")
+            state = torch.load(tmp_path / "state.pt")
+        torch.nn.ModuleDict({"inside": again}).load_state_dict({f"inside.{key}": v for key, v in state.items()})
+    assert again.is_initialised
+    z = torch.randn(10, D)
+    assert torch.equal(prior(context).log_prob(z), again(context).log_prob(z))
+
+
+def test_the_state_of_an_earlier_time_is_that_of_a_prior_that_is_not_initialised(name):
+    prior = Prior.build(name, **SIZES)
+    if prior.is_initialised:
+        pytest.skip("needs no initialisation")
+    earlier = copy.deepcopy(prior.state_dict())
+    prior.mark_initialised()
+    prior.load_state_dict(earlier)
+    assert not prior.is_initialised
+    z = torch.randn(10, D)
+    assert torch.allclose(prior(PriorContext()).log_prob(z), Normal(0.0, 1.0).log_prob(z).sum(-1))
+    assert not copy.deepcopy(prior).is_initialised
+
+
+def test_every_parameter_has_a_gradient_before_the_prior_is_initialised(name):
+    prior = Prior.build(name, **SIZES)
+    cost = prior.regularizer()
+    if prior.is_initialised:
+        pytest.skip("needs no initialisation")
+    cost.backward()
+    assert all(p.grad is not None and not p.grad.any() for p in prior.parameters() if p.requires_grad)
+
+
+def test_the_density_is_made_once_for_a_kl(name):
+    prior, context = started(name, 5)
+    calls = []
+    forward = prior.forward
+    prior.forward = lambda given: calls.append(1) or forward(given)
+    q = gaussian(torch.randn(5, D), 0.4)
+    prior.kl(q, q.sample(), context)
+    assert len(calls) <= 1
 
 
 def test_spec_is_plain(name):

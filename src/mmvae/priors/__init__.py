@@ -1,4 +1,6 @@
-"""Priors: what a latent is expected to look like before its cell is seen."""
+"""Priors: densities of the latents, learned with the model."""
+
+from mmvae.graph import CellGraph
 
 from ._base import PosteriorSample, Prior, PriorContext
 from ._conditional import Conditional
@@ -6,7 +8,6 @@ from ._coupled import CoupledPrior
 from ._flow import Flow
 from ._gaussian import Gaussian, StandardNormal
 from ._gmrf import GaussianMarkovField
-from ._graph import CellGraph
 from ._labels import LabelledMixture
 from ._mixture import MixtureOfGaussians
 from ._mmvm import MMVM

@@ -15,42 +15,44 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from mmvae.fusion import Experts
-
-    from ._graph import CellGraph
+    from mmvae.fusion import ObservedDims, Posteriors
+    from mmvae.graph import CellGraph
 
 
 @dataclass(frozen=True)
 class PriorContext:
-    """What a prior may look at beside the latent. Everything is ``None`` where it does not apply.
+    """Conditioning information available to a prior. Everything is ``None`` where it does not apply.
 
-    ``encoder`` is that of the latent's modality. The rest is about the cells at hand, a row for each: ``known``, which
-    dimensions an encoder set, boolean, ``(n_cells, n_latent)``; ``labels``, codes, -1 where a cell has none,
-    ``(n_cells,)``; ``covariates``, codes of biological covariates, ``(n_cells, n_covariates)``; ``cells``, their numbers
-    in the data, ``(n_cells,)``; and ``experts``, all modalities' posteriors.
+    ``encoder`` is that of the latent's modality. The rest is about the cells of the minibatch, a row for each:
+    ``mask``, which of them have the latent, boolean, ``(n_cells,)``, ``None`` for all; ``observed_dims``, which
+    dimensions of a joint latent an encoder set; ``labels``, codes, -1 where a cell has none, ``(n_cells,)``;
+    ``covariates``, codes of biological covariates, ``(n_cells, n_covariates)``; ``cells``, their numbers in the data,
+    ``(n_cells,)``; and ``posteriors``, those of all modalities.
     """
 
     encoder: Encoder | None = None
-    known: Tensor | None = None
+    observed_dims: ObservedDims | None = None
     labels: Tensor | None = None
     covariates: Tensor | None = None
     cells: Tensor | None = None
-    experts: Experts | None = None
+    posteriors: Posteriors | None = None
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class PosteriorSample:
-    """Posteriors of training cells, from which a prior starts after the warm start.
+    """Posteriors of training cells, from which a prior is initialised.
 
     ``loc`` and ``scale`` have shape ``(n_cells, n_latent)``; ``hidden``, the encoder's first-layer activations,
-    ``(n_cells, n_hidden)``, or ``None`` where the latent is not one modality's; ``known`` and ``labels`` are those of
+    ``(n_cells, n_hidden)``, or ``None`` where the latent is not one modality's; ``observed_dims``, boolean,
+    ``(n_cells, n_latent)``, marks the dimensions of a joint latent that an encoder set; ``labels`` are those of
     :class:`PriorContext`.
     """
 
     loc: Tensor
     scale: Tensor
     hidden: Tensor | None = None
-    known: Tensor | None = None
+    observed_dims: Tensor | None = None
     labels: Tensor | None = None
 
     @classmethod
@@ -67,6 +69,10 @@ class Prior(Component, family="prior"):
     Implementing one: inherit with a name and implement :meth:`forward`, which returns a distribution with event
     shape ``(n_latent,)``. The KL follows: in closed form where both are diagonal Gaussians, else from the sample that
     the reconstruction used. So do draws of the prior, ``prior(PriorContext()).sample((n_samples,))``.
+
+    A KL is asked for all cells of a minibatch; those without the latent have a posterior N(0, I), and their KL is not
+    used. For speed on a GPU nothing in it should wait for the device: no ``if`` on the value of a tensor, no boolean
+    mask as an index.
 
     .. code-block:: python
 
@@ -87,15 +93,15 @@ class Prior(Component, family="prior"):
 
     needs_encoder: ClassVar[bool] = False
     """Whether the prior reads the encoder of one modality, and so suits no joint latent."""
-    needs_experts: ClassVar[bool] = False
+    needs_posteriors: ClassVar[bool] = False
     """Whether the prior compares the modalities' posteriors, which must be of one width, and so suits no joint latent."""
     needs_covariates: ClassVar[bool] = False
-    """Whether the prior looks at biological covariates."""
+    """Whether the prior depends on biological covariates."""
     needs_graph: ClassVar[bool] = False
-    """Whether the prior looks at which cells are neighbours, given by :meth:`link`."""
-    starts_late: ClassVar[bool] = False
+    """Whether the prior depends on which cells are neighbours, given by :meth:`set_graph`."""
+    init_after_warmup: ClassVar[bool] = False
     """Whether :meth:`init_from` is called when the KL has warmed up, and not after the first few epochs."""
-    couples: ClassVar[bool] = False
+    is_joint: ClassVar[bool] = False
     """Whether one such prior covers the latents of all modalities."""
 
     def __init__(self, n_latent: int) -> None:
@@ -127,26 +133,30 @@ class Prior(Component, family="prior"):
         sample
             A sample of it, of that shape.
         context
-            What else the prior may look at.
+            What the prior is conditioned on.
         """
-        # What is known of a latent only in part has no closed form.
-        if len(sample) > 0 and context.known is None and is_diagonal(posterior) and is_diagonal(p := self(context)):
-            return kl_divergence(posterior, p)
-        return self.log_ratio(posterior, sample, context)
+        # A latent that is observed only in part has no closed form.
+        if len(sample) == 0 or context.observed_dims is not None or not is_diagonal(posterior):
+            return self.log_ratio(posterior, sample, context)
+        p = self(context)
+        return kl_divergence(posterior, p) if is_diagonal(p) else posterior.log_prob(sample) - p.log_prob(sample)
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
-        r""":math:`\log q(z) - \log p(z)` at a sample z of q, in nats, ``(n_cells,)``; parameters are those of :meth:`kl`."""
+        r""":math:`\log q(z) - \log p(z)` at a sample z of q, in nats, ``(n_cells,)``; parameters are those of :meth:`kl`.
+
+        Where it is overridden, :meth:`kl` must be too.
+        """
         if len(sample) == 0:
             return sample.sum(dim=-1)  # torch's Independent cannot sum over an event where there are no rows
         return posterior.log_prob(sample) - self(context).log_prob(sample)
 
     @property
-    def is_started(self) -> bool:
+    def is_initialised(self) -> bool:
         """Whether the prior needs no :meth:`init_from`: it has none, or a reference or an earlier training gave it."""
         return True
 
     def init_from(self, sample: PosteriorSample) -> None:
-        """Start from the posteriors of training cells. Called once, after a warm start under N(0, I)."""
+        """Initialise from the posteriors of training cells. Called once, after a warm start under N(0, I)."""
 
     def loss(self, sample: Tensor, context: PriorContext) -> Tensor | None:
         """Cost in nats that the prior's own parameters have beside the KL, ``(n_cells,)``, if any.
@@ -155,7 +165,7 @@ class Prior(Component, family="prior"):
         """
         return None
 
-    def link(self, graph: CellGraph | None) -> None:
+    def set_graph(self, graph: CellGraph | None) -> None:
         """Take the graph of the cells whose latents are to come, ``None`` if the data have none."""
 
     def regularizer(self) -> Tensor:
@@ -168,6 +178,8 @@ class WarmStarted(Prior):
 
     A mixture placed at random before the encoders have learnt anything stays merged; fitted to the latents after a
     short warm start it closes most of the gap to the aggregated posterior.
+
+    Subclasses implement :meth:`learned`, and an :meth:`init_from` that ends with :meth:`mark_initialised`.
     """
 
     ready: Tensor
@@ -177,20 +189,38 @@ class WarmStarted(Prior):
         super().__init__(n_latent)
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
         self.register_buffer("_zeros", torch.zeros(n_latent), persistent=False)
+        # The buffer is what is saved; asked in every step, it would make each wait for the device.
+        self._is_initialised = False
+        self.register_load_state_dict_post_hook(_read_ready)  # type: ignore[no-untyped-call]
 
     def forward(self, context: PriorContext) -> Distribution:
-        if self.ready:
+        if self._is_initialised:
             return self.learned(context)
         return Independent(Normal(self._zeros, 1 + self._zeros, validate_args=False), 1)
 
     @property
-    def is_started(self) -> bool:
+    def is_initialised(self) -> bool:
         """Whether :meth:`init_from` has been called."""
-        return bool(self.ready)
+        return self._is_initialised
+
+    def mark_initialised(self) -> None:
+        """Be the learned density from now on."""
+        self.ready.fill_(True)
+        self._is_initialised = True
 
     def learned(self, context: PriorContext) -> Distribution:
-        """The prior once it has started, event shape ``(n_latent,)``."""
+        """The prior once it is initialised, event shape ``(n_latent,)``."""
         raise NotImplementedError
+
+    def regularizer(self) -> Tensor:
+        """0; before the prior is initialised with a gradient of 0, as parallel training asks of every parameter."""
+        if self._is_initialised:
+            return super().regularizer()
+        return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
+
+
+def _read_ready(prior: WarmStarted, _: Any) -> None:
+    prior._is_initialised = bool(prior.ready)
 
 
 def is_diagonal(distribution: Distribution) -> bool:

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.distributions import Distribution, Independent, Normal
 
-from ._anchor import ANCHOR
 from ._base import Prior
+from ._scale import LOG_SCALE_RANGE, anchor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
     from ._base import PriorContext
 
-LOG_SCALE_RANGE = (-3.0, 2.0)
-
 
 class Conditional(Prior, name="conditional"):
-    r"""Gaussian whose place and spread follow biological covariates c, such as tissue or stage.
+    r"""Gaussian whose mean and scale depend on biological covariates c, such as tissue or stage.
 
     .. math:: p(z \mid c) = N\Big(\sum_j A_j e_{c_j},\; \operatorname{diag} \exp\big(2 \sum_j B_j e_{c_j}\big)\Big)
 
@@ -63,11 +61,8 @@ class Conditional(Prior, name="conditional"):
 
     def regularizer(self) -> Tensor:
         """Pull each category's Gaussian towards N(0, I): the latent's scale is otherwise free."""
-        costs = [
-            (loc.square() + (2 * log_scale).exp() - 1 - 2 * log_scale).mean(dim=-1).sum()
-            for loc, log_scale in self.tables
-        ]
-        return ANCHOR * 0.5 * torch.stack(costs).sum()
+        costs = [anchor(loc, (2 * log_scale).exp()).mean(dim=-1).sum() for loc, log_scale in self.tables]
+        return torch.stack(costs).sum()
 
     def _shifts(self, covariates: Tensor | None) -> Tensor:
         """Location and log-scale, ``(2, n_cells, n_latent)``, or ``(2, n_latent)`` where nothing is known."""

@@ -9,18 +9,20 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
-from ._anchor import moment_anchor
 from ._base import WarmStarted
+from ._components import PartlyObserved, cholesky
+from ._scale import LOG_SCALE_RANGE, mixture_anchor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
+    from mmvae.fusion import ObservedDims
+
     from ._base import PosteriorSample, PriorContext
 
 Kind = Literal["gaussian", "mog", "mog_full"]
-LOG_SCALE_RANGE = (-3.0, 2.0)
 JITTER = 1e-4
 N_COMPONENTS = {"gaussian": 1, "mog": 16, "mog_full": 8}
 
@@ -37,7 +39,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
         \Sigma_k^{aa} - \Sigma_k^{ab} (\Sigma_k^{bb})^{-1} \Sigma_k^{ba}\big), \qquad
         \rho_k \propto \pi_k N(z_b; \mu_k^b, \Sigma_k^{bb})
 
-    Before the warm start's end it is N(0, I), which couples nothing; then it starts from the latents.
+    Before the warm start's end it is N(0, I), which couples nothing; then it is fitted to the latents.
 
     Parameters
     ----------
@@ -56,7 +58,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
         If ``kind`` is unknown, or ``"gaussian"`` is to have several components.
     """
 
-    couples = True
+    is_joint = True
 
     def __init__(self, n_latent: int, kind: Kind = "gaussian", n_components: int | None = None) -> None:
         super().__init__(n_latent)
@@ -82,51 +84,50 @@ class CoupledPrior(WarmStarted, name="coupled"):
         return factor @ factor.mT + JITTER * torch.eye(self.n_latent, device=factor.device)
 
     def learned(self, context: PriorContext) -> Distribution:
-        return self._over(slice(None))
+        return self.marginal(slice(None))
 
     def marginal(self, block: slice) -> Distribution:
         """The prior of one modality's latent, the dimensions ``block``."""
-        return self._over(block)
+        factor = cholesky(self.covariance()[:, block, block])
+        components = MultivariateNormal(self.loc[:, block], scale_tril=factor, validate_args=False)
+        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`\sum_{m \in S} \log q_m(z_m) - \log p(z_S)` over the blocks S that were encoded."""
-        known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
+        observed = context.observed_dims
+        if observed is None:
+            return super().log_ratio(posterior, sample, context)
         q: Any = posterior
-        encoded = (q.base_dist.log_prob(sample) * known).sum(dim=-1)
-        for pattern, rows in _patterns(known):
-            if pattern.any():
-                marginal = self._over(pattern) if self.ready else self._standard(pattern)
-                encoded = encoded.index_add(0, rows, -marginal.log_prob(sample[rows][:, pattern]))
-        return encoded
+        encoded = (q.base_dist.log_prob(sample) * observed.mask).sum(dim=-1)
+        return encoded - self._over(observed).log_joint(sample).logsumexp(dim=1)
 
     @torch.no_grad()
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
-        """Mean and standard deviation of what ``known`` does not mark, given the rest; the rest as given, spread 1e-4."""
-        loc, variance = latent.clone(), torch.full_like(latent, JITTER**2)
-        for pattern, rows in _patterns(known):
-            if pattern.all():
-                continue
-            found = self._conditional(latent[rows][:, pattern], pattern)
-            inside = rows[:, None], (~pattern).nonzero(as_tuple=True)[0]
-            loc[inside], variance[inside] = found.mean, found.variance
-        return Normal(loc, variance.sqrt(), validate_args=False)
+    def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
+        """Mean and standard deviation of the missing dimensions, given the rest; the rest as given, spread 1e-4.
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
-        """What ``known`` does not mark, drawn from its conditional distribution given the rest; the rest as given.
-
-        The component that is drawn has no gradient; everything else has.
+        Parameters
+        ----------
+        latent
+            The latents of all modalities, ``(n_cells, n_latent)``.
+        observed_dims
+            Which dimensions of them count.
         """
-        drawn = latent
-        for pattern, rows in _patterns(known):
-            if not pattern.all():
-                value = _draw(self._conditional(latent[rows][:, pattern], pattern))
-                drawn = drawn.index_put((rows[:, None], (~pattern).nonzero(as_tuple=True)[0]), value)
-        return drawn
+        mean, variance = self._over(observed_dims).missing(latent).moments()
+        loc = torch.where(observed_dims.mask, latent, mean)
+        return Normal(loc, torch.where(observed_dims.mask, JITTER, variance.sqrt()), validate_args=False)
+
+    def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
+        """The missing dimensions, drawn from their conditional distribution given the rest; the rest as given.
+
+        The component that is drawn has no gradient; everything else has. Parameters are those of
+        :meth:`impute_missing`.
+        """
+        return torch.where(observed_dims.mask, latent, self._over(observed_dims).missing(latent).draw())
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
         """Fit the mixture to the latents; dimensions that a cell lacks are filled in by regression on what it has."""
-        known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.known is None else sample.known
+        known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.observed_dims is None else sample.observed_dims
         filled = _regressed(sample.loc.cpu().double(), known.cpu())
         full = "diag" if self.kind == "mog" else "full"
         k = min(self.n_components, len(filled))
@@ -142,59 +143,19 @@ class CoupledPrior(WarmStarted, name="coupled"):
             self.lower[:k].copy_(factor.tril(-1))
         self.logits.fill_(-10.0)
         self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
-        self.ready.fill_(True)
+        self.mark_initialised()
 
     def regularizer(self) -> Tensor:
         """Hold the mixture's overall mean near 0 and variance near 1: the latents' scale is otherwise free."""
-        if not self.ready:
+        if not self.is_initialised:
             return super().regularizer()
-        return moment_anchor(self.logits, self.loc, self.covariance().diagonal(dim1=1, dim2=2))
+        return mixture_anchor(self.logits, self.loc, self.covariance().diagonal(dim1=1, dim2=2))
 
-    def _standard(self, pattern: Tensor) -> Distribution:
-        size = int(pattern.sum())
-        eye = torch.eye(size, device=self.loc.device)
-        return MultivariateNormal(eye.new_zeros(size), scale_tril=eye, validate_args=False)
-
-    def _over(self, block: slice | Tensor) -> MixtureSameFamily:
-        """The prior of the dimensions ``block``, the others integrated out."""
-        covariance = self.covariance()[:, block][:, :, block]
-        components = MultivariateNormal(self.loc[:, block], covariance, validate_args=False)
-        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
-
-    def _conditional(self, seen: Tensor, pattern: Tensor) -> MixtureSameFamily:
-        """The dimensions outside ``pattern`` given those inside, ``(n_cells, n_inside)``."""
-        covariance = self.covariance()
-        loc: Tensor = self.loc
-        if not self.ready:
-            covariance = torch.eye(self.n_latent, device=seen.device).expand_as(covariance)
-            loc = torch.zeros_like(loc)
-        cross = covariance[:, ~pattern][:, :, pattern]
-        inside = covariance[:, pattern][:, :, pattern]
-        slope = torch.linalg.solve(inside, cross.mT).mT
-        offset = seen[:, None] - loc[None, :, pattern]
-        centre = loc[None, :, ~pattern] + torch.einsum("kab,nkb->nka", slope, offset)
-        left = covariance[:, ~pattern][:, :, ~pattern] - slope @ cross.mT
-        left = (left + left.mT) / 2
-        fits = MultivariateNormal(loc[:, pattern], inside, validate_args=False).log_prob(seen[:, None])
-        logits = self.logits.log_softmax(dim=0) + fits
-        components = MultivariateNormal(centre, left.expand(len(seen), -1, -1, -1), validate_args=False)
-        return MixtureSameFamily(Categorical(logits=logits, validate_args=False), components, validate_args=False)
-
-
-def _patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each set of known dimensions, boolean, ``(L,)``, with the numbers of the cells that have it."""
-    patterns, which = torch.unique(known, dim=0, return_inverse=True)
-    for index, pattern in enumerate(patterns):
-        yield pattern, (which == index).nonzero(as_tuple=True)[0]
-
-
-def _draw(mixture: MixtureSameFamily) -> Tensor:
-    components: Any = mixture.component_distribution
-    index = mixture.mixture_distribution.sample()[:, None, None]
-    size = components.loc.shape[-1]
-    loc = components.loc.gather(1, index.expand(-1, 1, size)).squeeze(1)
-    factor = components.scale_tril.gather(1, index[..., None].expand(-1, 1, size, size)).squeeze(1)
-    return loc + (factor @ torch.randn_like(loc)[..., None]).squeeze(-1)
+    def _over(self, observed: ObservedDims) -> PartlyObserved:
+        if self.is_initialised:
+            return PartlyObserved(self.logits, self.loc, self.covariance(), observed)
+        standard = torch.eye(self.n_latent, device=self.loc.device).expand(self.n_components, -1, -1)
+        return PartlyObserved(torch.zeros_like(self.logits), torch.zeros_like(self.loc), standard, observed)
 
 
 def _regressed(values: Tensor, known: Tensor) -> Tensor:
@@ -212,3 +173,10 @@ def _regressed(values: Tensor, known: Tensor) -> Tensor:
             slope = torch.linalg.solve(covariance[pattern][:, pattern], covariance[pattern][:, ~pattern])
             filled[rows[:, None], (~pattern).nonzero(as_tuple=True)[0]] = centred[rows][:, pattern] @ slope
     return filled + mean
+
+
+def _patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each set of known dimensions, boolean, ``(L,)``, with the numbers of the cells that have it."""
+    patterns, which = torch.unique(known, dim=0, return_inverse=True)
+    for index, pattern in enumerate(patterns):
+        yield pattern, (which == index).nonzero(as_tuple=True)[0]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.distributions import Distribution, Normal
 
-from ._anchor import ANCHOR
 from ._base import WarmStarted
+from ._scale import ANCHOR
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,11 +74,11 @@ class Flow(WarmStarted, name="flow"):
         # The spread of the latents, their posteriors' own included.
         variance = sample.loc.var(dim=0) + sample.scale.square().mean(dim=0)
         self.sd.copy_(variance.clamp_min(1e-4).sqrt())
-        self.ready.fill_(True)
+        self.mark_initialised()
 
     def regularizer(self) -> Tensor:
         """Hold what the maps do to all latents alike near the identity: the latent's scale is otherwise free."""
-        if not self.ready:
+        if not self.is_initialised:
             return super().regularizer()
         return ANCHOR * 0.5 * torch.stack([layer.bias.square().sum() for layer in self._last_layers()]).sum()
 

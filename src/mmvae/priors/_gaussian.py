@@ -9,13 +9,12 @@ from torch import nn
 from torch.distributions import Distribution, Independent, Normal
 
 from ._base import Prior
+from ._scale import LOG_SCALE_RANGE
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ._base import PriorContext
-
-LOG_SCALE_RANGE = (-3.0, 2.0)
 
 
 class StandardNormal(Prior, name="normal"):

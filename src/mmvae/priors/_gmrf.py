@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.distributions import Distribution, Independent, Normal
 
-from ._anchor import ANCHOR
 from ._base import WarmStarted, is_diagonal
+from ._scale import anchor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ._base import PosteriorSample, PriorContext
-    from ._graph import CellGraph
+    from mmvae.graph import CellGraph
 
+    from ._base import PosteriorSample, PriorContext
+
+# Of precision and smoothness, which are inverse squares of a scale and so have a wider range.
 LOG_RANGE = (-7.0, 5.0)
 FIT_STEPS = 200
 
 
 class GaussianMarkovField(WarmStarted, name="gmrf"):
-    r"""Neighbours in space are alike, as far as the data say so, in each latent dimension for itself :cite:p:`Rue2005`.
+    r"""Correlated latents of neighbouring cells; how strongly is learned for each dimension :cite:p:`Rue2005`.
 
     Over the N cells of a graph with Laplacian L, dimension d has the density
 
@@ -38,11 +40,12 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
               - \tfrac{1}{2} \sum_k \log(\kappa_d + \tau_d \lambda_k) \Big\}
 
     of which a cell is charged its own terms, half of its edges, and an equal share of the last term, with the eigenvalues
-    :math:`\lambda_k` of L. Neighbours outside the minibatch are taken as they were last seen.
+    :math:`\lambda_k` of L. Neighbours outside the minibatch are taken as they were last seen: the graph remembers all
+    cells' posteriors, which whoever gives it by :meth:`set_graph` fills in, before :meth:`init_from` or the first KL.
 
     N(0, I) during a short warm start; then both parameters start where the density of the latents is highest. With
     :math:`\tau_d = 0` and :math:`\kappa_d = 1` it is N(0, I). :meth:`forward` is the density of a single cell, which knows no
-    neighbours: a draw of it is a draw of any spot.
+    neighbours: a draw of it is a draw of any spot. Its variance depends on the graph; the training cells' is kept.
 
     Parameters
     ----------
@@ -58,8 +61,9 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         super().__init__(n_latent)
         self.log_precision = nn.Parameter(torch.zeros(n_latent))
         self.log_smoothness = nn.Parameter(torch.full((n_latent,), -2.0))
-        # Kept, because without data there is no graph to compute it from.
+        # Of a single cell. Saved, because without data there is no graph to compute it from.
         self.register_buffer("variance", torch.ones(n_latent))
+        self.register_state_dict_pre_hook(_before_saving)  # type: ignore[no-untyped-call]
         self.graph: CellGraph | None = None
 
     @property
@@ -72,7 +76,7 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         r""":math:`\tau`, ``(n_latent,)``."""
         return self.log_smoothness.clamp(*LOG_RANGE).exp()
 
-    def link(self, graph: CellGraph | None) -> None:
+    def set_graph(self, graph: CellGraph | None) -> None:
         self.graph = graph
 
     def learned(self, context: PriorContext) -> Distribution:
@@ -80,73 +84,92 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
 
     def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         """KL in nats that each cell is charged, ``(n_cells,)``; in closed form where the posterior is a Gaussian."""
-        if not self.ready or len(sample) == 0 or not is_diagonal(posterior):
+        if not self.is_initialised or len(sample) == 0 or not is_diagonal(posterior):
             return super().kl(posterior, sample, context)
         mean, variance = posterior.mean, posterior.variance
         assert context.cells is not None
-        self._graph().remember(context.cells, mean, variance)
-        energy = self._energy(mean, variance, context)
-        return (energy - 0.5 * (1 + variance.log())).sum(dim=-1) - 0.5 * self._log_determinant().sum()
+        graph = self._filled().to(mean.device)
+        graph.remember(context.cells, mean, variance, context.mask)
+        energy = self._energy(mean, variance, context.cells, graph)
+        return (energy - 0.5 * (1 + variance.log())).sum(dim=-1) - 0.5 * self._log_determinant(graph).sum()
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         r""":math:`\log q(z) - \log p(z)` with the neighbours' latents averaged over their posteriors, ``(n_cells,)``.
 
         Its mean over draws is the KL; a bound from several draws is one given the neighbours' posteriors.
         """
-        if not self.ready or len(sample) == 0:
+        if not self.is_initialised or len(sample) == 0:
             return super().log_ratio(posterior, sample, context)
+        assert context.cells is not None
+        graph = self._filled().to(sample.device)
         # The spread of the cell itself is that of the draws.
-        energy = self._energy(sample, torch.zeros_like(sample), context)
-        normaliser = 0.5 * (math.log(2 * math.pi) - self._log_determinant()).sum()
+        energy = self._energy(sample, torch.zeros_like(sample), context.cells, graph)
+        normaliser = 0.5 * (math.log(2 * math.pi) - self._log_determinant(graph)).sum()
         return posterior.log_prob(sample) + energy.sum(dim=-1) + normaliser
 
-    def _energy(self, mean: Tensor, variance: Tensor, context: PriorContext) -> Tensor:
+    def _energy(self, mean: Tensor, variance: Tensor, cells: Tensor, graph: CellGraph) -> Tensor:
         """Expected precision-weighted squares of each cell and half of its edges, ``(n_cells, n_latent)``."""
-        graph, cells = self._graph(), context.cells
-        assert cells is not None
         edges = graph.edges(cells)
         other_mean, other_variance = graph.posterior(edges.target)
-        gap = (mean[edges.source] - other_mean).square() + variance[edges.source] + other_variance
-        rough = torch.zeros_like(mean).index_add(0, edges.source, edges.weight[:, None] * gap)
+        gap = (mean[:, None] - other_mean).square() + variance[:, None] + other_variance
+        rough = (edges.weight[..., None] * gap).sum(dim=1)
         # A cell feels its edges whole, because the neighbours' halves have no gradient; smoothness feels each edge once.
         still = self.smoothness.detach()
         edge = 0.5 * still * (rough - rough.detach()) + 0.25 * self.smoothness * rough.detach()
         return 0.5 * self.precision * (mean.square() + variance) + edge
 
-    def _graph(self) -> CellGraph:
+    def _filled(self) -> CellGraph:
         if self.graph is None:
             msg = (
                 "Expected data with a graph of neighbouring cells, for the KL of prior 'gmrf'; got none in obsp. Make them "
                 "with mmvae.pp.spatial."
             )
             raise ValueError(msg)
+        if not self.graph.is_filled:
+            msg = "Expected a graph that knows all cells' posteriors, for prior 'gmrf'; got none. Call CellGraph.fill first."
+            raise ValueError(msg)
         return self.graph
 
-    def _log_determinant(self) -> Tensor:
+    def _log_determinant(self, graph: CellGraph) -> Tensor:
         """A cell's share of the logarithm of the precision's determinant, ``(n_latent,)``."""
-        spectrum = self._graph().spectrum.to(self.log_precision.device)
+        spectrum = graph.spectrum
         return spectrum.mean((self.precision + self.smoothness * spectrum.values[:, None]).log())
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
-        """Start where the expected log density of all cells' posteriors is highest."""
-        square, rough = (part.double() for part in self._graph().roughness())
-        spectrum = self._graph().spectrum
-        values, shares = spectrum.values.double(), spectrum.shares.double()
-        logs = torch.stack([self.log_precision, self.log_smoothness]).detach().cpu().double()
-        logs = _most_likely(logs, square, rough, values, shares).clamp(*LOG_RANGE)
+        """Start where the expected log density of all cells' posteriors is highest, which the graph must know.
+
+        Raises
+        ------
+        ValueError
+            If there is no graph, or it is not filled.
+        """
+        graph = self._filled()
+        parts = [*graph.roughness(), *graph.spectrum]
+        logs = torch.stack([self.log_precision, self.log_smoothness]).cpu().double()
+        logs = _most_likely(logs, *(part.cpu().double() for part in parts)).clamp(*LOG_RANGE)
         self.log_precision.copy_(logs[0])
         self.log_smoothness.copy_(logs[1])
-        self.ready.fill_(True)
+        self.mark_initialised()
+        self.update_variance()
+
+    @torch.no_grad()
+    def update_variance(self) -> None:
+        """Let ``variance`` be that of a single cell under the parameters as they are, on the present graph."""
+        if self.graph is not None:
+            self.variance.copy_(self._variance(self.graph))
 
     def regularizer(self) -> Tensor:
         """Hold the mean variance of a cell near 1: the latents' scale is otherwise free."""
-        if not self.ready or self.graph is None:
+        if not self.is_initialised or self.graph is None:
             return super().regularizer()
-        spectrum = self.graph.spectrum.to(self.log_precision.device)
-        variance = spectrum.mean(1 / (self.precision + self.smoothness * spectrum.values[:, None]))
-        self.variance.copy_(variance.detach())
-        return ANCHOR * 0.5 * (variance - 1 - variance.log()).sum()
+        variance = self._variance(self.graph)
+        return anchor(torch.zeros_like(variance), variance).sum()
+
+    def _variance(self, graph: CellGraph) -> Tensor:
+        """Variance of a cell, a mean over the graph, ``(n_latent,)``."""
+        spectrum = graph.to(self.log_precision.device).spectrum
+        return spectrum.mean(1 / (self.precision + self.smoothness * spectrum.values[:, None]))
 
     @torch.no_grad()
     def neighbor_correlation(self) -> Tensor:
@@ -158,10 +181,16 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         with means over the eigenvalues of L; exact where all cells have the same number of neighbours. It is 0 without
         smoothness.
         """
-        spectrum = self._graph().spectrum
+        spectrum = self._filled().to(self.log_precision.device).spectrum
         values = spectrum.values[:, None]
-        spread = 1 / (self.precision.cpu() + self.smoothness.cpu() * values)
+        spread = 1 / (self.precision + self.smoothness * values)
         return 1 - spectrum.mean(values * spread) / (spectrum.mean(values) * spectrum.mean(spread)).clamp_min(1e-12)
+
+
+def _before_saving(prior: GaussianMarkovField, *_: Any) -> None:
+    # Not where other data are read: their graph is not the one that the prior was trained on.
+    if prior.training and prior.is_initialised:
+        prior.update_variance()
 
 
 @torch.enable_grad()

@@ -8,15 +8,14 @@ import torch
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ._anchor import moment_anchor
 from ._base import WarmStarted
+from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ._base import PosteriorSample, PriorContext
 
-LOG_SCALE_RANGE = (-2.5, 1.5)
 EM_STEPS = 20
 # Weight of the labelled cells' classification by the components, which their KL alone does not hold.
 FIDELITY = 10.0
@@ -51,7 +50,7 @@ class LabelledMixture(WarmStarted, name="labels"):
     """
 
     # Before, the latents tell little of the labels.
-    starts_late = True
+    init_after_warmup = True
 
     def __init__(self, n_latent: int, n_labels: int, n_components: int = 1) -> None:
         super().__init__(n_latent)
@@ -65,7 +64,7 @@ class LabelledMixture(WarmStarted, name="labels"):
         self.logits = nn.Parameter(torch.zeros(size))
 
     def learned(self, context: PriorContext) -> MixtureSameFamily:
-        if context.labels is None or not bool((context.labels >= 0).any()):
+        if context.labels is None:
             mixing = Categorical(logits=self.logits, validate_args=False)
             return MixtureSameFamily(mixing, self._components(), validate_args=False)
         of_label = self._label_of_component() == context.labels[:, None]
@@ -91,7 +90,7 @@ class LabelledMixture(WarmStarted, name="labels"):
 
         Unlabelled cells, being many, would else draw the component of a rare label to whatever the others leave out.
         """
-        if not self.ready or context.labels is None or len(sample) == 0:
+        if not self.is_initialised or context.labels is None or len(sample) == 0:
             return None
         log_odds = (self.label_log_prob(sample) + self.label_log_weights()).log_softmax(dim=1)
         known = context.labels >= 0
@@ -116,16 +115,16 @@ class LabelledMixture(WarmStarted, name="labels"):
         for _ in range(EM_STEPS):
             fits = self.logits.log_softmax(dim=0) + self._components().log_prob(sample.loc[:, None])
             self._maximise(sample, fits.masked_fill(~allowed, -torch.inf).softmax(dim=1))
-        self.ready.fill_(True)
+        self.mark_initialised()
 
     def regularizer(self) -> Tensor:
         """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
-        if not self.ready:
+        if not self.is_initialised:
             return super().regularizer()
-        return moment_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*LOG_SCALE_RANGE)).exp())
+        return mixture_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE)).exp())
 
     def _components(self) -> Independent[Normal]:
-        scale = self.log_scale.clamp(*LOG_SCALE_RANGE).exp()
+        scale = self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
         return Independent(Normal(self.loc, scale, validate_args=False), 1, validate_args=False)
 
     def _label_of_component(self) -> Tensor:

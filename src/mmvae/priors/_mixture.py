@@ -9,15 +9,13 @@ from sklearn.mixture import GaussianMixture
 from torch import nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ._anchor import moment_anchor
 from ._base import WarmStarted
+from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ._base import PosteriorSample, PriorContext
-
-LOG_SCALE_RANGE = (-2.5, 1.5)
 
 
 class MixtureOfGaussians(WarmStarted, name="mog"):
@@ -43,7 +41,7 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
         self.logits = nn.Parameter(torch.zeros(n_components))
 
     def learned(self, context: PriorContext) -> MixtureSameFamily:
-        scale = self.log_scale.clamp(*LOG_SCALE_RANGE).exp()
+        scale = self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
         components = Independent(Normal(self.loc, scale, validate_args=False), 1)
         return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
 
@@ -58,10 +56,10 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
         self.log_scale[:k] = 0.5 * within.log()
         self.logits.fill_(-10.0)
         self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
-        self.ready.fill_(True)
+        self.mark_initialised()
 
     def regularizer(self) -> Tensor:
         """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
-        if not self.ready:
+        if not self.is_initialised:
             return super().regularizer()
-        return moment_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*LOG_SCALE_RANGE)).exp())
+        return mixture_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE)).exp())

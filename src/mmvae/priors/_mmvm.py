@@ -12,7 +12,7 @@ from ._base import Prior
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from mmvae.fusion import Experts
+    from mmvae.fusion import Posteriors
 
     from ._base import PriorContext
 
@@ -31,7 +31,7 @@ class MMVM(Prior, name="mmvm"):
 
     .. math:: KL(q_m \| p) \le \frac{1}{1 + |S|} \Big( KL(q_m \| N(0, I)) + \sum_{s \in S} KL(q_m \| q_s) \Big)
 
-    The mixture looks at the cell, so ELBOs under this prior are not comparable with those under the others.
+    The mixture depends on the cell's own data, so ELBOs under this prior are not comparable with those under others.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class MMVM(Prior, name="mmvm"):
         Latent dimensions of every modality, D.
     """
 
-    needs_experts = True
+    needs_posteriors = True
 
     zeros: Tensor
 
@@ -48,18 +48,18 @@ class MMVM(Prior, name="mmvm"):
         self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
 
     def forward(self, context: PriorContext) -> Distribution:
-        """The mixture, batch shape ``(n_cells,)``; N(0, I) where there are no posteriors to look at."""
-        if context.experts is None:
+        """The mixture, batch shape ``(n_cells,)``; N(0, I) without posteriors."""
+        if context.posteriors is None:
             return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
-        components, log_weights = self._components(context.experts)
+        components, log_weights = self._components(context.posteriors)
         mixing = Categorical(logits=log_weights, validate_args=False)
         return MixtureSameFamily(mixing, Independent(components, 1, validate_args=False), validate_args=False)
 
     def kl(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         """The mean of the divergences from the components, in closed form; an upper bound, in nats, ``(n_cells,)``."""
-        if context.experts is None:
+        if context.posteriors is None:
             return super().kl(posterior, sample, context)
-        components, log_weights = self._components(context.experts)
+        components, log_weights = self._components(context.posteriors)
         q: Any = posterior
         loc, scale = q.base_dist.loc[:, None], q.base_dist.scale[:, None]
         ratio = (scale / components.scale).square()
@@ -67,17 +67,14 @@ class MMVM(Prior, name="mmvm"):
         each = 0.5 * (ratio + distance - 1 - ratio.log()).sum(dim=-1)
         return (log_weights.softmax(dim=-1) * each).sum(dim=-1)
 
-    def _components(self, experts: Experts) -> tuple[Normal, Tensor]:
+    def _components(self, posteriors: Posteriors) -> tuple[Normal, Tensor]:
         """N(0, I) and the posteriors, batch shape ``(n_cells, K, D)``, and their log-weights, ``(n_cells, K)``.
 
-        N(0, I) also stands in, with weight 0, for the posteriors that a cell does not have.
+        Posteriors that a cell does not have are N(0, I) too, with weight 0.
         """
-        posteriors = experts.posteriors.items()
-        standard = self.zeros.expand(len(experts.encoded), -1)
-        loc = torch.stack([standard, *(experts.scatter(name, q.loc) for name, q in posteriors)], dim=1)
-        scale = torch.stack(
-            [1 + standard, *(experts.scatter(name, q.scale, fill=1.0) for name, q in posteriors)], dim=1
-        )
-        present = torch.cat([torch.ones_like(experts.encoded[:, :1]), experts.encoded], dim=1)
+        standard = self.zeros.expand(len(posteriors.encoded), -1)
+        loc = torch.stack([standard, *(q.loc for q in posteriors.normals.values())], dim=1)
+        scale = torch.stack([1 + standard, *(q.scale for q in posteriors.normals.values())], dim=1)
+        present = torch.cat([torch.ones_like(posteriors.encoded[:, :1]), posteriors.encoded], dim=1)
         log_weights = torch.zeros_like(present, dtype=loc.dtype).masked_fill(~present, -torch.inf)
         return Normal(loc, scale, validate_args=False), log_weights

@@ -44,12 +44,10 @@ class VampPrior(WarmStarted, name="vamp"):
     def learned(self, context: PriorContext) -> Distribution:
         encoder = context.encoder
         assert encoder is not None  # `needs_encoder` sees to it
-        training = encoder.training
         # Dropout at the pseudo-inputs would make the prior itself noisy.
-        posterior = encoder.eval().posterior(self.pseudo_inputs)
-        encoder.train(training)
+        posterior = encoder.posterior(self.pseudo_inputs, dropout=False)
         mixing = Categorical(logits=self.logits, validate_args=False)
-        return MixtureSameFamily(mixing, Independent(posterior, 1), validate_args=False)
+        return MixtureSameFamily(mixing, Independent(posterior, 1, validate_args=False), validate_args=False)
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
@@ -57,4 +55,4 @@ class VampPrior(WarmStarted, name="vamp"):
         generator = torch.Generator().manual_seed(0)
         rows = torch.randperm(len(sample.hidden), generator=generator)[: self.n_components]
         self.pseudo_inputs[: len(rows)] = sample.hidden[rows].to(self.pseudo_inputs)
-        self.ready.fill_(True)
+        self.mark_initialised()

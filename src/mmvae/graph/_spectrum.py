@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,10 +38,7 @@ class Spectrum(NamedTuple):
 
 
 def spectrum_of(graph: sp.csr_matrix) -> Spectrum:
-    """Spectrum of the Laplacian of a symmetric graph, connected part by connected part.
-
-    Parts that were seen before, in this or another graph, are not computed again.
-    """
+    """Spectrum of the Laplacian of a symmetric graph, connected part by connected part."""
     n_nodes = graph.shape[0]
     _, part = connected_components(graph, directed=False)
     order = np.argsort(part, kind="stable")
@@ -51,7 +46,7 @@ def spectrum_of(graph: sp.csr_matrix) -> Spectrum:
     sorted_graph = graph[order][:, order]
     values, counts = [np.zeros(0)], [np.zeros(0)]
     for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        own = _of_part(_Part(sorted_graph[start:end, start:end]))
+        own = _of_part(sorted_graph[start:end, start:end])
         values.append(own[0])
         counts.append(own[1])
     merged = _merged(np.concatenate(values), np.concatenate(counts) / max(n_nodes, 1))
@@ -69,29 +64,12 @@ def _merged(values: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndar
     return np.bincount(group, shares * values)[keep] / together[keep], together[keep]
 
 
-class _Part:
-    """A connected graph that is known by its content."""
-
-    def __init__(self, graph: sp.csr_matrix) -> None:
-        graph.sort_indices()
-        self.graph = graph
-        content = (graph.indptr, graph.indices, graph.data)
-        self.key = hashlib.blake2b(b"".join(np.ascontiguousarray(a).tobytes() for a in content)).digest()
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Part) and self.key == other.key
-
-
-@lru_cache(maxsize=256)
-def _of_part(part: _Part) -> tuple[np.ndarray, np.ndarray]:
+def _of_part(graph: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of a connected graph's Laplacian, and the number of nodes that each stands for."""
-    n_nodes = part.graph.shape[0]
+    n_nodes = graph.shape[0]
     if n_nodes == 1:
         return np.zeros(1), np.ones(1)
-    matrix = sp.csr_matrix(laplacian(part.graph.astype(np.float64)))
+    matrix = sp.csr_matrix(laplacian(graph.astype(np.float64)))
     if n_nodes <= EXACT_UP_TO:
         return eigvals_banded(_banded(matrix), lower=True).clip(min=0), np.ones(n_nodes)
     return _quadrature(matrix)

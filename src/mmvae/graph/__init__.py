@@ -1,0 +1,6 @@
+"""Graphs of neighbouring cells, for what is computed on them: no priors, no data objects."""
+
+from ._cells import CellGraph, Edges
+from ._spectrum import Spectrum, spectrum_of
+
+__all__ = ["CellGraph", "Edges", "Spectrum", "spectrum_of"]

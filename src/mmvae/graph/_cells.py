@@ -1,0 +1,143 @@
+"""Graph of cells with a running memory of their posteriors: N cells, D latent dimensions, W the highest degree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+import torch
+
+from ._spectrum import Spectrum, spectrum_of
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    from torch import Tensor
+
+TENSORS = ("members", "starts", "degrees", "targets", "weights", "mean", "variance")
+
+
+class Edges(NamedTuple):
+    """Edges that leave some cells: the cells at the other end and the weights, 0 where padded; each ``(n_cells, W)``."""
+
+    target: Tensor
+    weight: Tensor
+
+
+class CellGraph:
+    """A graph of cells with a memory of their posteriors, for :class:`~mmvae.priors.GaussianMarkovField`.
+
+    Without :meth:`fill` there is a graph but no memory. Everything moves to the latents' device once, see :meth:`to`.
+
+    Edges are kept row after row, and only those of a minibatch are padded to a table as wide as the highest degree. So
+    shapes do not depend on which cells a minibatch holds, and a cell of very many neighbours costs memory in the
+    minibatch but not in a table of all cells.
+
+    Parameters
+    ----------
+    graph
+        Symmetric weights, 0 on the diagonal, ``(n_cells, n_cells)``. Edges lead between ``members`` alone.
+    members
+        Which cells have the latent, boolean, ``(n_cells,)``.
+    """
+
+    # What is made in inference mode could not be part of a training step later.
+    @torch.inference_mode(False)
+    def __init__(self, graph: sp.csr_matrix, members: np.ndarray) -> None:
+        self._inside = graph[members][:, members]
+        self._spectrum: Spectrum | None = None
+        degrees = np.diff(graph.indptr)
+        self.width = int(degrees.max(initial=0))
+        self.members = torch.as_tensor(members)
+        self.starts, self.degrees, self.targets = (
+            torch.as_tensor(part.astype(np.int64)) for part in (graph.indptr[:-1], degrees, graph.indices)
+        )
+        self.weights = torch.as_tensor(graph.data, dtype=torch.float32)
+        self.mean = self.variance = torch.zeros(len(members), 0)
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether the memory holds all cells' posteriors."""
+        return self.mean.shape[1] > 0
+
+    @property
+    @torch.inference_mode(False)
+    def spectrum(self) -> Spectrum:
+        """Eigenvalues of the Laplacian over the members."""
+        if self._spectrum is None:
+            self._spectrum = spectrum_of(self._inside).to(self.weights.device)
+        return self._spectrum
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def fill(self, mean: Tensor, variance: Tensor) -> None:
+        """Remember all cells' posteriors, and compute the spectrum, so that no step of training waits for either.
+
+        Parameters
+        ----------
+        mean, variance
+            Of all cells' posteriors, ``(n_cells, n_latent)``; anything for cells that are no members.
+        """
+        self.mean, self.variance = (
+            torch.where(self.members[:, None], part.to(self.weights.device), 0.0) for part in (mean, variance)
+        )
+        self._spectrum = self.spectrum
+
+    def clear(self) -> None:
+        """Forget the posteriors, as where the encoders have changed; the spectrum stays."""
+        self.mean = self.variance = self.mean.new_zeros(len(self.members), 0)
+
+    @torch.inference_mode(False)
+    def to(self, device: torch.device) -> Self:
+        """Move there, if it is not there yet; the graph itself is given back."""
+        if self.weights.device != device:
+            for name in TENSORS:
+                setattr(self, name, getattr(self, name).to(device))
+            if self._spectrum is not None:
+                self._spectrum = self._spectrum.to(device)
+        return self
+
+    def edges(self, cells: Tensor) -> Edges:
+        """Edges that leave ``cells``, numbers, ``(n_cells,)``."""
+        column = torch.arange(self.width, device=cells.device)
+        place = (self.starts[cells][:, None] + column).clamp_max(len(self.targets) - 1)
+        real = column < self.degrees[cells][:, None]
+        return Edges(self.targets[place], torch.where(real, self.weights[place], 0.0))
+
+    def posterior(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the posteriors of ``cells`` as last seen, each ``(*cells.shape, n_latent)``."""
+        return self.mean[cells], self.variance[cells]
+
+    @torch.no_grad()
+    def remember(self, cells: Tensor, mean: Tensor, variance: Tensor, mask: Tensor | None = None) -> None:
+        """Take these for the posteriors of ``cells``.
+
+        Of the members among them, or of those that ``mask``, boolean, ``(n_cells,)``, marks.
+        """
+        keep = (self.members[cells] if mask is None else mask)[:, None]
+        for memory, value in ((self.mean, mean), (self.variance, variance)):
+            memory.index_copy_(0, cells, torch.where(keep, value.to(memory), memory[cells]))
+
+    def roughness(self) -> tuple[Tensor, Tensor]:
+        r"""What the density of the members' posteriors depends on, a mean over members, each ``(n_latent,)``.
+
+        :math:`\frac{1}{N} \sum_i \mathbb{E} z_i^2` and :math:`\frac{1}{N} \sum_{i \sim j} w_{ij}\, \mathbb{E} (z_i - z_j)^2`,
+        each edge once.
+        """
+        source, target = self._ends()
+        gap = (self.mean[source] - self.mean[target]).square() + self.variance[source] + self.variance[target]
+        n_members = self._inside.shape[0]
+        return (self.mean.square() + self.variance).sum(dim=0) / n_members, (self.weights @ gap) / (2 * n_members)
+
+    def morans_i(self) -> Tensor:
+        """Moran's I of the members' posterior means, ``(n_latent,)``."""
+        source, target = self._ends()
+        centre = self.mean.sum(dim=0) / self.members.sum()
+        centred = torch.where(self.members[:, None], self.mean - centre, 0.0)
+        products = self.weights @ (centred[source] * centred[target]) / self.weights.sum().clamp_min(1e-12)
+        return products / (centred.square().sum(dim=0) / self.members.sum()).clamp_min(1e-12)
+
+    def _ends(self) -> tuple[Tensor, Tensor]:
+        """Both cells of each edge, in either direction, each ``(n_edges,)``."""
+        return torch.repeat_interleave(
+            torch.arange(len(self.degrees), device=self.degrees.device), self.degrees
+        ), self.targets

@@ -1,0 +1,39 @@
+"""What holds the scale of a latent: D latent dimensions, K components.
+
+A prior with a scale of its own leaves the latent's scale free, since encoder and decoder can undo any; it would drift.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LOG_SCALE_RANGE = (-3.0, 2.0)
+"""Of a Gaussian for all cells, and of a latent dimension given others, which may be narrow."""
+COMPONENT_LOG_SCALE_RANGE = (-2.5, 1.5)
+"""Of a component with independent dimensions: neither a spike on few cells nor as wide as all components together."""
+ANCHOR = 1e-3
+"""Weight of the pull towards N(0, 1)."""
+
+
+def anchor(mean: Tensor, variance: Tensor) -> Tensor:
+    r"""A small :math:`KL(N(\bar\mu, \bar\sigma^2) \| N(0, 1))` for each mean and variance, in nats, of their shape."""
+    return ANCHOR * 0.5 * (variance + mean.square() - 1 - variance.log())
+
+
+def mixture_anchor(logits: Tensor, loc: Tensor, variance: Tensor) -> Tensor:
+    """The anchor of a mixture's overall moments, summed over D; a scalar.
+
+    Parameters
+    ----------
+    logits
+        Of the components' weights, ``(K,)``.
+    loc, variance
+        Means and variances of the components, ``(K, D)``.
+    """
+    weight = logits.softmax(dim=0)[:, None]
+    mean = (weight * loc).sum(dim=0)
+    overall = ((weight * (loc.square() + variance)).sum(dim=0) - mean.square()).clamp_min(1e-6)
+    return anchor(mean, overall).sum()

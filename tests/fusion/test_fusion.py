@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from mmvae.fusion import Attention, Experts, Fusion
+from mmvae.fusion import Attention, Experts, Fusion, Posteriors
 from mmvae.priors import CoupledPrior, PriorContext
 
 D = 3
@@ -308,6 +308,7 @@ def test_under_a_coupled_prior_incomplete_cells_leave_the_others_their_gradient(
     experts = experts_of(MIXED)
     posterior = fusion.posterior(experts)
     (priced,) = fusion.priced(experts, posterior, fusion.sample(experts, posterior))
-    prior.kl(priced.posterior, priced.sample, PriorContext(known=priced.known)).sum().backward()
+    observed = Posteriors(experts.posteriors, experts.encoded).observed_dims
+    prior.kl(priced.posterior, priced.sample, PriorContext(observed_dims=observed)).sum().backward()
     for q in experts.posteriors.values():
         assert (q.loc.grad.abs().sum(dim=1) > 0).all()

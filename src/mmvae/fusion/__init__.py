@@ -5,6 +5,7 @@ from ._base import Coupling, Fusion, Priced
 from ._concat import Concatenation
 from ._experts import Experts
 from ._joint import JointPosterior, MixtureOfExperts, MixtureOfProducts, ProductOfExperts
+from ._posteriors import ObservedDims, Posteriors
 
 __all__ = [
     "Attention",
@@ -15,6 +16,8 @@ __all__ = [
     "JointPosterior",
     "MixtureOfExperts",
     "MixtureOfProducts",
+    "ObservedDims",
+    "Posteriors",
     "Priced",
     "ProductOfExperts",
 ]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch.distributions import Distribution
 
     from ._experts import Experts
+    from ._posteriors import ObservedDims
 
 
 class Priced(NamedTuple):
@@ -35,12 +36,12 @@ class Priced(NamedTuple):
 class Coupling(Protocol):
     """A prior over all latents at once, which knows what some of them say of the others."""
 
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
-        """Mean and spread of the dimensions that ``known`` does not mark; the others as given, with spread 0."""
+    def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
+        """Mean and spread of the missing dimensions; the others as given, with spread 0."""
         ...
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
-        """A draw of the dimensions that ``known`` does not mark; the others as given."""
+    def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
+        """A draw of the missing dimensions; the others as given."""
         ...
 
 

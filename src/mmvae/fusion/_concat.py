@@ -11,6 +11,7 @@ from mmvae._keys import COUPLED
 from mmvae.nn import Predictor
 
 from ._base import Fusion, Priced, event
+from ._posteriors import Posteriors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -60,7 +61,7 @@ class Concatenation(Fusion, name="concat"):
         drawn = posterior.rsample()
         if self._coupling:
             (coupling,) = self._coupling
-            return coupling.completed(drawn, self._known(experts))
+            return coupling.sample_missing(drawn, Posteriors(experts.posteriors, experts.encoded).observed_dims)
         blocks = self.blocks(drawn)
         # From the draws that the priors charge for: from the means the decoders would learn more than is paid for.
         for name, rows, guess in self._predicted(blocks, experts.encoded):
@@ -129,8 +130,8 @@ class Concatenation(Fusion, name="concat"):
         (coupling,) = self._coupling
         known = self._known(experts)
         own_loc, own_scale = (torch.cat(list(part.values()), dim=-1) for part in (loc, scale))
-        expected = coupling.expected(own_loc, known)
-        # What is known keeps its gradient, which `expected` has not.
+        expected = coupling.impute_missing(own_loc, Posteriors(experts.posteriors, experts.encoded).observed_dims)
+        # What is known keeps its gradient, which `impute_missing` has not.
         loc |= self.blocks(torch.where(known, own_loc, expected.loc))
         scale |= self.blocks(torch.where(known, own_scale, expected.scale))
 

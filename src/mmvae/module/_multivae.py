@@ -8,9 +8,10 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from mmvae._keys import CELLS, COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
-from mmvae.fusion import Experts, Fusion, Priced
+from mmvae.fusion import Experts, Fusion, Posteriors, Priced
 from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Decoder, Encoder
 from mmvae.priors import Prior, PriorContext
@@ -72,13 +73,14 @@ class MultiVAEModule(BaseModuleClass):
 
     def context(self, latent: Priced, experts: Experts, annotations: Annotations) -> PriorContext:
         """What the prior of ``latent`` may look at."""
+        observed = Posteriors(experts.posteriors, experts.encoded).observed_dims if latent.known is not None else None
         return PriorContext(
             encoder=self.encoders[latent.name] if latent.name in self.encoders else None,
-            known=latent.known,
+            observed_dims=observed,
             labels=annotations.labels[latent.rows],
             covariates=annotations.covariates[latent.rows],
             cells=annotations.cells[latent.rows],
-            experts=experts.of_cells(latent.rows),
+            posteriors=_dense(experts, latent.rows) if self.priors[latent.name].needs_posteriors else None,
         )
 
     def size_factor(self, tensors: Mapping[str, Tensor], name: str) -> Tensor:
@@ -297,6 +299,15 @@ def _by_name(modules: dict[str, M]) -> Mapping[str, M]:
 def _scatter(rows: Tensor, value: Tensor) -> Tensor:
     """Values of the marked cells at their places, 0 elsewhere, ``(n_cells,)``."""
     return value.new_zeros(len(rows)).index_put((rows.nonzero(as_tuple=True)[0],), value)
+
+
+def _dense(experts: Experts, rows: Tensor) -> Posteriors:
+    """Posteriors of the cells that ``rows`` marks, N(0, I) where a cell lacks the modality."""
+    normals = {}
+    for name, q in experts.posteriors.items():
+        loc, scale = experts.scatter(name, q.loc), experts.scatter(name, q.scale, fill=1.0)
+        normals[name] = Normal(loc[rows], scale[rows], validate_args=False)
+    return Posteriors(normals, experts.encoded[rows])
 
 
 def _encoder(name: str, config: ModelConfig) -> Encoder:

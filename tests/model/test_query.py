@@ -51,7 +51,7 @@ def test_reference_cells_stay_where_they_were(reference, query):
     mapped = MultiVAE.load_query_data(query, folder)
     mapped.train(max_epochs=3, enable_progress_bar=False)
     assert np.allclose(model.get_latent_representation(), expected)
-    assert mapped.module.priors["rna"].is_started
+    assert mapped.module.priors["rna"].is_initialised
 
 
 def test_training_again_goes_on_from_the_priors(reference):

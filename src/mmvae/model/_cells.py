@@ -48,6 +48,13 @@ class CellMixin(NeighborMixin):
     def _make_data_loader(
         self, adata: MuData | AnnData, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
+        """Minibatches for scvi-tools' own readings, of which some ask for KLs; see :meth:`_loader`."""
+        self._fill_graphs(adata)
+        return self._loader(adata, indices, batch_size, **kwargs)
+
+    def _loader(
+        self, adata: MuData | AnnData, indices: Indices | None, batch_size: int | None, **kwargs: Any
+    ) -> Iterator[dict[str, Tensor]]:
         """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.
 
         If it names none there is one minibatch, without cells, so that what is read of it has its shape.
@@ -68,9 +75,7 @@ class CellMixin(NeighborMixin):
         """Minibatches on the model's device."""
         if dataloader is None:
             adata = self._validate_anndata(adata)
-            dataloader = self._make_data_loader(
-                adata=adata, indices=indices, batch_size=batch_size or READOUT_BATCH, **data_loader_kwargs
-            )
+            dataloader = self._loader(adata, indices, batch_size or READOUT_BATCH, **data_loader_kwargs)
         device = self.module.device
         return ({key: value.to(device) for key, value in tensors.items()} for tensors in dataloader)
 

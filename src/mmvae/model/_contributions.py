@@ -63,6 +63,7 @@ class ContributionMixin(GenerationMixin):
         """
         self._check_if_trained(warn=False)
         blocks = []
+        self._fill_graphs(self._validate_anndata(adata))
         for tensors in self._minibatches(adata, indices, batch_size):
             outputs = self._inferred(tensors)
             block = np.full((len(outputs[Z]), len(self.modalities)), np.nan)

@@ -327,14 +327,14 @@ def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> di
     if isinstance(choice, Mapping) and set(choice) == {COUPLED}:  # as saved
         return dict(choice)
     if isinstance(choice, str | Component) or "name" in choice:
-        if Prior.class_of(cast("Any", choice)).couples:
+        if Prior.class_of(cast("Any", choice)).is_joint:
             return {COUPLED: choice}
         return dict.fromkeys(defaults, choice)
     if unknown := sorted(set(choice) - set(defaults)):
         known = f"modalities {names}" if set(defaults) == set(names) else f"the one latent {list(defaults)}"
         msg = f"Expected a prior for {known}; got priors for {unknown}."
         raise ValueError(msg)
-    if coupled := [latent for latent, own in choice.items() if Prior.class_of(own).couples]:
+    if coupled := [latent for latent, own in choice.items() if Prior.class_of(own).is_joint]:
         msg = f"Expected prior '{COUPLED}' for all modalities, prior='{COUPLED}'; got it for {coupled} alone."
         raise ValueError(msg)
     return dict(defaults) | dict(choice)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,13 @@ import torch
 
 from mmvae._keys import CELLS, EXPERTS, LATENT, QZ
 from mmvae.data import graph_of, presence_of, within
-from mmvae.priors import CellGraph, GaussianMarkovField
+from mmvae.graph import CellGraph
+from mmvae.priors import GaussianMarkovField
 
 from ._prior_checks import check_graph
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from anndata import AnnData
     from mudata import MuData
     from torch import Tensor
@@ -60,45 +59,53 @@ class NeighborMixin(ModelBase):
             msg = f"Expected a latent with prior 'gmrf'; got { {n: p.name for n, p in self.module.priors.items()} }."
             raise ValueError(msg)
         check_graph(list(priors.values()), adata)
-        self._link(adata)
+        self._fill_graphs(adata)
         tables = [_spectrum(name, prior) for name, prior in priors.items()]
         return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
 
     def _link(self, adata: MuData | AnnData) -> None:
-        """Let the priors see which cells of ``adata`` are neighbours. What it costs is done when a KL asks for it."""
-        priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
+        """Let the priors know which cells of ``adata`` are neighbours."""
+        priors = self._graph_priors()
         if not priors or self._linked is adata:
             return
         graph = graph_of(adata)
         names = self.modalities
         presence = presence_of(adata, names)
         for name, prior in priors.items():
-            if graph is None:
-                prior.link(None)
-                continue
             members = np.asarray(presence[:, names.index(name)] if name in names else presence.any(axis=1))
-            prior.link(CellGraph(within(graph, members), members, self._reader(adata, name)))
+            prior.set_graph(None if graph is None else CellGraph(within(graph, members), members))
         self._linked = adata
 
-    def _reader(self, adata: MuData | AnnData, name: str) -> Callable[[], tuple[Tensor, Tensor]]:
-        """Function that gives mean and variance of a latent in all cells, each ``(n_cells, n_latent)``; 0 where absent."""
+    def _graph_priors(self) -> dict[str, GaussianMarkovField]:
+        return {n: cast("GaussianMarkovField", prior) for n, prior in self.module.priors.items() if prior.needs_graph}
 
-        @torch.no_grad()
-        def read() -> tuple[Tensor, Tensor]:
-            width = self.module.priors[name].n_latent
-            mean, variance = torch.zeros(2, adata.n_obs, width)
-            training = self.module.training
-            self.module.eval()
-            for tensors in self._make_data_loader(adata=adata, batch_size=READ_BATCH):
-                for latent in self._latents(tensors):
-                    if latent.name == name:
-                        cells = tensors[CELLS][latent.rows.cpu()].long()
-                        mean[cells] = latent.posterior.mean.cpu()
-                        variance[cells] = latent.posterior.variance.cpu()
-            self.module.train(training)
-            return mean, variance
+    def _fill_graphs(self, adata: MuData | AnnData) -> None:
+        """Let the graph of each initialised prior know all cells' posteriors, which its KL asks for."""
+        self._link(adata)
+        for name, prior in self._graph_priors().items():
+            if prior.is_initialised and prior.graph is not None and not prior.graph.is_filled:
+                prior.graph.fill(*self._all_posteriors(adata, name))
 
-        return read
+    def _clear_graphs(self) -> None:
+        """Forget the cells' posteriors, which have changed with the weights."""
+        for prior in self._graph_priors().values():
+            if prior.graph is not None:
+                prior.graph.clear()
+
+    @torch.no_grad()
+    def _all_posteriors(self, adata: MuData | AnnData, name: str) -> tuple[Tensor, Tensor]:
+        """Mean and variance of a latent in all cells, each ``(n_cells, n_latent)``; 0 where absent."""
+        mean, variance = torch.zeros(2, adata.n_obs, self.module.priors[name].n_latent)
+        training = self.module.training
+        self.module.eval()
+        for tensors in self._loader(adata, None, READ_BATCH):
+            for latent in self._latents(tensors):
+                if latent.name == name:
+                    cells = tensors[CELLS][latent.rows.cpu()].long()
+                    mean[cells] = latent.posterior.mean.cpu()
+                    variance[cells] = latent.posterior.variance.cpu()
+        self.module.train(training)
+        return mean, variance
 
     def _latents(self, tensors: dict[str, Tensor]) -> list[Priced]:
         """Latents of the cells of a minibatch."""

@@ -27,14 +27,14 @@ def check_priors(module: MultiVAEModule) -> None:
         latents and these differ in width.
     """
     for name, prior in module.priors.items():
-        if (prior.needs_encoder or prior.needs_experts) and name not in module.encoders:
+        if (prior.needs_encoder or prior.needs_posteriors) and name not in module.encoders:
             what = "one modality's encoder" if prior.needs_encoder else "a latent for each modality"
             msg = (
                 f"Expected a prior that suits the one latent of fusion '{module.fusion.name}'; got '{prior.name}', which "
                 f"needs {what}. Use prior 'mog' or 'normal', or fusion 'concat'."
             )
             raise ValueError(msg)
-        if prior.needs_experts and len(set(module.fusion.n_latent.values())) > 1:
+        if prior.needs_posteriors and len(set(module.fusion.n_latent.values())) > 1:
             msg = (
                 f"Expected one n_latent for all modalities with prior '{prior.name}', which compares their latents; got "
                 f"{module.fusion.n_latent}. Give one number."

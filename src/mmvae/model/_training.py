@@ -125,6 +125,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         self.module.train()
         with seeded(seed), _quiet():
             try:
+                self._fill_graphs(self.adata)
                 super().train(
                     max_epochs=epochs,
                     batch_size=batch_size,
@@ -159,13 +160,15 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
 
     def _forget(self) -> None:
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
-        self.best_epoch_, self._linked = None, None
+        self.best_epoch_ = None
+        self._clear_graphs()
         if not self._is_query:
             self.shared_, self.reliability_, self.spread_ = None, None, None
 
     def _remember(self, keep: KeepWeights) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        self.best_epoch_, self._linked = keep.best_epoch, None
+        self.best_epoch_ = keep.best_epoch
+        self._clear_graphs()
         if self.is_trained_ and not self._is_query:
             self._remember_labelled()
             self._remember_reliability()
@@ -231,7 +234,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
     def _start_priors(self, indices: Indices, *, late: bool = False) -> None:
         """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
         priors = self.module.priors.items()
-        waiting = {name: prior for name, prior in priors if not prior.is_started and prior.starts_late == late}
+        waiting = {
+            name: prior for name, prior in priors if not prior.is_initialised and prior.init_after_warmup == late
+        }
         if not waiting:
             return
         chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
@@ -245,6 +250,8 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         for name, samples in found.items():
             together = PosteriorSample.together(samples)
             if len(together.loc) > 1:
+                if (graph := getattr(waiting[name], "graph", None)) is not None:
+                    graph.fill(*self._all_posteriors(self.adata, name))
                 waiting[name].init_from(together)
         self.module.train(training)
 
@@ -256,7 +263,7 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         for _, latent, context in module.priced(outputs, module.annotations(tensors)):
             hidden = module.hidden(latent.name, **inputs) if latent.name in module.encoders else None
             q = latent.posterior
-            yield latent.name, PosteriorSample(q.mean, q.stddev, hidden, context.known, context.labels)
+            yield latent.name, PosteriorSample(q.mean, q.stddev, hidden, latent.known, context.labels)
 
 
 def _warmup_epochs(epochs: int, steps: int) -> int:

@@ -48,13 +48,13 @@ class View:
         q = Independent(self.posterior, 1, validate_args=False)
         noise = standard_draws(N_DRAWS, self.posterior.loc.shape[-1]).to(self.posterior.loc)
         draws = self.posterior.loc + self.posterior.scale * noise
-        if self.prior.couples:
+        if self.prior.is_joint:
             return (q.log_prob(draws) - self._marginal().log_prob(draws)).mean(dim=0)
         return torch.stack([self.prior.kl(q, draw, self.context) for draw in draws]).mean(dim=0)
 
     def surprise(self) -> Tensor:
         r""":math:`-\log p_m(z_m)` at the posterior mean, in nats, ``(n_cells,)``; what the cells' labels are is not used."""
-        p = self._marginal() if self.prior.couples else self.prior(replace(self.context, labels=None))
+        p = self._marginal() if self.prior.is_joint else self.prior(replace(self.context, labels=None))
         return -p.log_prob(self.posterior.loc)
 
     def _marginal(self) -> Distribution:

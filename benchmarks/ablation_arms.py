@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributions import Distribution
 
+    from mmvae.fusion import ObservedDims
     from mmvae.priors import PriorContext
 
 COUPLED = "coupled"
@@ -85,7 +86,7 @@ class TiedMixture(MixtureOfGaussians):
 
     def init_from(self, sample: PosteriorSample) -> None:
         """Start from all modalities' latents so far, pooled."""
-        self.shown.append(replace(sample, hidden=None, known=None, labels=None))
+        self.shown.append(replace(sample, hidden=None, observed_dims=None, labels=None))
         super().init_from(PosteriorSample.together(self.shown))
 
 
@@ -99,21 +100,23 @@ class UncoupledPrior(CoupledPrior):
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
         """Log q - log p at a draw, over the blocks that were encoded, in nats, ``(C,)``."""
-        known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
+        observed = context.observed_dims
+        known = torch.ones_like(sample, dtype=torch.bool) if observed is None else observed.mask
         total = (posterior.base_dist.log_prob(sample) * known).sum(dim=-1)  # type: ignore[attr-defined]
         for block in self.blocks:
             has = known[:, block].all(dim=-1)
             total = total - torch.where(has, self.marginal(block).log_prob(sample[:, block]), 0.0)
         return total
 
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
-        """Mean and spread of the marginals where ``known`` does not mark; the rest as given."""
+    def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
+        """Mean and spread of the marginals where dimensions are missing; the rest as given."""
         marginals = [self.marginal(block) for block in self.blocks]
         loc, variance = (torch.cat(parts) for parts in zip(*((p.mean, p.variance) for p in marginals), strict=True))
+        known = observed_dims.mask
         spread = torch.where(known, torch.full_like(latent, SPREAD_OF_KNOWN), variance.sqrt())
         return Normal(torch.where(known, latent, loc), spread, validate_args=False)
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
-        """Draws of the marginals where ``known`` does not mark; the rest as given."""
+    def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
+        """Draws of the marginals where dimensions are missing; the rest as given."""
         drawn = torch.cat([self.marginal(block).sample((len(latent),)) for block in self.blocks], dim=-1)
-        return torch.where(known, latent, drawn)
+        return torch.where(observed_dims.mask, latent, drawn)

@@ -98,7 +98,7 @@ def _weighed(model: MultiVAE, tensors: dict[str, Tensor], outputs: dict[str, Any
     kls = {TOTAL: torch.zeros_like(total)}
     for prior, latent, context in model.module.priced(outputs, model.module.annotations(tensors)):
         excess = prior.log_ratio(latent.posterior, latent.sample, context)
-        if prior.couples:
+        if prior.is_joint:
             kls |= _by_modality(model, prior, latent)
         else:
             kls[latent.name] = torch.full_like(total, torch.nan).masked_scatter(latent.rows, excess)

@@ -247,6 +247,33 @@ def test_one_modality_of_an_anndata_can_have_a_field():
     assert list(model.spatial_spectrum()["latent"]) == ["rna"] * 4
 
 
+def test_posteriors_of_all_cells_are_read_where_a_kl_is_asked_for_and_not_inside_it(monkeypatch):
+    model = fitted(spots(1), epochs=12)
+    reads, loss, inside = [], model.module.loss, []
+    read = type(model)._all_posteriors
+    monkeypatch.setattr(type(model), "_all_posteriors", lambda *a: reads.append(bool(inside)) or read(*a))
+
+    def watched(*args, **kwargs):
+        inside.append(1)
+        result = loss(*args, **kwargs)
+        inside.clear()
+        return result
+
+    model.module.loss = watched
+    new = spots(1, seed=1)
+    model.get_latent_representation(new)
+    assert not reads
+    first = model.get_elbo(new)
+    assert float(model.get_elbo(new)) == pytest.approx(float(first), abs=2.0)
+    model.get_modality_information(new)
+    assert len(reads) == 1
+    model.train(2, **QUIET)
+    assert len(reads) == 2
+    model.get_elbo()
+    assert len(reads) == 3
+    assert not any(reads)
+
+
 def test_spots_that_lack_the_modality_are_left_out_of_the_field():
     mdata = mmvae.pp.spatial(slides(1), radius=1.0)
     few = mdata["spatial"][np.arange(mdata["spatial"].n_obs) % 5 > 0].copy()

@@ -143,12 +143,12 @@ def test_gradients_of_charges_and_draws_are_those_of_dense_algebra():
 
 
 def test_no_cell_is_factorised_for_itself(prior):
-    """The work on covariances is that of the patterns, however many cells there are."""
+    """As many covariances as there are patterns and components, however many cells there are."""
     z, mask = torch.randn(400, L), mosaic(400)
     with Largest() as seen:
         prior.sample_missing(z, observed(mask))
         prior.kl(gaussian(z, 0.5), z, PriorContext(observed_dims=observed(mask)))
-    assert seen.factorised == prior.n_components
+    assert seen.factorised == 4 * prior.n_components
 
 
 class Largest(TorchDispatchMode):

@@ -1,4 +1,4 @@
-"""Gaussian components of which cells observe some dimensions: K components, L dimensions, n cells of one pattern."""
+"""Gaussian components of which cells observe some dimensions: C cells, K components, L dimensions, P patterns."""
 
 from __future__ import annotations
 
@@ -6,73 +6,94 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from torch.distributions import MultivariateNormal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmvae.fusion import ObservedDims
+
 
 class ConditionalMixture(NamedTuple):
-    """Missing dimensions of cells given the observed ones: a mixture for each cell, with spreads common to all.
+    """Missing dimensions of cells given the observed ones: a mixture for each cell, with covariances common to all.
 
-    ``log_weights``, up to a constant, ``(n, K)``; ``loc``, ``(n, K, L)``; and Cholesky factors of the covariances,
-    ``(K, L, L)``. Among the observed dimensions ``loc`` is of no use.
+    ``log_weights``, up to a constant, ``(C, K)``; ``loc``, ``(C, K, L)``; Cholesky factors of the covariances of each
+    pattern, ``(P, K, L, L)``; and the pattern of each cell, ``(C,)``. In the observed dimensions it means nothing.
     """
 
     log_weights: Tensor
     loc: Tensor
     factor: Tensor
+    pattern: Tensor
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Mean and variance of each cell's mixture, each ``(n, L)``."""
+        """Mean and variance of each cell's mixture, each ``(C, L)``."""
         weight = self.log_weights.softmax(dim=1)[..., None]
         mean = (weight * self.loc).sum(dim=1)
-        within = self.factor.square().sum(dim=-1)
+        within = self.factor.square().sum(dim=-1)[self.pattern]
         return mean, (weight * (within + (self.loc - mean[:, None]).square())).sum(dim=1)
 
-    def draw(self, noise: Tensor) -> Tensor:
-        """A draw for each cell from standard normal ``noise``, ``(n, L)``; which component has no gradient."""
+    def draw(self) -> Tensor:
+        """A draw for each cell, ``(C, L)``. The component that is drawn has no gradient."""
         # The largest of log-weights plus Gumbel noise, for which nothing waits.
         gumbel = -torch.empty_like(self.log_weights).exponential_().log()
-        which = (self.log_weights + gumbel).argmax(dim=1)
-        loc = self.loc.gather(1, which[:, None, None].expand(-1, 1, noise.shape[1])).squeeze(1)
-        return loc + (self.factor.index_select(0, which) @ noise[..., None]).squeeze(-1)
+        component = (self.log_weights + gumbel).argmax(dim=1)
+        loc = self.loc.gather(1, component[:, None, None].expand(-1, 1, self.loc.shape[-1])).squeeze(1)
+        factor = self.factor.flatten(0, 1).index_select(0, self.pattern * self.factor.shape[1] + component)
+        return loc + (factor @ torch.randn_like(loc)[..., None]).squeeze(-1)
 
 
-class Components(NamedTuple):
-    """Logarithms of weights up to a constant, ``(K,)``, means, ``(K, L)``, and covariances, ``(K, L, L)``.
+class PartlyObserved:
+    """Components over the dimensions that cells observe, for all patterns at once.
 
-    ``dims``, boolean, ``(L,)``, are the observed dimensions. The others are masked, not taken out, so that no shape
-    depends on a pattern; and what is factorised is a component's covariance, once for all cells.
+    What is factorised are the components' covariances over a pattern, once for all cells. Other dimensions are masked,
+    not taken out, so that the work is a fixed number of operations and no shape depends on a pattern.
+
+    Parameters
+    ----------
+    logits, loc, covariance
+        Logarithms of weights up to a constant, ``(K,)``, means, ``(K, L)``, and covariances, ``(K, L, L)``.
+    observed
+        Which dimensions the cells observe.
     """
 
-    logits: Tensor
-    loc: Tensor
-    covariance: Tensor
+    def __init__(self, logits: Tensor, loc: Tensor, covariance: Tensor, observed: ObservedDims) -> None:
+        self.log_weights, self.loc, self.covariance = logits.log_softmax(dim=0), loc, covariance
+        dims = [dims for dims, _ in observed.patterns]
+        self.dims = torch.stack(dims) if dims else observed.mask[:0]
+        self.pattern = torch.zeros(len(observed.mask), dtype=torch.long, device=loc.device)
+        for index, (_, cells) in enumerate(observed.patterns):
+            self.pattern.index_fill_(0, cells, index)
+        self.factor = cholesky(self._masked(covariance, self.dims))
 
-    def log_joint(self, values: Tensor, dims: Tensor) -> Tensor:
-        r""":math:`\log \pi_k + \log N(z_S; \mu_k^S, \Sigma_k^{SS})` in nats, ``(n, K)``, of ``values``, ``(n, L)``."""
-        masked = 0.5 * math.log(2 * math.pi) * (~dims).sum().to(values)
-        return self.logits.log_softmax(dim=0) + self._over(dims).log_prob((values * dims)[:, None]) + masked
+    def log_joint(self, values: Tensor) -> Tensor:
+        r""":math:`\log \pi_k + \log N(z_S; \mu_k^S, \Sigma_k^{SS})` in nats, ``(C, K)``, of ``values``, ``(C, L)``."""
+        offset = self._offset(values) * self.dims[:, None, :, None]
+        distance = torch.linalg.solve_triangular(self.factor, offset, upper=False).square().sum(dim=2)
+        log_volume = self.factor.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
+        constant = 0.5 * math.log(2 * math.pi) * self.dims.sum(dim=-1, keepdim=True).to(values)
+        return self._of_cells((self.log_weights - log_volume - constant)[..., None] - 0.5 * distance).mT
 
-    def given(self, values: Tensor, dims: Tensor) -> ConditionalMixture:
-        """The other dimensions given those of ``values``, ``(n, L)``, that are observed."""
-        observed = self._over(dims)
-        cross = torch.where(~dims[:, None] & dims, self.covariance, 0.0)
-        slope = torch.cholesky_solve(cross.mT, observed.scale_tril).mT
-        loc = self.loc + torch.einsum("kab,nkb->nka", slope, values[:, None] - self.loc)
-        left = self._masked(self.covariance - slope @ cross.mT, ~dims)
-        log_weights = self.logits.log_softmax(dim=0) + observed.log_prob((values * dims)[:, None])
-        return ConditionalMixture(log_weights, loc, cholesky(left))
+    def missing(self, values: Tensor) -> ConditionalMixture:
+        """The missing dimensions given those of ``values``, ``(C, L)``, that are observed."""
+        across = ~self.dims[:, :, None] & self.dims[:, None]
+        cross = torch.where(across[:, None], self.covariance, 0.0)
+        slope = torch.cholesky_solve(cross.mT, self.factor).mT
+        left = self._masked(self.covariance - slope @ cross.mT, ~self.dims)
+        loc = self.loc + self._of_cells(slope @ self._offset(values)).permute(2, 0, 1)
+        return ConditionalMixture(self.log_joint(values), loc, cholesky(left), self.pattern)
 
-    def _over(self, dims: Tensor) -> MultivariateNormal:
-        """The components over the observed dimensions, beside a standard normal over the others."""
-        factor = cholesky(self._masked(self.covariance, dims))
-        return MultivariateNormal(self.loc * dims, scale_tril=factor, validate_args=False)
+    def _offset(self, values: Tensor) -> Tensor:
+        return values.mT - self.loc[..., None]
+
+    def _of_cells(self, of_patterns: Tensor) -> Tensor:
+        """Of values for each pattern and cell, ``(P, ..., C)``, those for the cell's own pattern, ``(..., C)``."""
+        return of_patterns.gather(0, self.pattern.expand(1, *of_patterns.shape[1:])).squeeze(0)
 
     @staticmethod
     def _masked(covariance: Tensor, dims: Tensor) -> Tensor:
-        return torch.where(dims[:, None] & dims, covariance, torch.eye(len(dims), device=dims.device))
+        """Covariances over each pattern's dimensions, beside I in the others, ``(P, K, L, L)``."""
+        both = dims[:, :, None] & dims[:, None]
+        return torch.where(both[:, None], covariance, torch.eye(dims.shape[1], device=dims.device))
 
 
 def cholesky(covariance: Tensor) -> Tensor:

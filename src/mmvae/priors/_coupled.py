@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
 from ._base import WarmStarted
-from ._components import Components, cholesky
+from ._components import PartlyObserved, cholesky
 from ._scale import LOG_SCALE_RANGE, mixture_anchor
 
 if TYPE_CHECKING:
@@ -98,11 +98,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
         if observed is None:
             return super().log_ratio(posterior, sample, context)
         q: Any = posterior
-        ratio = (q.base_dist.log_prob(sample) * observed.mask).sum(dim=-1)
-        components = self._components()
-        for dims, rows in observed.patterns:
-            ratio = ratio.index_add(0, rows, -components.log_joint(sample[rows], dims).logsumexp(dim=1))
-        return ratio
+        encoded = (q.base_dist.log_prob(sample) * observed.mask).sum(dim=-1)
+        return encoded - self._over(observed).log_joint(sample).logsumexp(dim=1)
 
     @torch.no_grad()
     def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
@@ -115,13 +112,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
         observed_dims
             Which dimensions of them count.
         """
-        loc, variance = latent.clone(), torch.zeros_like(latent)
-        components = self._components()
-        for dims, rows in observed_dims.patterns:
-            mean, spread = components.given(latent[rows], dims).moments()
-            loc.index_copy_(0, rows, mean)
-            variance.index_copy_(0, rows, spread)
-        loc = torch.where(observed_dims.mask, latent, loc)
+        mean, variance = self._over(observed_dims).missing(latent).moments()
+        loc = torch.where(observed_dims.mask, latent, mean)
         return Normal(loc, torch.where(observed_dims.mask, JITTER, variance.sqrt()), validate_args=False)
 
     def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
@@ -130,11 +122,7 @@ class CoupledPrior(WarmStarted, name="coupled"):
         The component that is drawn has no gradient; everything else has. Parameters are those of
         :meth:`impute_missing`.
         """
-        noise, drawn = torch.randn_like(latent), latent
-        components = self._components()
-        for dims, rows in observed_dims.patterns:
-            drawn = drawn.index_copy(0, rows, components.given(latent[rows], dims).draw(noise[rows]))
-        return torch.where(observed_dims.mask, latent, drawn)
+        return torch.where(observed_dims.mask, latent, self._over(observed_dims).missing(latent).draw())
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
@@ -163,11 +151,11 @@ class CoupledPrior(WarmStarted, name="coupled"):
             return super().regularizer()
         return mixture_anchor(self.logits, self.loc, self.covariance().diagonal(dim1=1, dim2=2))
 
-    def _components(self) -> Components:
+    def _over(self, observed: ObservedDims) -> PartlyObserved:
         if self.is_initialised:
-            return Components(self.logits, self.loc, self.covariance())
+            return PartlyObserved(self.logits, self.loc, self.covariance(), observed)
         standard = torch.eye(self.n_latent, device=self.loc.device).expand(self.n_components, -1, -1)
-        return Components(torch.zeros_like(self.logits), torch.zeros_like(self.loc), standard)
+        return PartlyObserved(torch.zeros_like(self.logits), torch.zeros_like(self.loc), standard, observed)
 
 
 def _regressed(values: Tensor, known: Tensor) -> Tensor:

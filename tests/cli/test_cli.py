@@ -5,12 +5,15 @@ import sys
 import warnings
 from importlib import import_module
 
+import anndata
 import mudata
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 import mmvae
+from mmvae._compat import unpulled
 from mmvae.cli import main
 from mmvae.cli._files import read, replacing, write
 
@@ -88,6 +91,58 @@ def test_fit_of_an_anndata(folder, tmp_path):
     adata = read(out)
     assert {"X_mmvae", "X_mmvae_atac"} <= set(adata.obsm)
     assert adata.uns["mmvae"]["model"]["likelihoods"] == {"atac": "poisson"}
+
+
+def as_text(frame):
+    """Columns and names in pandas' own type for text."""
+    frame.index = frame.index.astype("string")
+    for key in frame.select_dtypes("category"):
+        frame[key] = frame[key].astype("string")
+
+
+@pytest.mark.parametrize("suffix", [".h5mu", ".h5ad"])
+def test_text_of_pandas_own_types_is_written(folder, tmp_path, suffix):
+    data = read(folder / {".h5mu": "cells.h5mu", ".h5ad": "atac.h5ad"}[suffix])
+    parts = [data, *getattr(data, "mod", {}).values()]
+    for part in parts:
+        part.obs["site"] = pd.array([None, "a"] * (part.n_obs // 2) + ["b"] * (part.n_obs % 2), dtype="string")
+        part.obsm["table"] = part.obs[["site"]].copy()
+        part.uns["texts"] = {"inner": pd.array(["a", "b"], dtype="string")}
+        for frame in (part.obs, part.var, part.obsm["table"]):
+            as_text(frame)
+    expected = data.obs["site"].copy()
+    given, out = tmp_path / f"in{suffix}", tmp_path / f"out{suffix}"
+    with anndata.settings.override(allow_write_nullable_strings=True), unpulled():
+        data.write(given)
+    assert main(["fit", str(given), "--out", str(out), "--epochs", "1", "--no-umap"]) == 0
+    back = read(out)
+    assert "X_mmvae" in back.obsm
+    assert list(back.obs["site"].astype(object).fillna("none")) == list(expected.fillna("none"))
+    assert list(back.uns["texts"]["inner"]) == ["a", "b"]
+
+
+def test_what_is_added_is_written_where_pandas_makes_all_text_its_own_type(folder, tmp_path):
+    out = tmp_path / "out.h5mu"
+    with pd.option_context("future.infer_string", True):
+        assert (
+            main(
+                [
+                    "fit",
+                    str(folder / "cells.h5mu"),
+                    "--out",
+                    str(out),
+                    "--batch-key",
+                    "batch",
+                    "--epochs",
+                    "1",
+                    "--no-umap",
+                ]
+            )
+            == 0
+        )
+        back = read(out)
+    assert {"X_mmvae"} <= set(back.obsm)
+    assert set(back.obs["_mmvae_batch_batch"]) == {"batch_0", "batch_1", "batch_2"}
 
 
 def test_existing_output_is_kept(folder, tmp_path, capsys):

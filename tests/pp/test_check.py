@@ -45,6 +45,15 @@ def test_thin_bridges_are_a_note():
     assert any("only 20 cells have both" in note for note in table.attrs["notes"])
 
 
+@pytest.mark.parametrize("value", [5, 0.25, -3.0])
+def test_values_that_never_vary_are_a_note(value):
+    mdata = mmvae.datasets.simulate(100, modalities=("rna", "protein"))
+    mdata["protein"].X = np.full(mdata["protein"].shape, value)
+    table = mmvae.pp.check(mdata)
+    assert any("'protein': every feature has the same value in all cells" in note for note in table.attrs["notes"])
+    assert not any("'rna'" in note for note in table.attrs["notes"])
+
+
 def test_all_faults_are_raised_at_once(mdata):
     mdata["rna"].X.data[0] = np.nan
     with pytest.raises(SetupError) as raised:

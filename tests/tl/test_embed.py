@@ -4,6 +4,7 @@ import warnings
 
 import mudata
 import numpy as np
+import pandas as pd
 import pytest
 
 import mmvae
@@ -55,6 +56,33 @@ def test_result_survives_a_file(embedded, tmp_path):
     # mudata 0.3 reads the cells in another order
     order = back.obs_names.get_indexer(mdata.obs_names)
     np.testing.assert_array_equal(back.obsm["X_mmvae"][order], mdata.obsm["X_mmvae"])
+
+
+def test_what_is_added_can_be_written_whatever_pandas_holds_text_in(tmp_path):
+    mdata = mmvae.datasets.simulate(100, modalities={"rna": 20, "protein": 6})
+    with pd.option_context("future.infer_string", True):
+        mdata.obs["site"] = pd.array(["a", "b"] * 50, dtype="string")
+        mdata["rna"].obs["site"] = mdata.obs["site"]
+        mmvae.MultiVAE.setup_mudata(
+            mdata,
+            batch_key="site",
+            labels_key="cluster",
+            categorical_covariate_keys=["rna:site"],
+            prior_covariate_keys=["batch"],
+        )
+        model = mmvae.MultiVAE(mdata, n_latent=3, n_hidden=16)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.train(8, accelerator="cpu", enable_progress_bar=False)
+        mmvae.tl.embed(model, mdata)
+        mmvae.tl.responsibilities(model, mdata)
+        added = [key for key in mdata.obs if key.startswith(("_mmvae", "_scvi", "mmvae"))]
+        assert len(added) >= 7
+        for key in added:
+            assert not isinstance(mdata.obs[key].dtype, pd.StringDtype)
+            if isinstance(mdata.obs[key].dtype, pd.CategoricalDtype):
+                assert mdata.obs[key].cat.categories.dtype == object
+        mdata.write_h5mu(tmp_path / "out.h5mu")
 
 
 def test_other_data_of_the_same_features(trained):

@@ -22,7 +22,8 @@ def store_as_objects(data: MuData | AnnData) -> None:
     """
     parts = [data, *(data.mod.values() if isinstance(data, MuData) else ())]
     for part in parts:
-        for frame in _frames(part):
+        # All at first: anndata checks names in obsm against those in obs whenever it is asked for obsm.
+        for frame in list(_frames(part)):
             _convert(frame)
         _convert_values(part.uns)
 

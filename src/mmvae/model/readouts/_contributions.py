@@ -51,14 +51,14 @@ def leave_one_out(reader: Reader, adata: Data | None, indices: Indices | None, b
 def _changes(reader: Reader, minibatch: Minibatch, posteriors: Posteriors) -> Tensor:
     """For each modality withheld, the distance in the fused latent and the change of each modality's log-likelihood.
 
-    ``(n_cells, M, 1 + M)``; NaN where a cell has not both the withheld modality and another, or lacks the modality whose
+    ``(n_cells, M, 1 + M)``; NaN where a cell lacks the withheld modality or has no other, or lacks the modality whose
     log-likelihood it is.
     """
-    module, present = reader.module, minibatch.present
+    module, present, n_modalities = reader.module, minibatch.present, len(reader.names)
     before = fused_mean(module.fusion, posteriors)
     explained = _log_likelihoods(module, minibatch, posteriors, before)
-    found = before.new_full((len(minibatch), len(reader.names), 1 + len(reader.names)), torch.nan)
-    for index, _ in enumerate(reader.names):
+    found = before.new_full((len(minibatch), n_modalities, 1 + n_modalities), torch.nan)
+    for index in range(n_modalities):
         applies = present[:, index] & (present.sum(dim=1) > 1)
         kept = present.clone()
         kept[:, index] &= ~applies

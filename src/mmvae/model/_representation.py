@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from scvi import REGISTRY_KEYS
 
 from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED, UNWEIGHTED
 from mmvae.analysis import SharedSubspace
@@ -77,8 +79,16 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         Notes
         -----
         ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
-        cells that have several, fitted on first use and saved with the model. It needs such cells. ``"fused"`` is the
+        cells that have several, fitted on first use and saved with the model. It needs such cells, and compares them
+        within batches: what batches differ in is no agreement. It has a dimension for each correlation that chance does
+        not explain (see :meth:`get_shared_spectrum`), wider the more the modalities agree on it. Where there is
+        none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the
         default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
+
+        Warns
+        -----
+        UserWarning
+            If ``"shared"`` is asked for and the modalities agree on nothing beyond chance.
         """
         self._check_if_trained(warn=False)
         if representation == SHARED:
@@ -117,9 +127,14 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         return posterior, draw
 
     def get_shared_spectrum(self) -> np.ndarray:
-        """Eigenvalues of the modalities' correlation matrix, largest first, ``(n_dimensions,)``.
+        r"""Eigenvalues of the correlation matrix of the modalities' latents, largest first, ``(n_dimensions,)``.
 
-        With two modalities an eigenvalue is 1 plus a canonical correlation; those above 1.4 span ``"shared"``.
+        Where all M modalities correlate by :math:`\rho`, that is an eigenvalue of :math:`1 + (M - 1) \rho`; with two
+        modalities it is 1 plus a canonical correlation. Eigenvalues above ``model.shared_["threshold"]`` are dimensions
+        of ``"shared"``: the largest one exceeds it in about one of a hundred trainings where modalities are
+        independent, as permuted cells show. Modalities are correlated within batches and missing patterns. In a mosaic the
+        correlations of a pair of modalities count by the root of the number of cells that have both, relative to the pair
+        with the most, so that chance is the same for all pairs; so those of rare pairs are larger than they seem here.
         """
         self._check_if_trained(warn=False)
         return self._shared_subspace().spectrum
@@ -147,12 +162,23 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         if return_dist:
             msg = "Expected return_dist=False for representation 'shared', which has no posterior; got True."
             raise ValueError(msg)
-        return self._shared_subspace().transform(*self._modality_means(adata, indices, batch_size, dataloader))
+        subspace = self._shared_subspace()
+        if subspace.n_shared == 0:
+            msg = (
+                f"The modalities agree on nothing beyond chance: the largest eigenvalue is {subspace.spectrum[0]:.2f}, and "
+                f"chance gives up to {subspace.threshold:.2f}. 'shared' holds the two dimensions nearest to agreement, "
+                "which may be noise. Use representation='fused'."
+            )
+            warnings.warn(msg, UserWarning, stacklevel=4)
+        return subspace.transform(*self._modality_means(adata, indices, batch_size, dataloader))
 
     def _shared_subspace(self) -> SharedSubspace:
         if self.shared_ is None:
             indices = None if self.train_indices_ is None else np.asarray(self.train_indices_)
-            self.shared_ = SharedSubspace.fit(*self._modality_means(None, indices, None, None)).to_dict()
+            latents, presence = self._modality_means(None, indices, None, None)
+            batch = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
+            batch = batch if indices is None else batch[indices]
+            self.shared_ = SharedSubspace.fit(latents, presence, batch).to_dict()
         return SharedSubspace(**self.shared_)
 
     @torch.inference_mode()

@@ -1,35 +1,52 @@
 """What the modalities agree on: generalised canonical correlation of their latents.
 
-M modalities, D = sum of their latent dimensions, K shared dimensions.
+M modalities, D_m dimensions of a modality's latent, D their sum, K shared dimensions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ._agreement import RIDGE, CentredLatents, Pair, chance, evidence
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MINIMUM_CORRELATION = 0.4
-MINIMUM_DIMENSIONS = 2
-CELLS_PER_DIMENSION = 3
-RIDGE = 1e-3
+    Pairs = Mapping[tuple[int, int], Pair]
+
+# Dimensions kept where none is shared, so that there is an embedding.
+MIN_DIMENSIONS = 2
 
 
 @dataclass(frozen=True)
 class SharedSubspace:
     r"""Directions that several modalities share, and each cell's expected place on them.
 
-    Latents are whitened by modality and their correlation matrix :math:`R` (identity within a modality) is
-    decomposed, :math:`R V = V \Lambda` (MAXVAR generalised CCA). An eigenvalue of :math:`1 + \rho` says that
-    modalities agree with correlation :math:`\rho`. A cell that has the modalities S is placed at its expectation
-    under a Gaussian of covariance R, :math:`V^\top R_{\cdot S} R_{SS}^{-1} \tilde z_S`.
+    **Correlation.** Two modalities are compared on the cells that have both: their latents are centred within each
+    missing pattern and group, such as a batch, whitened and correlated. What differs between batches or assays is thus
+    no agreement. The correlation matrix :math:`R` has these blocks, and the identity within a modality (MAXVAR
+    generalised CCA). Where all M modalities correlate by :math:`\rho` in a direction, R has an eigenvalue
+    :math:`1 + (M - 1) \rho`.
 
-    ``mean`` and ``whitening`` are by modality; ``correlation`` is ``(D, D)``; ``directions`` is ``(D, K)``;
-    ``spectrum`` holds all D eigenvalues, largest first.
+    **Test.** The fewer cells, the larger are correlations by chance. The block of a pair is multiplied by the root of its
+    degrees of freedom, relative to the pair that has the most, so that chance is the same in all; where all pairs have
+    the same cells, nothing changes. Shared are the eigenvalues in ``spectrum`` above ``threshold``, which the largest one
+    exceeds in about one of a hundred fits if modalities are independent (see :func:`chance`). Of four or more modalities
+    in a chain of pairs, a factor of all may count twice.
+
+    **Place.** The blocks of R are projected onto the shared directions, and pairs of modalities without cells are bridged
+    by a third one. That has leading eigenvectors V and eigenvalues :math:`\lambda`. Of a coordinate, the share
+    :math:`\alpha = \frac{M}{M - 1} (1 - \frac{1}{\lambda})` of the variance is what the modalities have in common
+    :cite:p:`Cronbach1951`, so a cell that has the modalities S is placed at
+    :math:`\alpha V^\top R_{\cdot S} R_{SS}^{-1} \tilde z_S`, the expectation of that.
+
+    ``mean`` and ``whitening`` are by modality; ``correlation`` is R, ``(D, D)``; ``directions`` is V, each column times
+    its :math:`\alpha`, ``(D, K)``; ``spectrum`` holds all D eigenvalues, largest first. Where none is shared, K is 2 all
+    the same.
     """
 
     mean: dict[str, np.ndarray]
@@ -37,9 +54,10 @@ class SharedSubspace:
     correlation: np.ndarray
     directions: np.ndarray
     spectrum: np.ndarray
+    threshold: float
 
     @classmethod
-    def fit(cls, latents: Mapping[str, np.ndarray], presence: np.ndarray) -> Self:
+    def fit(cls, latents: Mapping[str, np.ndarray], presence: np.ndarray, groups: np.ndarray | None = None) -> Self:
         """Fit on training cells.
 
         Parameters
@@ -47,23 +65,37 @@ class SharedSubspace:
         latents
             Posterior means of each modality, ``(n_cells, D_m)``; rows of cells without it are ignored.
         presence
-            Which cells have which modality, boolean, ``(n_cells, n_modalities)``.
+            Which cells have which modality, boolean, ``(n_cells, M)``.
+        groups
+            Group of each cell, such as its batch, as a number, ``(n_cells,)``; all in one by default.
 
         Raises
         ------
         ValueError
             If there is one modality only, or fewer cells with two modalities than the estimate needs.
         """
-        names = list(latents)
-        _check_pairs(names, latents, presence)
-        mean = {n: latents[n][presence[:, i]].mean(axis=0) for i, n in enumerate(names)}
-        whitening = {n: _whitening(latents[n][presence[:, i]]) for i, n in enumerate(names)}
-        white = {n: (latents[n] - mean[n]) @ whitening[n] for n in names}
-        correlation = _correlation(white, presence)
-        values, vectors = np.linalg.eigh(correlation)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        kept = max(MINIMUM_DIMENSIONS, int((values > 1 + MINIMUM_CORRELATION).sum()))
-        return cls(mean, whitening, correlation, _signed(vectors[:, :kept]), values)
+        centred = CentredLatents.of(latents, presence, groups)
+        jointly_profiled = centred.jointly_profiled()
+        pairs = jointly_profiled.pairs()
+        _check_pairs(list(latents), jointly_profiled, pairs)
+        values, vectors = _descending(evidence(jointly_profiled, pairs))
+        limit = chance(jointly_profiled, pairs)
+        kept = int((values > limit).sum()) or MIN_DIMENSIONS
+        correlation = _correlation(jointly_profiled, pairs, vectors[:, :kept])
+        has = dict(zip(latents, presence.T, strict=True))
+        return cls(
+            mean={name: latents[name][rows].sum(axis=0) / max(rows.sum(), 1) for name, rows in has.items()},
+            whitening={name: centred.whitening(m, centred.presence[:, m]) for m, name in enumerate(latents)},
+            correlation=correlation,
+            directions=_directions(correlation, kept, len(latents)),
+            spectrum=1 + values,
+            threshold=1 + limit,
+        )
+
+    @property
+    def n_shared(self) -> int:
+        """Number of dimensions that are shared beyond chance."""
+        return int((self.spectrum > self.threshold).sum())
 
     def transform(self, latents: Mapping[str, np.ndarray], presence: np.ndarray) -> np.ndarray:
         """Place of each cell on the shared directions, ``(n_cells, K)``."""
@@ -79,62 +111,65 @@ class SharedSubspace:
         return out
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain arrays, for a saved model."""
+        """Plain values, for a saved model."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def _check_pairs(names: list[str], latents: Mapping[str, np.ndarray], presence: np.ndarray) -> None:
+def _check_pairs(names: list[str], cells: CentredLatents, pairs: Pairs) -> None:
     if len(names) < 2:
         msg = f"Expected two or more modalities for what they share; the model has {names}. Use representation='fused'."
         raise ValueError(msg)
-    n_pairs = int((presence.sum(axis=1) > 1).sum())
-    needed = CELLS_PER_DIMENSION * max(z.shape[1] for z in latents.values())
-    if n_pairs < needed:
+    if not pairs:
+        widths = sorted(block.stop - block.start for block in cells.blocks)
         msg = (
-            f"Expected at least {needed} cells with two modalities to estimate what they share; got {n_pairs}. Use "
-            "representation='fused'."
+            f"Expected more than {widths[0] + widths[1]} cells with the same two modalities, one for each batch and missing "
+            f"pattern not counted, to estimate what they share; got {len(cells.values)} cells with two or more modalities "
+            f"in {len(np.unique(cells.strata))} batches and patterns. Use representation='fused'."
         )
         raise ValueError(msg)
 
 
-def _whitening(latent: np.ndarray) -> np.ndarray:
-    covariance = np.atleast_2d(np.cov(latent, rowvar=False))
-    values, vectors = np.linalg.eigh(covariance)
-    # Dimensions that the posterior does not use have almost no variance; the ridge keeps them from being blown up.
-    return vectors / np.sqrt(np.clip(values, 0, None) + RIDGE * max(values.max(), 1e-12)) @ vectors.T
-
-
-def _correlation(white: Mapping[str, np.ndarray], presence: np.ndarray) -> np.ndarray:
-    """Correlation of the whitened latents, positive definite, ``(D, D)``."""
-    names = list(white)
-    blocks = {(a, a): np.eye(white[a].shape[1]) for a in names}
-    unpaired = []
-    for i, a in enumerate(names):
-        for j, b in enumerate(names[:i]):
-            both = presence[:, i] & presence[:, j]
-            if both.sum() > white[a].shape[1] + white[b].shape[1]:
-                blocks[a, b] = white[a][both].T @ white[b][both] / both.sum()
-            else:
-                unpaired.append((a, b))
-    for a, b in [*blocks]:
+def _correlation(cells: CentredLatents, pairs: Pairs, shared: np.ndarray) -> np.ndarray:
+    """Correlation of the whitened latents in the shared directions, ``(D, K)``; positive definite, ``(D, D)``."""
+    projections = [_projection(shared[block]) for block in cells.blocks]
+    blocks = {(m, m): np.eye(len(p)) for m, p in enumerate(projections)}
+    for (a, b), block in cells.correlations(pairs).items():
+        blocks[a, b] = projections[a] @ block @ projections[b]
         blocks[b, a] = blocks[a, b].T
-    for a, b in unpaired:
-        blocks[a, b] = _bridged(blocks, names, a, b)
-        blocks[b, a] = blocks[a, b].T
-    matrix = np.block([[blocks[a, b] for b in names] for a in names])
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    modalities = range(len(projections))
+    for a, b in combinations(modalities, 2):
+        if (a, b) not in blocks:
+            blocks[a, b] = _bridged(blocks, a, b)
+            blocks[b, a] = blocks[a, b].T
+    values, vectors = np.linalg.eigh(np.block([[blocks[a, b] for b in modalities] for a in modalities]))
     return vectors * np.clip(values, RIDGE, None) @ vectors.T
 
 
-def _bridged(blocks: Mapping[tuple[str, str], np.ndarray], names: list[str], a: str, b: str) -> np.ndarray:
+def _projection(vectors: np.ndarray) -> np.ndarray:
+    """Onto the span of columns, ``(D_m, K)``."""
+    left, singular, _ = np.linalg.svd(vectors, full_matrices=False)
+    left = left[:, singular > RIDGE]
+    return left @ left.T
+
+
+def _bridged(blocks: Mapping[tuple[int, int], np.ndarray], a: int, b: int) -> np.ndarray:
     """Correlation of two modalities that share no cell, if they are independent given the best bridge."""
-    paths = [blocks[a, c] @ blocks[c, b] for c in names if (a, c) in blocks and (c, b) in blocks and c not in (a, b)]
+    others = {c for pair in blocks for c in pair} - {a, b}
+    paths = [blocks[a, c] @ blocks[c, b] for c in sorted(others) if (a, c) in blocks and (c, b) in blocks]
     if not paths:
         return np.zeros((len(blocks[a, a]), len(blocks[b, b])))
     return max(paths, key=np.linalg.norm)
 
 
-def _signed(vectors: np.ndarray) -> np.ndarray:
-    """Eigenvectors with the sign that makes their largest entry positive, so that results repeat."""
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    return vectors * np.where(largest < 0, -1, 1)
+def _directions(correlation: np.ndarray, kept: int, n_modalities: int) -> np.ndarray:
+    """Leading eigenvectors, each times its reliability, ``(D, K)``; signed so that results repeat."""
+    values, vectors = (part[..., :kept] for part in _descending(correlation))
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(kept)]
+    reliability = n_modalities / (n_modalities - 1) * (1 - 1 / values)
+    return vectors * np.where(largest < 0, -1, 1) * np.clip(reliability, RIDGE, None)
+
+
+def _descending(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues, largest first, and eigenvectors of a symmetric matrix."""
+    values, vectors = np.linalg.eigh(matrix)
+    return values[::-1], vectors[:, ::-1]

@@ -79,8 +79,16 @@ class LatentMethods(Readouts):
         Notes
         -----
         ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
-        cells that have several, fitted on first use and saved with the model. It needs such cells. ``"fused"`` is the
-        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
+        cells that have several, fitted on first use and saved with the model. It needs such cells, and compares them
+        within batches: what batches differ in is no agreement. It has a dimension for each correlation that chance does
+        not explain (see :meth:`get_shared_spectrum`), wider the more the modalities agree on it. Where there is
+        none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the
+        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers`` scores both.
+
+        Warns
+        -----
+        UserWarning
+            If ``"shared"`` is asked for and the modalities agree on nothing beyond chance.
         """
         reader = self._reader()
         check_representation(reader, representation)
@@ -94,9 +102,14 @@ class LatentMethods(Readouts):
         return shared_representation(reader, cells)
 
     def get_shared_spectrum(self) -> np.ndarray:
-        """Eigenvalues of the modalities' correlation matrix, largest first, ``(n_dimensions,)``.
+        r"""Eigenvalues of the correlation matrix of the modalities' latents, largest first, ``(n_dimensions,)``.
 
-        With two modalities an eigenvalue is 1 plus a canonical correlation; those above 1.4 span ``"shared"``.
+        Where all M modalities correlate by :math:`\rho`, that is an eigenvalue of :math:`1 + (M - 1) \rho`; with two
+        modalities it is 1 plus a canonical correlation. Eigenvalues above ``model.memory.shared["threshold"]`` are
+        dimensions of ``"shared"``: the largest one exceeds it in about one of a hundred trainings where modalities are
+        independent, as permuted cells show. Modalities are correlated within batches and missing patterns. In a mosaic
+        the correlations of a pair of modalities count by the root of the number of cells that have both, relative to the
+        pair with the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
         """
         return shared_subspace(self._reader()).spectrum
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -108,15 +109,30 @@ def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
 
 
 def shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
-    """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``."""
-    return shared_subspace(reader).transform(*_modality_means(reader, cells))
+    """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``.
+
+    Warns
+    -----
+    UserWarning
+        If they share nothing beyond chance.
+    """
+    subspace = shared_subspace(reader)
+    if subspace.n_shared == 0:
+        msg = (
+            f"The modalities agree on nothing beyond chance: the largest eigenvalue is {subspace.spectrum[0]:.2f}, and "
+            f"chance gives up to {subspace.threshold:.2f}. 'shared' holds the two dimensions nearest to agreement, "
+            "which may be noise. Use representation='fused'."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=3)
+    return subspace.transform(*_modality_means(reader, cells))
 
 
 def shared_subspace(reader: Reader) -> SharedSubspace:
     """What the modalities share; fitted to the training cells on first use, and remembered."""
     if reader.memory.shared is None:
-        means, presence = _modality_means(reader, reader.posteriors(None, reader.training_cells()))
-        reader.remember(shared=SharedSubspace.fit(means, presence).to_dict())
+        cells = reader.training_cells()
+        means, presence = _modality_means(reader, reader.posteriors(None, cells))
+        reader.remember(shared=SharedSubspace.fit(means, presence, reader.batches()[cells]).to_dict())
     return SharedSubspace(**reader.memory.shared or {})
 
 

@@ -62,7 +62,7 @@ def test_information_of_a_mixture_is_exact_where_a_component_is_certain():
     with torch.no_grad():
         prior.loc.copy_(torch.tensor([[-20.0] * 3, [20.0] * 3]))
         prior.logits.zero_()
-        prior.ready.fill_(True)
+        prior.mark_initialised()
     q = Normal(20 + torch.randn(6, 3), torch.rand(6, 3) + 0.1)
     component = Independent(Normal(prior.loc[1], prior.log_scale[1].exp()), 1)
     expected = kl_divergence(Independent(q, 1), component) + np.log(2)

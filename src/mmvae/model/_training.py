@@ -204,7 +204,8 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         self.remember(n_categories=table_sizes(self.module))
         if not self.memory.is_query:
             reader = Reader(self)
-            self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
+            with seeded(0):
+                self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
         """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""

@@ -15,6 +15,7 @@ from mmvae.data import SetupArguments, graph_of, modalities_of
 from mmvae.fusion import Fusion
 from mmvae.nn import Component
 from mmvae.priors import Prior
+from mmvae.train import seeded
 
 from ._reader import labels_of
 
@@ -78,7 +79,8 @@ def configuration(
         )
         for name, likelihood in likelihoods.items()
     }
-    latents = Fusion.build(choices.fusion, n_latent=n_latent).latents
+    with seeded(None):
+        latents = Fusion.build(choices.fusion, n_latent=n_latent).latents
     own = {latent: _carried(data, "prior", names).get(latent, PRIOR) for latent in latents}
     priors = own if choices.prior is None else _priors_of(choices.prior, own, names)
     return ModelConfig(modalities, priors, choices.fusion, network, _covariates(registry))

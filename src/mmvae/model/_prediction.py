@@ -39,9 +39,9 @@ class PredictionMixin(ModelBase):
     ) -> np.ndarray | pd.DataFrame:
         """Labels of cells, whatever they have, learnt from the labelled cells that the model was trained with.
 
-        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. A
-        label is as likely beforehand as it is frequent among the labelled cells. There
-        is one analysis for each missing pattern among the cells to predict. It learns from the labelled cells as they look when
+        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells; before
+        a cell is seen, a label is as likely as it is frequent among the labelled cells. There is one analysis for each
+        missing pattern among the cells to predict. It learns from the labelled cells as they look when
         the model sees of them only what that pattern has; so a few labels, of cells that have all modalities or of
         cells that have some, serve all patterns. Any prior will do; ``prior="labels"`` lets the
         labels shape the latents, too.

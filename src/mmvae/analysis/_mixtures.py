@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 
-def responsibilities(mixture: MixtureSameFamily, values: Tensor, known: Tensor | None = None) -> Tensor:
+def responsibilities(mixture: MixtureSameFamily, values: Tensor, observed_dims: Tensor | None = None) -> Tensor:
     r""":math:`p(k \mid z)`, the mean over draws of z, ``(n_cells, K)``; rows sum to 1.
 
     Parameters
@@ -19,15 +19,15 @@ def responsibilities(mixture: MixtureSameFamily, values: Tensor, known: Tensor |
         The prior.
     values
         Draws, ``(n_draws, n_cells, D)``.
-    known
+    observed_dims
         Which dimensions to look at, the others integrated out, boolean, ``(n_cells, D)``; all by default. Cells
         without any get the components' weights.
     """
-    if known is None:
+    if observed_dims is None:
         return _posterior(mixture, mixture.component_distribution, values)
     out = values.new_zeros(values.shape[1], mixture.component_distribution.batch_shape[-1])
-    for pattern in torch.unique(known, dim=0):
-        cells = (known == pattern).all(dim=1)
+    for pattern in torch.unique(observed_dims, dim=0):
+        cells = (observed_dims == pattern).all(dim=1)
         if bool(pattern.any()):
             inside = _of_dimensions(mixture.component_distribution, pattern)
             out[cells] = _posterior(mixture, inside, values[:, cells][..., pattern])

@@ -78,7 +78,7 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         -----
         ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
         cells that have several, fitted on first use and saved with the model. It needs such cells. ``"fused"`` is the
-        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
+        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers/`` scores both.
         """
         self._check_if_trained(warn=False)
         if representation == SHARED:

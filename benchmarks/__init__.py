@@ -1,1 +1,13 @@
-"""Measurements behind the claims of the README and the docs. Not part of the installed package."""
+"""Measurements behind the claims of the README and the docs. Not part of the installed package.
+
+Each of these is a command, ``python -m benchmarks.<name>``, that updates a table in ``docs/_static``:
+
+- ``peers``: mmvae and other methods on real data; ``peers.page`` writes its page.
+- ``ablation``: models that differ in the prior alone.
+- ``spatial``: regions of tissue; ``spatial.pdac``: tissues of sections that were never seen.
+- ``design``: what was tried for the defaults.
+- ``labels``: labels of cells from those of a tenth of them.
+
+They stand on ``methods`` and ``scores``, and on the files beside them. A file whose name begins with an underscore is
+imported in its own folder alone.
+"""

@@ -6,7 +6,6 @@ table with ``--page``.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,21 +14,26 @@ import pandas as pd
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from . import markdown, table
+from .commands import listed, parser
 from .data import DATA_SETS, data_folder
+from .paths import STATIC
 
 if TYPE_CHECKING:
+    import argparse
+
     from mudata import MuData
 
     from mmvae import MultiVAE
 
-ROOT = Path(__file__).parents[1]
-TABLE = ROOT / "docs" / "_static" / "labels.csv"
 SETS = ("teaseq", "cite600")
 SHARE = 0.1
 UNLABELLED = "mog"
 PRIORS = (UNLABELLED, "labels")
 NEIGHBOURS = (1, 5, 15)
-KEY = ["data", "seed", "prior", "method"]
+RUN = ["data", "seed", "prior", "method"]
+SCORES = {"macro_f1": "macro-F1", "accuracy": "accuracy", "calibration_error": "calibration error"}
+ORDER = [*SETS, *PRIORS, "predict", *[f"{k} nearest" for k in NEIGHBOURS]]
 PART = "labels of some"
 N_BINS = 15
 
@@ -42,7 +46,7 @@ def main() -> None:
         for seed in arguments.seeds:
             for prior in arguments.priors:
                 rows = pd.DataFrame(run(DATA_SETS[data].read(folder), data, seed, prior))
-                _update(arguments.out, rows)
+                table.update(arguments.out, rows, ORDER, RUN, [*RUN, *SCORES])
                 print(rows.to_string(index=False, header=False, float_format="%.3f"), flush=True)
     if arguments.page:
         arguments.page.parent.mkdir(parents=True, exist_ok=True)
@@ -90,17 +94,13 @@ def scores(truth: np.ndarray, soft: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def page(table: pd.DataFrame) -> str:
+def page(scored: pd.DataFrame) -> str:
     """A row for each data set and way, mean and standard deviation over seeds."""
-    names = ["macro_f1", "accuracy", "calibration_error"]
-    lines = [
-        "| data | latent | labelled by | macro-F1 | accuracy | calibration error |",
-        "| --- | --- | --- " + "| ---: " * 3 + "|",
-    ]
-    for (data, prior, method), own in table.groupby(["data", "prior", "method"], sort=False):
-        cells = [f"{own[n].mean():.3f}" + (f" ± {own[n].std():.3f}" if len(own) > 1 else "") for n in names]
-        lines.append("| " + " | ".join([data, f"prior `{prior}`", method, *cells]) + " |")
-    return "\n".join(lines) + "\n"
+    left = ["data", "latent", "labelled by"]
+    lines = [[*left, *SCORES.values()]]
+    for (data, prior, method), own in scored.groupby(["data", "prior", "method"], sort=False):
+        lines.append([data, f"prior `{prior}`", method, *[markdown.spread(own[name]) for name in SCORES]])
+    return markdown.table(lines, left) + "\n"
 
 
 def _trained(mdata: MuData, data: str, seed: int, prior: str) -> MultiVAE:
@@ -116,25 +116,14 @@ def _trained(mdata: MuData, data: str, seed: int, prior: str) -> MultiVAE:
     return model
 
 
-def _update(out: Path, rows: pd.DataFrame) -> None:
-    """Put the rows in place of earlier ones of the same run; a reader never sees half a file."""
-    if out.exists():
-        rows = pd.concat([pd.read_csv(out), rows]).drop_duplicates(KEY, keep="last")
-    temporary = out.with_suffix(".tmp")
-    rows.round(5).to_csv(temporary, index=False)
-    temporary.replace(out)
-
-
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.labels", description=__doc__)
-    add = parser.add_argument
-    add("--data", type=Path, help="folder of the data sets; by default the environment variable MMVAE_DATA")
-    add("--sets", type=lambda text: text.split(","), default=list(SETS), help="data sets, separated by commas")
-    add("--seeds", type=lambda text: [int(seed) for seed in text.split(",")], default=[0, 1, 2])
-    add("--priors", type=lambda text: text.split(","), default=list(PRIORS), help="names, separated by commas")
-    add("--out", type=Path, default=TABLE, help="table to update")
+    made = parser("labels", __doc__, STATIC / "labels.csv")
+    add = made.add_argument
+    add("--sets", type=listed(known=DATA_SETS), default=list(SETS), help="data sets, separated by commas")
+    add("--seeds", type=listed(int), default=[0, 1, 2])
+    add("--priors", type=listed(), default=list(PRIORS), help="names, separated by commas")
     add("--page", type=Path, help="Markdown file to write")
-    return parser.parse_args()
+    return made.parse_args()
 
 
 if __name__ == "__main__":

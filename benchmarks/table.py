@@ -1,4 +1,4 @@
-"""The table of all scores: one row for each run, readout and metric."""
+"""Tables of scores, as CSV files: peers, designs and tissue have one row for each run, readout and metric."""
 
 from __future__ import annotations
 
@@ -11,20 +11,29 @@ import pandas as pd
 from filelock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
 RUN = ["data", "task", "method", "seed"]
 COSTS = ["seconds", "peak_memory_mb", "n_cells", "data_mb", "threads"]
 COLUMNS = [*RUN, "readout", "metric", "value", *COSTS, "note", "versions"]
+TEXTS = {"note": object, "metric": object, "readout": object}
+DIGITS = {"seconds": 1, "peak_memory_mb": 0, "data_mb": 1}
+OTHER_DIGITS = 5
 FAILED = "failed: "
 BUDGET = r"by the budget of ([\d.]+) minutes"
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     """The table, empty if there is none yet."""
     if not path.exists():
-        return pd.DataFrame(columns=COLUMNS)
-    return pd.read_csv(path).astype({"note": object, "metric": object, "readout": object})
+        return pd.DataFrame(columns=list(columns))
+    found = pd.read_csv(path)
+    return found.astype({name: kind for name, kind in TEXTS.items() if name in found})
+
+
+def runs(table: pd.DataFrame, run: Sequence[str] = RUN) -> set[tuple[Any, ...]]:
+    """Runs that the rows are of."""
+    return set(table[list(run)].itertuples(index=False, name=None))
 
 
 def done(path: Path, budget: float | None) -> set[tuple[Any, ...]]:
@@ -32,11 +41,12 @@ def done(path: Path, budget: float | None) -> set[tuple[Any, ...]]:
     table = read(path)
     note = table["note"].fillna("").astype(str)
     spent = note.str.extract(BUDGET)[0].astype(float).fillna(np.inf)
-    fine = table[~note.str.startswith(FAILED) & (spent >= (budget or np.inf))]
-    return set(fine[RUN].itertuples(index=False, name=None))
+    return runs(table[~note.str.startswith(FAILED) & (spent >= (budget or np.inf))])
 
 
-def update(path: Path, rows: pd.DataFrame, order: list[str]) -> None:
+def update(
+    path: Path, rows: pd.DataFrame, order: Sequence[str], run: Sequence[str] = RUN, columns: Sequence[str] = COLUMNS
+) -> None:
     """Put the rows in place of earlier ones of the same run; a reader never sees half a file.
 
     Several runners may write to the same table.
@@ -48,38 +58,23 @@ def update(path: Path, rows: pd.DataFrame, order: list[str]) -> None:
     rows
         Rows of one run or several.
     order
-        Names of data sets, tasks and methods, in the order in which they should be.
+        Names of data sets, tasks and methods, in the order in which they should be; others follow by name.
+    run, columns
+        Columns that say which run a row is of, and all columns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    place = {name: i for i, name in enumerate(order)}
     with FileLock(Path(gettempdir()) / f"{path.stem}.lock"):
-        old = read(path)
-        same = pd.MultiIndex.from_frame(old[RUN]).isin(pd.MultiIndex.from_frame(rows[RUN]))
-        kept = pd.DataFrame(old[~same].to_dict("records") + rows.to_dict("records"), columns=COLUMNS)
-        kept = kept.sort_values(RUN, key=lambda column: column.map(lambda x: place.get(x, x)), kind="stable")
+        old, run = read(path, columns), list(run)
+        same = pd.MultiIndex.from_frame(old[run]).isin(pd.MultiIndex.from_frame(rows[run]))
+        kept = pd.DataFrame(old[~same].to_dict("records") + rows.to_dict("records"), columns=list(columns))
+        kept = kept.sort_values(run, key=lambda column: _places(column, order), kind="stable")
         temporary = path.with_suffix(".tmp")
-        kept.round({"value": 5, "seconds": 1, "peak_memory_mb": 0, "data_mb": 1}).to_csv(temporary, index=False)
+        kept.round({name: DIGITS.get(name, OTHER_DIGITS) for name in columns}).to_csv(temporary, index=False)
         temporary.replace(path)
 
 
-def markdown(scores: pd.DataFrame, sets: list[str], methods: list[str], cell: Callable[[np.ndarray], str]) -> str:
-    """Rows of methods by columns of data sets, those that have scores, with a mean where all sets have some.
-
-    Parameters
-    ----------
-    scores
-        Rows of one metric.
-    sets, methods
-        Names, in the order in which they are shown.
-    cell
-        Text for the values of one method on one set, a value for each seed; there may be none.
-    """
-    sets = [name for name in sets if name in set(scores["data"])]
-    lines = ["| method | " + " | ".join([*sets, "mean"]) + " |", "| --- |" + " ---: |" * (len(sets) + 1)]
-    for method in (name for name in methods if name in set(scores["method"])):
-        own = scores[scores["method"] == method]
-        found = [own.loc[own["data"] == name, "value"].to_numpy() for name in sets]
-        complete = all(len(values) for values in found)
-        mean = f"{np.mean([values.mean() for values in found]):.3f}" if complete else "–"
-        lines.append("| " + " | ".join([method, *map(cell, found), mean]) + " |")
-    return "\n".join(lines)
+def _places(column: pd.Series, order: Sequence[str]) -> pd.Series:
+    """Rank of each value, those in ``order`` first."""
+    place = {name: i for i, name in enumerate(order)}
+    ranked = sorted(set(column), key=lambda value: (place.get(value, len(place)), value))
+    return column.map({value: rank for rank, value in enumerate(ranked)})

@@ -1,4 +1,4 @@
-"""Real data go in as they are. The full runs, with scores, are in benchmarks/peers.py."""
+"""Real data go in as they are. The full runs, with scores, are in benchmarks/peers/."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def spatial(
 
     Choose genes beforehand, such as 3,000 that vary (:func:`scanpy.pp.highly_variable_genes`): sums over neighbours have about
     three times as many non-zeros as the counts. With all 17,860 genes of 91,470 simulated Visium spots memory peaked at
-    6.3 GB (``benchmarks/pdac.py``).
+    6.3 GB (``benchmarks/spatial/pdac.py``).
 
     Parameters
     ----------

@@ -1,0 +1,1 @@
+"""Do the learned priors help? A ladder of models that differ in the prior alone."""

@@ -1,0 +1,1 @@
+"""mmvae and its peers: each takes a problem and gives an outcome."""

@@ -1,0 +1,1 @@
+"""mmvae and its peers on real data."""

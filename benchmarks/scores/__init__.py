@@ -1,0 +1,1 @@
+"""Scores of embeddings, of neighbours where a method gives no embedding, and of mosaics."""

@@ -1,0 +1,1 @@
+"""Sections of tissue: regions in them, and tissues of sections that were never seen."""

@@ -79,7 +79,6 @@ def test_no_private_name_of_scvi_tools_is_imported(path):
     assert not [n for n in imports(path) if n.startswith("scvi.") and any(part[0] == "_" for part in n.split(".")[1:])]
 
 
-@pytest.mark.xfail(strict=False, reason="files of data, model and module still import one another for types")
 def test_no_files_import_one_another():
     assert [relative(group) for group in circles(import_graph(ROOT))] == []
 

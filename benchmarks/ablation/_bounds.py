@@ -25,7 +25,7 @@ def bounds(model: MultiVAE, mdata: MuData, n_draws: int = N_DRAWS) -> dict[str, 
     All three are of the log ratios at ``n_draws`` draws of all latents, whatever closed forms there are, and at KL
     weight 1, whatever the model was trained with.
     """
-    parts = [log_ratios(model, tensors, n_draws) for tensors in minibatches(model, mdata)]
+    parts = [log_ratios(model, minibatch, n_draws) for minibatch in minibatches(model, mdata)]
     together = torch.cat([ratios for ratios, _ in parts], dim=1)
     iwae = torch.logsumexp(together, dim=0) - math.log(len(together))
     found = {"elbo": float(together.mean()), "iwae": float(iwae.mean())}
@@ -39,7 +39,7 @@ def prior_fit(model: MultiVAE, mdata: MuData) -> dict[str, float]:
     Of each modality, their mean ``c2st``, and of all modalities together over complete cells, ``c2st_joint``, where
     there are enough.
     """
-    parts = [latent_draws(model, tensors) for tensors in minibatches(model, mdata)]
+    parts = [latent_draws(model, minibatch) for minibatch in minibatches(model, mdata)]
     latents, priors = (torch.cat(own).numpy() for own in zip(*parts, strict=True))
     present = ~np.isnan(latents)
     found = {}

@@ -15,9 +15,9 @@ from ._model import is_relative, minibatches, withheld
 
 if TYPE_CHECKING:
     from mudata import MuData
-    from torch import Tensor
 
     from mmvae import MultiVAE
+    from mmvae.module import Minibatch
 
     from ._split import Split
 
@@ -67,7 +67,7 @@ def predict(model: MultiVAE, mdata: MuData, name: str, *, keep: bool, n_draws: i
     """
     present = inputs.presence(mdata)
     rows = np.flatnonzero(present[:, list(mdata.mod).index(name)] & (present.sum(axis=1) > 1))
-    parts = [_predicted(model, tensors, name, n_draws, keep) for tensors in minibatches(model, mdata)]
+    parts = [_predicted(model, minibatch, name, n_draws, keep) for minibatch in minibatches(model, mdata)]
     return Prediction(
         np.concatenate([rates for rates, _, _ in parts]),
         np.concatenate([nll for _, nll, _ in parts]),
@@ -96,10 +96,10 @@ def coverage(draws: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _predicted(
-    model: MultiVAE, tensors: dict[str, Tensor], name: str, n_draws: int, keep: bool
+    model: MultiVAE, minibatch: Minibatch, name: str, n_draws: int, keep: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     total, logs, draws = 0.0, torch.tensor(-torch.inf), []
-    for value, rates in withheld(model, tensors, name, n_draws):
+    for value, rates in withheld(model, minibatch, name, n_draws):
         logs = torch.logaddexp(logs, value)
         total = total + rates / n_draws
         draws += [rates.numpy()] if keep else []

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
-from mmvae._keys import COUPLED, EXPERTS, LATENT, PRESENT, QZ, Z, layer_key
-from mmvae.model._two_sample import two_sample_auc as two_sample_auc
-from mmvae.module import covariates_of
+from mmvae._keys import COUPLED
+from mmvae.analysis import two_sample_auc as two_sample_auc
+from mmvae.model._reader import Reader
 from mmvae.priors import CoupledPrior, MixtureOfGaussians, PosteriorSample
 
 if TYPE_CHECKING:
@@ -26,11 +25,12 @@ if TYPE_CHECKING:
     from torch.distributions import Distribution
 
     from mmvae import MultiVAE
-    from mmvae.fusion import Priced
+    from mmvae.fusion import ObservedDims, PriorTerm
+    from mmvae.module import Inference, Minibatch
     from mmvae.priors import PriorContext
 
 BATCH_SIZE = 512
-SPREAD_OF_KNOWN = 1e-4
+SCALE_OF_OBSERVED = 1e-4
 TOTAL = "total"
 
 
@@ -52,8 +52,8 @@ def uncouple(model: MultiVAE) -> None:
     new.load_state_dict(old.state_dict())
     new.blocks = blocks(model)
     model.module.priors[COUPLED] = new.to(old.loc.device).eval()
-    model.module.fusion.couple(new)
-    model.shared_ = None
+    model.module.fusion.set_joint_prior(new)
+    model.remember(shared=None)
 
 
 def blocks(model: MultiVAE) -> list[slice]:
@@ -73,56 +73,50 @@ def is_relative(model: MultiVAE, name: str) -> bool:
     return model.module.likelihoods[name].relative
 
 
-def minibatches(model: MultiVAE, mdata: MuData) -> Iterator[dict[str, Tensor]]:
+def minibatches(model: MultiVAE, mdata: MuData) -> Iterator[Minibatch]:
     """Minibatches of cells, in order."""
-    return model._make_data_loader(adata=model._validate_anndata(mdata), batch_size=BATCH_SIZE)
+    return Reader(model).minibatches(mdata, None, BATCH_SIZE)
 
 
 @torch.inference_mode()
-def log_ratios(model: MultiVAE, tensors: dict[str, Tensor], n_draws: int) -> tuple[Tensor, dict[str, Tensor]]:
+def log_ratios(model: MultiVAE, minibatch: Minibatch, n_draws: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Log p(x, z) - log q(z | x), ``(S, C)``, and the mean log q - log p of each latent, ``(C,)``, NaN where it has none.
 
     Under a coupled prior the sum is ``total`` and the single latents are held against the prior's marginals.
     """
-    drawn = [_weighed(model, tensors, outputs) for outputs in _redrawn(model, tensors, n_draws)]
+    drawn = [_weighed(model, inference) for inference in _redrawn(model, minibatch, n_draws)]
     kls = {name: torch.stack([kl[name] for _, kl in drawn]).mean(dim=0) for name in drawn[0][1]}
     return torch.stack([ratio for ratio, _ in drawn]), kls
 
 
 @torch.inference_mode()
-def latent_draws(model: MultiVAE, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def latent_draws(model: MultiVAE, minibatch: Minibatch) -> tuple[Tensor, Tensor]:
     """A draw of each posterior, NaN where a cell lacks the modality, and one of each prior, both ``(C, L)``."""
-    (outputs,) = _redrawn(model, tensors, 1)
-    columns: dict[str, tuple[Tensor, Tensor]] = {}
-    for prior, latent, context in model.module.priced(outputs, model.module.annotations(tensors)):
-        p = prior(context)
-        drawn = p.sample() if p.batch_shape else p.sample((len(latent.sample),))
-        known = torch.ones_like(latent.sample, dtype=torch.bool) if latent.known is None else latent.known
-        seen = torch.where(known, latent.sample, torch.nan)
-        empty = drawn.new_full((len(latent.rows), drawn.shape[1]), torch.nan)
-        rows = latent.rows[:, None].expand_as(empty)
-        columns[latent.name] = empty.masked_scatter(rows, seen), empty.masked_scatter(rows, drawn)
-    seen, drawn = (torch.cat(parts, dim=1) for parts in zip(*columns.values(), strict=True))
+    (inference,) = _redrawn(model, minibatch, 1)
+    columns = []
+    for term in inference.prior_terms:
+        p = model.module.priors[term.name](inference.contexts[term.name])
+        drawn = p.sample() if p.batch_shape else p.sample((len(term.sample),))
+        observed = term.mask[:, None] if term.observed_dims is None else term.observed_dims.mask
+        columns.append(
+            (torch.where(observed, term.sample, torch.nan), torch.where(term.mask[:, None], drawn, torch.nan))
+        )
+    seen, drawn = (torch.cat(parts, dim=1) for parts in zip(*columns, strict=True))
     return seen, drawn
 
 
 @torch.inference_mode()
-def withheld(model: MultiVAE, tensors: dict[str, Tensor], name: str, n_draws: int) -> Iterator[tuple[Tensor, Tensor]]:
+def withheld(model: MultiVAE, minibatch: Minibatch, name: str, n_draws: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Log-likelihood of the values of a modality that was not encoded, and its rates, both ``(n, G)``, for each draw.
 
     Of the n cells that have it and another. Rates are those of the first batch, free of the cells' own batches.
     """
-    index = model.modalities.index(name)
-    present = tensors[PRESENT]
-    rows = present[:, index]
-    scored = (present.sum(dim=1) > 1)[rows]
-    hidden = tensors | {PRESENT: present.clone(), layer_key(name): tensors[layer_key(name)][:0]}
-    hidden[PRESENT][:, index] = False
-    first = tensors | {REGISTRY_KEYS.BATCH_KEY: torch.zeros_like(tensors[REGISTRY_KEYS.BATCH_KEY])}
-    covariates = covariates_of(first).rows(rows)
-    for outputs in _redrawn(model, hidden, n_draws):
-        value = _log_likelihood(model, name, tensors, outputs[Z], weigh=False)
-        yield value[scored], model.module.rates(name, outputs[Z][rows], covariates)[scored]
+    rows = minibatch.rows[name]
+    scored = (minibatch.present.sum(dim=1) > 1)[rows]
+    covariates = minibatch.in_batch(0).covariates_of(name)
+    for inference in _redrawn(model, minibatch.without(name), n_draws):
+        value = _log_likelihood(model, name, minibatch, inference.fused, weigh=False)
+        yield value[scored], model.module.rates(name, inference.fused[rows], covariates)[scored]
 
 
 class TiedMixture(MixtureOfGaussians):
@@ -137,7 +131,7 @@ class TiedMixture(MixtureOfGaussians):
 
     def init_from(self, sample: PosteriorSample) -> None:
         """Start from all modalities' latents so far, pooled."""
-        self.shown.append(replace(sample, hidden=None, known=None, labels=None))
+        self.shown.append(replace(sample, hidden=None, observed_dims=None, labels=None))
         super().init_from(PosteriorSample.together(self.shown))
 
 
@@ -150,49 +144,44 @@ class UncoupledPrior(CoupledPrior):
     blocks: list[slice]
 
     def log_ratio(self, posterior: Distribution, sample: Tensor, context: PriorContext) -> Tensor:
-        """Log q - log p at a draw, over the blocks that were encoded, in nats, ``(C,)``."""
-        known = torch.ones_like(sample, dtype=torch.bool) if context.known is None else context.known
-        total = (posterior.base_dist.log_prob(sample) * known).sum(dim=-1)  # type: ignore[attr-defined]
+        """Log q - log p at a draw, over the latents that were encoded, in nats, ``(C,)``."""
+        observed = torch.ones_like(sample, dtype=torch.bool) if (dims := context.observed_dims) is None else dims.mask
+        total = (posterior.base_dist.log_prob(sample) * observed).sum(dim=-1)  # type: ignore[attr-defined]
         for block in self.blocks:
-            has = known[:, block].all(dim=-1)
+            has = observed[:, block].all(dim=-1)
             total = total - torch.where(has, self.marginal(block).log_prob(sample[:, block]), 0.0)
         return total
 
-    def expected(self, latent: Tensor, known: Tensor) -> Normal:
-        """Mean and spread of the marginals where ``known`` does not mark; the rest as given."""
+    def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
+        """Mean and spread of the marginals in dimensions that were not observed; the rest as given."""
         marginals = [self.marginal(block) for block in self.blocks]
         loc, variance = (torch.cat(parts) for parts in zip(*((p.mean, p.variance) for p in marginals), strict=True))
-        spread = torch.where(known, torch.full_like(latent, SPREAD_OF_KNOWN), variance.sqrt())
-        return Normal(torch.where(known, latent, loc), spread, validate_args=False)
+        scale = torch.where(observed_dims.mask, torch.full_like(latent, SCALE_OF_OBSERVED), variance.sqrt())
+        return Normal(torch.where(observed_dims.mask, latent, loc), scale, validate_args=False)
 
-    def completed(self, latent: Tensor, known: Tensor) -> Tensor:
-        """Draws of the marginals where ``known`` does not mark; the rest as given."""
+    def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
+        """Draws of the marginals in dimensions that were not observed; the rest as given."""
         drawn = torch.cat([self.marginal(block).sample((len(latent),)) for block in self.blocks], dim=-1)
-        return torch.where(known, latent, drawn)
+        return torch.where(observed_dims.mask, latent, drawn)
 
 
-def _redrawn(model: MultiVAE, tensors: dict[str, Tensor], n_draws: int) -> Iterator[dict[str, Any]]:
-    """Outputs of inference with ``n_draws`` draws of the latents, one after the other."""
-    module = model.module
-    outputs = module.inference(**module._get_inference_input(tensors))
+def _redrawn(model: MultiVAE, minibatch: Minibatch, n_draws: int) -> Iterator[Inference]:
+    """Inference with ``n_draws`` draws of the latents, one after the other."""
+    posteriors = model.module.encode(minibatch)
     for _ in range(n_draws):
-        latent = module.fusion.sample(outputs[EXPERTS], outputs[QZ])
-        yield outputs | {LATENT: latent, Z: module.fusion.fuse(latent, outputs[EXPERTS])}
+        yield model.module.infer(minibatch, posteriors)
 
 
-def _log_likelihood(model: MultiVAE, name: str, tensors: dict[str, Tensor], z: Tensor, *, weigh: bool) -> Tensor:
-    """Log-likelihood of a modality's values in the cells that have it, given the fused latent, ``(n_present, G)``.
+def _log_likelihood(model: MultiVAE, name: str, minibatch: Minibatch, fused: Tensor, *, weigh: bool) -> Tensor:
+    """Log-likelihood of a modality's values in the cells that have it, given the fused latent of all, ``(n, G)``.
 
     Of a likelihood with latents of its own, one draw is taken; ``weigh`` corrects by its log ratio of prior to
     posterior, as a bound needs.
     """
-    module = model.module
-    rows = tensors[PRESENT][:, model.modalities.index(name)]
-    covariates = covariates_of(tensors).rows(rows)
-    likelihood = module.likelihoods[name]
-    hidden = module.decoders[name](z[rows], covariates)
-    emission = likelihood(hidden, module.size_factor(tensors, name), covariates.batch)
-    value = emission.distribution.log_prob(tensors[layer_key(name)])
+    covariates, likelihood = minibatch.covariates_of(name), model.module.likelihoods[name]
+    hidden = model.module.decoders[name](minibatch.take(name, fused), covariates)
+    emission = likelihood(hidden, minibatch.size_factors[name], covariates.batch)
+    value = emission.distribution.log_prob(minibatch.values[name])
     if weigh and emission.kl is not None:
         prior = likelihood._prior(covariates.batch)
         drawn = emission.distribution.mu1.log()
@@ -200,28 +189,28 @@ def _log_likelihood(model: MultiVAE, name: str, tensors: dict[str, Tensor], z: T
     return value
 
 
-def _weighed(model: MultiVAE, tensors: dict[str, Tensor], outputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+def _weighed(model: MultiVAE, inference: Inference) -> tuple[Tensor, dict[str, Tensor]]:
     """:func:`log_ratios` of one draw."""
-    present = tensors[PRESENT]
-    total = torch.zeros(len(present))
-    for index, name in enumerate(model.modalities):
-        value = _log_likelihood(model, name, tensors, outputs[Z], weigh=True)
-        total[present[:, index]] += value.sum(dim=-1)
+    minibatch, total = inference.minibatch, torch.zeros(len(inference.fused))
+    for name in model.modalities:
+        value = _log_likelihood(model, name, minibatch, inference.fused, weigh=True)
+        total = total + minibatch.place(name, value.sum(dim=-1))
     kls = {TOTAL: torch.zeros_like(total)}
-    for prior, latent, context in model.module.priced(outputs, model.module.annotations(tensors)):
-        excess = prior.log_ratio(latent.posterior, latent.sample, context)
-        if prior.couples:
-            kls |= _by_modality(model, prior, latent)
+    for term in inference.prior_terms:
+        prior = model.module.priors[term.name]
+        excess = prior.log_ratio(term.posterior, term.sample, inference.contexts[term.name])
+        if prior.is_joint:
+            kls |= _by_modality(model, prior, term)
         else:
-            kls[latent.name] = torch.full_like(total, torch.nan).masked_scatter(latent.rows, excess)
-        kls[TOTAL][latent.rows] += excess
+            kls[term.name] = torch.where(term.mask, excess, torch.nan)
+        kls[TOTAL] = kls[TOTAL] + torch.where(term.mask, excess, 0.0)
     return total - kls[TOTAL], kls
 
 
-def _by_modality(model: MultiVAE, prior: CoupledPrior, latent: Priced) -> dict[str, Tensor]:
-    own = latent.posterior.base_dist.log_prob(latent.sample)
+def _by_modality(model: MultiVAE, prior: CoupledPrior, term: PriorTerm) -> dict[str, Tensor]:
+    own = term.posterior.base_dist.log_prob(term.sample)
     found = {}
     for name, block in zip(model.modalities, blocks(model), strict=True):
-        excess = own[:, block].sum(dim=-1) - prior.marginal(block).log_prob(latent.sample[:, block])
-        found[name] = torch.where(latent.known[:, block].all(dim=-1), excess, torch.nan)
+        excess = own[:, block].sum(dim=-1) - prior.marginal(block).log_prob(term.sample[:, block])
+        found[name] = torch.where(term.observed_dims.mask[:, block].all(dim=-1), excess, torch.nan)
     return found

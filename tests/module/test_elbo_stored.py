@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_module import MOSAIC, fixed_noise, small_module, small_tensors
+from small_module import MOSAIC, fixed_noise, small_module
 
 from mmvae._config import CovariateConfig
 

@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.ablation._arms import build
 from benchmarks.ablation._model import UncoupledPrior, uncouple
+from mmvae.fusion import ObservedDims
 from mmvae.priors import CoupledPrior, PosteriorSample, PriorContext
 
 # A few epochs on a hundred cells teach a model little, and it says so.
@@ -39,7 +40,7 @@ def test_without_its_coupling_a_prior_is_the_product_of_its_marginals():
     with torch.no_grad():
         prior.loc.normal_()
         prior.lower.normal_()
-        prior.ready.fill_(True)
+        prior.mark_initialised()
     cut = UncoupledPrior(5, "mog_full", 3)
     cut.load_state_dict(prior.state_dict())
     cut.blocks = [slice(0, 2), slice(2, 5)]
@@ -47,15 +48,16 @@ def test_without_its_coupling_a_prior_is_the_product_of_its_marginals():
     z = q.sample()
     known = torch.ones(4, 5, dtype=torch.bool)
     known[:2, 2:] = False
-    got = cut.log_ratio(q, z, PriorContext(known=known))
+    dims = ObservedDims(known, ((known[0], torch.arange(2)), (known[2], torch.arange(2, 4))))
+    got = cut.log_ratio(q, z, PriorContext(observed_dims=dims))
     blocks = q.base_dist.log_prob(z)
     first = blocks[:, :2].sum(1) - prior.marginal(slice(0, 2)).log_prob(z[:, :2])
     second = blocks[:, 2:].sum(1) - prior.marginal(slice(2, 5)).log_prob(z[:, 2:])
     torch.testing.assert_close(got, first + second * known[:, 2])
-    filled = cut.expected(z, known)
+    filled = cut.impute_missing(z, dims)
     torch.testing.assert_close(filled.loc[0, 2:], prior.marginal(slice(2, 5)).mean)
     assert torch.equal(filled.loc[2:], z[2:])
-    assert torch.equal(cut.completed(z, known)[2:], z[2:])
+    assert torch.equal(cut.sample_missing(z, dims)[2:], z[2:])
 
 
 def test_taking_the_coupling_out_changes_what_is_filled_in_and_nothing_else(mosaic, trained):

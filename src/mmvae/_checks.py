@@ -1,0 +1,67 @@
+"""Numbers that a user passes: what an argument takes, and one message for all that are wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import nextafter
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Number:
+    """The finite numbers from ``low`` to ``high``, both included; whole ones alone if ``whole``."""
+
+    words: str
+    low: float
+    high: float = sys.float_info.max
+    whole: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        if self.whole:
+            return isinstance(value, Integral) and not isinstance(value, bool) and self.low <= int(value) <= self.high
+        return isinstance(value, Real) and not isinstance(value, bool) and self.low <= float(value) <= self.high
+
+
+COUNT = Number("a whole number above 0", 1, whole=True)
+COUNT_OR_ZERO = Number("a whole number of at least 0", 0, whole=True)
+POSITIVE = Number("a number above 0", nextafter(0, 1))
+NOT_NEGATIVE = Number("a number of at least 0", 0)
+SHARE = Number("a share of at least 0, at most 1", 0, 1)
+SHARE_ABOVE_0 = Number("a share above 0, at most 1", nextafter(0, 1), 1)
+SHARE_BELOW_1 = Number("a share of at least 0, below 1", 0, nextafter(1, 0))
+
+
+def check_numbers(takes: Mapping[str, Number], others: Sequence[str] = (), /, **given: Any) -> None:
+    """Refuse what is not the number that its argument takes; ``None`` is left to the argument's default.
+
+    Parameters
+    ----------
+    takes
+        By argument, what it takes.
+    others
+        Sentences on other faults of the arguments.
+    **given
+        By argument, its value or a mapping of values.
+
+    Raises
+    ------
+    ValueError
+        With a sentence for each fault.
+    """
+    faults = [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
+    if faults or others:
+        raise ValueError(" ".join([*faults, *others]))
+
+
+def _faults(name: str, value: Any, number: Number) -> list[str]:
+    if isinstance(value, Mapping):
+        return [fault for key, own in value.items() for fault in _faults(f"{name} of '{key}'", own, number)]
+    if value is None or value in number:
+        return []
+    return [f"Expected {name} as {number.words}; got {value!r}."]

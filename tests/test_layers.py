@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1] / "src" / "mmvae"
 ORDER = [
     "_keys",
     "_errors",
+    "_checks",
     "_config",
     "_compat",
     "nn",
@@ -19,6 +20,7 @@ ORDER = [
     "priors",
     "module",
     "data",
+    "train",
     "model",
     "pp",
     "tl",

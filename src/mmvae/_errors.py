@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+# What a shell says of a process that was asked to end.
+TERMINATED = 128 + signal.SIGTERM
 
 
 class SetupError(ValueError):
@@ -19,4 +24,4 @@ class SetupError(ValueError):
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss became NaN or infinite. The model holds the last good weights."""
+    """The loss, a latent or the weights became NaN, infinite or huge. The model holds good weights, as the message says."""

@@ -22,6 +22,9 @@ PRIOR_COVARIATES: Final = "prior_covariates"
 QZ: Final = "qz"
 Z: Final = "z"
 LATENT: Final = "latent"
+
+# The metric by which training stops and chooses its best epoch.
+OBJECTIVE: Final = "objective"
 EXPERTS: Final = "experts"
 
 # What the joint-posterior fusions call their one latent.

@@ -9,6 +9,7 @@ from mudata import MuData
 
 import mmvae
 from mmvae import MultiVAE, SetupError
+from mmvae.train import init_priors
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 SIZES = {"rna": 20, "protein": 6}
@@ -57,7 +58,7 @@ def test_reference_cells_stay_where_they_were(reference, query):
 def test_training_again_goes_on_from_the_priors(reference):
     model, _ = reference
     before = model.module.priors["rna"].loc.detach().clone()
-    model._start_priors(np.arange(50))
+    init_priors(model.module, lambda: model._minibatches(None, np.arange(50), 50))
     assert torch.equal(model.module.priors["rna"].loc, before)
 
 

@@ -3,7 +3,7 @@
 from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
 from ._arguments import SetupArguments
 from ._blocks import blocks_of, split_groups
-from ._columns import resolve_columns
+from ._columns import Column, resolve_columns
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._graph import graph_faults, graph_of, within
@@ -17,6 +17,7 @@ from ._statistics import feature_statistics
 from ._table import print_setup
 
 __all__ = [
+    "Column",
     "ModalitySetup",
     "MosaicDataset",
     "MosaicManager",

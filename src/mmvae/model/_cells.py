@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.data import numbers_of
 
 from ._neighbors import NeighborMixin
@@ -52,7 +53,9 @@ class CellMixin(NeighborMixin):
 
         If it names none there is one minibatch, without cells, so that what is read of it has its shape.
         """
+        check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
+        self.module.eval()
         self._link(adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
@@ -65,12 +68,14 @@ class CellMixin(NeighborMixin):
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
     ) -> Iterator[dict[str, Tensor]]:
-        """Minibatches on the model's device."""
+        """Minibatches on the model's device, which then reads them without dropout."""
         if dataloader is None:
             adata = self._validate_anndata(adata)
+            batch_size = READOUT_BATCH if batch_size is None else batch_size
             dataloader = self._make_data_loader(
-                adata=adata, indices=indices, batch_size=batch_size or READOUT_BATCH, **data_loader_kwargs
+                adata=adata, indices=indices, batch_size=batch_size, **data_loader_kwargs
             )
+        self.module.eval()
         device = self.module.device
         return ({key: value.to(device) for key, value in tensors.items()} for tensors in dataloader)
 

@@ -14,11 +14,11 @@ from mmvae._keys import EXPERTS, LATENT, QZ
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
 from mmvae.priors import LabelledMixture, PriorContext
+from mmvae.train import seeded
 
 from ._generation import GenerationMixin
 from ._mixtures import batch_evenness, effective_number, responsibilities
 from ._profiles import component_rates, top_features
-from ._seed import seeded
 from ._views import N_DRAWS, standard_draws
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import torch
 
 from mmvae._keys import EXPERTS, PRESENT, QZ, Z
 from mmvae.data import numbers_of, presence_of
+from mmvae.train import seeded
 
 from ._generation import GenerationMixin
-from ._seed import seeded
 from ._views import views
 
 if TYPE_CHECKING:

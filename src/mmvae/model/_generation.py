@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from scvi import REGISTRY_KEYS
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import EXPERTS, PRESENT, QZ, layer_key
 from mmvae.data import numbers_of, presence_of
 from mmvae.module import covariates_of
@@ -164,6 +165,7 @@ class GenerationMixin(ModelBase):
         library_size: float,
         n_samples: int,
     ) -> dict[str, Any]:
+        check_numbers({"n_samples": COUNT}, n_samples=n_samples)
         likelihood = self.module.likelihoods[modality]
         return {
             "modality": modality,

@@ -11,6 +11,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
+from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, check_numbers
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key, size_factor_key
 from mmvae.data import SetupArguments, feature_statistics, graph_of, modalities_of, presence_of, shared_cells
@@ -18,15 +19,14 @@ from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.nn import Component
 from mmvae.priors import Prior
+from mmvae.train import defaults_for, seeded
 
 from ._contributions import ContributionMixin
-from ._defaults import defaults_for
 from ._generation import GenerationMixin
 from ._prediction import PredictionMixin
 from ._prior_checks import check_graph, check_priors, warn_of_batch
 from ._priors import PriorMixin
 from ._representation import RepresentationMixin
-from ._seed import seeded
 from ._setup import SetupMixin
 from ._training import TrainingMixin
 
@@ -38,6 +38,18 @@ logger = logging.getLogger(__name__)
 
 PRIOR = "mog"
 BATCH_ADVERSARY = 10.0
+TAKES = {
+    "n_latent": COUNT,
+    "n_hidden": COUNT,
+    "n_layers": COUNT,
+    "dropout_rate": SHARE_BELOW_1,
+    "input_dropout": SHARE_BELOW_1,
+    "modality_dropout": SHARE_BELOW_1,
+    "modality_weights": POSITIVE,
+    "kl_scale": NOT_NEGATIVE,
+    "batch_adversary": NOT_NEGATIVE,
+    "seed": COUNT_OR_ZERO,
+}
 
 
 class MultiVAE(
@@ -148,25 +160,30 @@ class MultiVAE(
         chosen = defaults_for(0 if mdata is None else mdata.n_obs)
         names = list(self._arguments.chosen)
         n_latent = _by_modality("n_latent", chosen.n_latent if n_latent is None else n_latent, names)
-        n_hidden, n_layers = n_hidden or chosen.n_hidden, n_layers or chosen.n_layers
+        n_hidden = chosen.n_hidden if n_hidden is None else n_hidden
+        n_layers = chosen.n_layers if n_layers is None else n_layers
         dropout_rate = chosen.dropout_rate if dropout_rate is None else dropout_rate
-        modality_weights = _by_modality(
-            "modality_weights",
-            dict.fromkeys(names, 1.0) | self._carried("weight") | dict(modality_weights or {}),
-            names,
+        weights = self._carried("weight") | dict(modality_weights or {})
+        modality_weights = _by_modality("modality_weights", weights, names, 1.0)
+        input_dropout = _by_modality("input_dropout", input_dropout, names, 0.0)
+        batch_adversary = self._batch_adversary(mdata) if batch_adversary is None else batch_adversary
+        check_numbers(
+            TAKES,
+            n_latent=n_latent,
+            n_hidden=n_hidden,
+            n_layers=n_layers,
+            dropout_rate=dropout_rate,
+            input_dropout=input_dropout,
+            modality_dropout=modality_dropout,
+            modality_weights=modality_weights,
+            kl_scale=kl_scale,
+            batch_adversary=batch_adversary,
+            seed=seed,
         )
         self.seed = seed
-        self.shared_ = None
-        self.labelled_ = None
-        self.reliability_ = None
-        self.spread_ = None
-        self.best_epoch_ = None
-        self._linked = None
+        self.shared_ = self.labelled_ = self.reliability_ = self.spread_ = self.best_epoch_ = self._linked = None
         self.training_report_: list[str] = []
-        batch_adversary = self._batch_adversary(mdata) if batch_adversary is None else batch_adversary
         network = NetworkConfig(n_hidden, n_layers, dropout_rate, modality_dropout, kl_scale, batch_adversary)
-        input_dropout = _shares("input_dropout", input_dropout, names)
-        _check_shares(modality_dropout=modality_dropout, dropout_rate=dropout_rate)
         modalities = self._modality_configs(n_latent, modality_weights, input_dropout)
         with seeded(seed):
             self.module = MultiVAEModule(self._config(modalities, network, prior, fusion))
@@ -293,33 +310,15 @@ class MultiVAE(
         }
 
 
-def _by_modality(argument: str, value: Any, names: list[str]) -> dict[str, Any]:
-    """One value for each modality, from one for all or a complete mapping."""
-    if not isinstance(value, Mapping):
-        value = dict.fromkeys(names, value)
-    if set(value) != set(names):
-        msg = f"Expected {argument} as one number or for each of {names}; got {dict(value)}."
-        raise ValueError(msg)
-    if low := {name: v for name, v in value.items() if not v > 0}:
-        msg = f"Expected {argument} above 0; got {low}."
-        raise ValueError(msg)
-    return {name: value[name] for name in names}
-
-
-def _shares(argument: str, value: float | Mapping[str, float], names: list[str]) -> dict[str, float]:
-    """One share for each modality, from one for all or a mapping; 0 where that names none."""
+def _by_modality(argument: str, value: Any, names: list[str], default: float | None = None) -> dict[str, Any]:
+    """One value for each modality, from one for all or a mapping, complete unless there is a ``default``."""
     given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(names, value)
-    if unknown := sorted(set(given) - set(names)):
-        msg = f"Expected {argument} as one number or for some of {names}; got it for {unknown}."
+    filled = given if default is None else dict.fromkeys(names, default) | given
+    if set(filled) != set(names):
+        which = f"each of {names}" if default is None else f"some of {names}"
+        msg = f"Expected {argument} as one number or for {which}; got it for {list(given)}."
         raise ValueError(msg)
-    _check_shares(**{f"{argument} of '{name}'": share for name, share in given.items()})
-    return dict.fromkeys(names, 0.0) | given
-
-
-def _check_shares(**shares: float) -> None:
-    if wrong := {name: value for name, value in shares.items() if not 0 <= value < 1}:
-        msg = f"Expected shares of at least 0 and below 1; got {wrong}."
-        raise ValueError(msg)
+    return {name: filled[name] for name in names}
 
 
 def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> dict[str, Any]:

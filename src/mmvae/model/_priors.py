@@ -12,11 +12,11 @@ from scvi import REGISTRY_KEYS
 from mmvae._keys import JOINT
 from mmvae.data import presence_of
 from mmvae.module import covariates_of
+from mmvae.train import seeded
 
 from ._components import ComponentMixin
 from ._outliers import outlier_share
 from ._profiles import fused_from
-from ._seed import seeded
 from ._two_sample import FEWEST_CELLS, UNTESTED, two_sample_auc, verdict
 from ._views import views
 

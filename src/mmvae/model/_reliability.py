@@ -9,8 +9,8 @@ import pandas as pd
 import torch
 
 from mmvae._keys import PRESENT, Z
+from mmvae.train import seeded
 
-from ._seed import seeded
 from ._typing import ModelBase
 
 if TYPE_CHECKING:

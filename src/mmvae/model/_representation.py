@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import EXPERTS, FUSED, PRESENT, QZ, SHARED, UNWEIGHTED
 
 from ._cells import CellMixin
@@ -81,6 +82,7 @@ class RepresentationMixin(CellMixin, ReliabilityMixin):
         default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers.py`` scores both.
         """
         self._check_if_trained(warn=False)
+        check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
         if representation == SHARED:
             return self._shared_representation(adata, indices, batch_size, return_dist, dataloader)
         if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *self.modalities]):

@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import torch
-from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
-from mmvae.data import blocks_of, graph_of, pattern_names, presence_of, split_cells, split_groups
-from mmvae.priors import PosteriorSample
+from mmvae.data import SetupArguments, pattern_names, presence_of, resolve_columns
+from mmvae.train import (
+    InitPriors,
+    KeepWeights,
+    MultiVAEPlan,
+    Snapshot,
+    as_sent,
+    check_arguments,
+    defaults_for,
+    divergence,
+    quiet,
+    schedule_for,
+    seeded,
+    split,
+    training_report,
+)
 
-from ._callbacks import KeepWeights, PriorStart
-from ._defaults import Defaults, defaults_for
-from ._plan import MultiVAEPlan, NonFiniteLossError
-from ._report import training_report
-from ._seed import seeded
 from ._typing import ModelBase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from ._typing import Indices
+    from mmvae.train import Schedule
 
-KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
-WARM_START_EPOCHS = 10
-PRIOR_CELLS = 10_000
-GRADIENT_NORM = 50.0
-CELLWISE, BLOCKS = "cells", "blocks"
-NEIGHBORS_LEAK = (
-    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO is too "
-    "good. Leave out split_by, or give split_by='blocks' or the column of the slides."
-)
+PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 
 
 class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
@@ -65,6 +63,10 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         Two runs with the same model, data, seed and versions of the software give the same model on a CPU, whatever
         state the global random generators are in; they are left as they were.
 
+        A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
+        training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
+        of the epochs that it completed.
+
         Parameters
         ----------
         max_epochs
@@ -83,8 +85,9 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
             neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
         early_stopping
-            Whether to stop once the validation ELBO has not improved for ``early_stopping_patience`` epochs, counted
-            from the end of the KL warm-up. The weights of the best epoch are kept either way.
+            Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
+            not improved for ``early_stopping_patience`` epochs, counted from the end of the KL warm-up, but at the latest
+            from two thirds of ``max_epochs``. The weights of the best of these epochs are kept either way.
         early_stopping_patience
             Epochs without improvement.
         seed
@@ -92,70 +95,100 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         load_sparse_tensor
             Whether minibatches travel to the device as sparse tensors. By default on a GPU only.
         plan_kwargs
-            Passed to the training plan, such as ``weight_decay``, ``n_epochs_kl_warmup``, ``max_kl_weight``.
+            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
+            ``weight_decay``, of which there is none by default, nor in a query.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
             ``enable_progress_bar``, ...
 
         Raises
         ------
+        ValueError
+            If an argument cannot be used; a sentence for each.
         TrainingDivergedError
-            At the first loss that is NaN or infinite. The model then holds its last good weights, and the message
-            names the modality, the cells and what to try.
+            At the first loss, latent or weight that is NaN or infinite. The message names the modality, the cells, the
+            weights that the model then holds, and what to try.
 
         Warns
         -----
         UserWarning
             If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO
-            never improved, a modality's latent carries under 1 nat per cell, or a batch coincides with a missing pattern.
+            never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a
+            batch coincides with a missing pattern.
         """
+        plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
+        check_arguments(
+            plan,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            lr=lr,
+            train_size=train_size,
+            validation_size=validation_size,
+            early_stopping_patience=early_stopping_patience,
+            seed=seed,
+        )
         self._validate_anndata()
         seed = self.seed if seed is None else seed
-        chosen = defaults_for(self.adata.n_obs)
-        epochs = max_epochs or chosen.max_epochs
-        split = self._split(split_by, train_size, validation_size, seed)
-        batch_size = min(batch_size or chosen.batch_size, max(len(split[0]) // 4, 8))
-        steps = max(1, len(split[0]) // batch_size)
-        warmup_epochs = (plan_kwargs or {}).get("n_epochs_kl_warmup") or _warmup_epochs(epochs, steps)
-        plan_kwargs = _plan_options(chosen, lr, warmup_epochs) | (plan_kwargs or {})
-        keep = KeepWeights(first=warmup_epochs)
+        parts = split(self.adata_manager, split_by, train_size, validation_size, seed)
+        schedule = schedule_for(len(parts[0]), defaults_for(self.adata.n_obs), max_epochs, batch_size, plan)
         on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
-        self._forget()
-        self._link(self.adata)
-        self.module.train()
-        with seeded(seed), _quiet():
-            try:
-                super().train(
-                    max_epochs=epochs,
-                    batch_size=batch_size,
-                    early_stopping=early_stopping and len(split[1]) > 0,
-                    early_stopping_patience=early_stopping_patience,
-                    early_stopping_warmup_epochs=warmup_epochs,
-                    load_sparse_tensor=on_gpu if load_sparse_tensor is None else load_sparse_tensor,
-                    datasplitter_kwargs={"external_indexing": list(split)} | kwargs.pop("datasplitter_kwargs", {}),
-                    plan_kwargs=plan_kwargs,
-                    callbacks=[
-                        *self._prior_starts(split[0], min(WARM_START_EPOCHS, warmup_epochs), warmup_epochs),
-                        keep,
-                        *kwargs.pop("callbacks", []),
-                    ],
-                    **_trainer_options(steps, has_validation=len(split[1]) > 0) | kwargs,
-                )
-            except NonFiniteLossError as error:
-                self._restore(keep.best_state or keep.last_state)
-                self.is_trained_ = keep.last_epoch is not None
-                self.train_indices_, self.validation_indices_ = split[:2]
-                self._remember(keep)
-                raise TrainingDivergedError(self._divergence(error, keep)) from error
-        if keep.best_state is not None:
-            self._restore(keep.best_state)
-        self._finish_training(keep)
-
-    def _finish_training(self, keep: KeepWeights) -> None:
-        self._remember(keep)
-        self.training_report_ = training_report(self)
+        options = schedule.trainer_options(has_validation=len(parts[1]) > 0) | kwargs
+        options |= {
+            "early_stopping": early_stopping and len(parts[1]) > 0,
+            "early_stopping_patience": early_stopping_patience,
+            "load_sparse_tensor": on_gpu if load_sparse_tensor is None else load_sparse_tensor,
+        }
+        self.training_report_ = self._fit(schedule, parts, seed, options)
         for line in self.training_report_:
-            warnings.warn(line, UserWarning, stacklevel=3)
+            warnings.warn(line, UserWarning, stacklevel=2)
+
+    def _fit(self, schedule: Schedule, parts: tuple[np.ndarray, ...], seed: int, options: dict[str, Any]) -> list[str]:
+        """Train, and put the model right whatever happens; what a user should know, in words."""
+        before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
+        start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
+        options["callbacks"] = [start, keep, *options.get("callbacks", [])]
+        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | options.get("datasplitter_kwargs", {})
+        try:
+            self._forget()
+            self._link(self.adata)
+            self.module.train()
+            with seeded(seed), quiet():
+                super().train(
+                    schedule.max_epochs, batch_size=schedule.batch_size, plan_kwargs=self._plan(schedule), **options
+                )
+            if keep.exception is not None:
+                raise keep.exception
+            before.load(self.module, keep.best_weights or self.module.state_dict())
+            self._remember(keep, len(before.history.get("elbo_train", ())))
+        except BaseException as error:
+            as_raised = self._after(error, before, keep, parts)
+            if as_raised is error:
+                raise
+            raise as_raised from (error if isinstance(error, Exception) else None)
+        return self._report(before)
+
+    def _plan(self, schedule: Schedule) -> dict[str, Any]:
+        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
+        return schedule.plan | ({"weight_decay": 0.0} if self._is_query else {})
+
+    def _after(
+        self, error: BaseException, before: Snapshot, keep: KeepWeights, parts: tuple[np.ndarray, ...]
+    ) -> BaseException:
+        """Give the model the best weights of a first training, or make it what it was; the exception to raise."""
+        diverged = divergence(error, self.module, before.weights, keep.epoch)
+        if keep.chosen and not before.attributes["is_trained_"]:
+            state = keep.describe()
+            before.load(self.module, keep.chosen)
+            self.is_trained_ = True
+            self.train_indices_, self.validation_indices_, self.test_indices_ = parts
+            self._remember(keep, 0)
+        else:
+            before.restore(self)
+            self._linked = None
+            state = "weights from before this training" if self.is_trained_ else "initial weights"
+        if diverged is not None:
+            return TrainingDivergedError(diverged.describe(self.adata.obs_names, state))
+        return as_sent(error, keep)
 
     def _forget(self) -> None:
         """Drop what is true of the weights so far; a query's encoders stay what they are."""
@@ -163,10 +196,11 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
         if not self._is_query:
             self.shared_, self.reliability_, self.spread_ = None, None, None
 
-    def _remember(self, keep: KeepWeights) -> None:
+    def _remember(self, keep: KeepWeights, n_before: int) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        self.best_epoch_, self._linked = keep.best_epoch, None
-        if self.is_trained_ and not self._is_query:
+        self._linked = None
+        self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
+        if not self._is_query:
             self._remember_labelled()
             self._remember_reliability()
 
@@ -177,125 +211,14 @@ class TrainingMixin(UnsupervisedTrainingMixin, ModelBase):
             parameter.requires_grad for encoder in self.module.encoders.values() for parameter in encoder.parameters()
         )
 
-    def _split(
-        self, by: str | None, train_size: float, validation_size: float | None, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Training, validation and test cells."""
-        graph = graph_of(self.adata) if by in (None, CELLWISE, BLOCKS) else None
-        by = by or (CELLWISE if graph is None else BLOCKS)
-        if by == CELLWISE:
-            if graph is not None and train_size < 1:
-                warnings.warn(NEIGHBORS_LEAK, UserWarning, stacklevel=3)
-            return split_cells(self._strata(), train_size, validation_size, seed)
-        if by == BLOCKS:
-            if graph is None:
-                msg = "Expected data with a graph of neighbours for split_by='blocks'; got none. See mmvae.pp.spatial."
-                raise ValueError(msg)
-            return split_groups(*blocks_of(graph, seed), train_size, validation_size, seed)
-        if by not in self.adata.obs:
-            msg = f"Expected split_by as 'cells', 'blocks' or a column of obs, {list(self.adata.obs)}; got '{by}'."
-            raise ValueError(msg)
-        groups = pd.factorize(self.adata.obs[by], use_na_sentinel=False)[0]
-        return split_groups(groups, np.zeros(len(groups), dtype=int), train_size, validation_size, seed)
+    def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
+        """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones."""
+        cells = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
+        return self._minibatches(None, np.sort(cells), PRIOR_BATCH)
 
-    def _strata(self) -> np.ndarray:
-        """Missing pattern and batch of each cell, as one number, ``(n_cells,)``."""
+    def _report(self, before: Snapshot) -> list[str]:
         names = self.adata_manager.names
-        batch = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
+        columns, _ = resolve_columns(self.adata, SetupArguments.of(self.registry_["setup_args"]))
+        batch = next((column for column in columns if column.role == "batch"), None)
         patterns = pattern_names(presence_of(self.adata, names), names)
-        return np.unique([f"{p} {b}" for p, b in zip(patterns, batch, strict=True)], return_inverse=True)[1]
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.module.load_state_dict(state)
-        self.module.eval()
-
-    def _divergence(self, error: NonFiniteLossError, keep: KeepWeights) -> str:
-        cells = ", ".join(f"'{name}'" for name in self.adata.obs_names[error.cells[:3]])
-        where = " and ".join(error.parts) or "the sum of the parts"
-        state = "initial weights" if keep.last_epoch is None else f"weights of epoch {keep.last_epoch}"
-        if keep.best_state is not None:
-            state = f"weights of epoch {keep.best_epoch}, the best so far"
-        return (
-            f"Training stopped in epoch {error.epoch}: the loss is not finite in the {where}, for a minibatch of "
-            f"{len(error.cells)} cells such as {cells}. The model holds the {state}. Try a lower lr, fewer or other "
-            "features, or another likelihood for that modality."
-        )
-
-    def _prior_starts(self, indices: Indices, early: int, late: int) -> list[PriorStart]:
-        return [
-            PriorStart(lambda: self._start_priors(indices), early),
-            PriorStart(lambda: self._start_priors(indices, late=True), late),
-        ]
-
-    @torch.no_grad()
-    def _start_priors(self, indices: Indices, *, late: bool = False) -> None:
-        """Show the priors the posteriors of training cells, at most ``PRIOR_CELLS`` of them."""
-        priors = self.module.priors.items()
-        waiting = {name: prior for name, prior in priors if not prior.is_started and prior.starts_late == late}
-        if not waiting:
-            return
-        chosen = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
-        training = self.module.training
-        self.module.eval()
-        found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
-        for tensors in self._minibatches(None, np.sort(chosen), 512):
-            for name, sample in self._posterior_samples(tensors):
-                if name in found:
-                    found[name].append(sample)
-        for name, samples in found.items():
-            together = PosteriorSample.together(samples)
-            if len(together.loc) > 1:
-                waiting[name].init_from(together)
-        self.module.train(training)
-
-    def _posterior_samples(self, tensors: dict[str, torch.Tensor]) -> Iterator[tuple[str, PosteriorSample]]:
-        """What each prior's latent is for the cells of a minibatch."""
-        module = self.module
-        inputs = module._get_inference_input(tensors)
-        outputs = module.inference(**inputs)
-        for _, latent, context in module.priced(outputs, module.annotations(tensors)):
-            hidden = module.hidden(latent.name, **inputs) if latent.name in module.encoders else None
-            q = latent.posterior
-            yield latent.name, PosteriorSample(q.mean, q.stddev, hidden, context.known, context.labels)
-
-
-def _warmup_epochs(epochs: int, steps: int) -> int:
-    """Epochs in which the KL's weight rises to 1, of ``steps`` steps each."""
-    return max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
-
-
-def _plan_options(chosen: Defaults, lr: float | None, warmup_epochs: int) -> dict[str, Any]:
-    return {
-        "lr": chosen.lr if lr is None else lr,
-        "eps": 1e-8,
-        "weight_decay": chosen.weight_decay,
-        "n_epochs_kl_warmup": warmup_epochs,
-    }
-
-
-def _trainer_options(steps: int, *, has_validation: bool) -> dict[str, Any]:
-    return {
-        "gradient_clip_val": GRADIENT_NORM,
-        "early_stopping_min_delta": 0.1,
-        "check_val_every_n_epoch": 1 if has_validation else None,
-        "log_every_n_steps": steps,
-    }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence warnings that do not apply.
-
-    Worker processes make loading slower for data in memory. The size of a batch, which Lightning guesses from the first
-    tensor, is used for nothing but logging a weight that is the same for all batches. A small last batch does no harm
-    where there is no BatchNorm. Of CSR tensors nothing is asked but to become dense. The latents that scvi-tools' tuner
-    reads are not meant to be logged. PyTorch says once that it makes the CUDA context which the backward pass lacks.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        warnings.filterwarnings("ignore", message="Extra tracked metrics")
-        warnings.filterwarnings("ignore", message="Attempting to run cuBLAS, but there was no current CUDA context")
-        warnings.filterwarnings("ignore", message="Last batch will have a small size")
-        warnings.filterwarnings("ignore", message="Trying to infer the `batch_size`")
-        yield
+        return training_report(before.since(self.history_), self.module.priors, batch, patterns)

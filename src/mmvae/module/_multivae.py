@@ -9,7 +9,19 @@ from scvi import REGISTRY_KEYS
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
-from mmvae._keys import CELLS, COUPLED, EXPERTS, LATENT, PRESENT, PRIOR_COVARIATES, QZ, Z, layer_key, size_factor_key
+from mmvae._keys import (
+    CELLS,
+    COUPLED,
+    EXPERTS,
+    LATENT,
+    OBJECTIVE,
+    PRESENT,
+    PRIOR_COVARIATES,
+    QZ,
+    Z,
+    layer_key,
+    size_factor_key,
+)
 from mmvae.fusion import Experts, Fusion, Priced
 from mmvae.likelihoods import Emission, Likelihood
 from mmvae.nn import Decoder, Encoder
@@ -197,7 +209,8 @@ class MultiVAEModule(BaseModuleClass):
             loss=per_cell.mean() + regularizer,
             reconstruction_loss=reconstruction,
             kl_local=kl,
-            extra_metrics=self._metrics(tensors, inference_outputs, kl),
+            extra_metrics=self._metrics(tensors, inference_outputs, kl)
+            | {OBJECTIVE: (misfit + self.network.kl_scale * sum(kl.values())).mean().detach()},
         )
 
     def _beside(

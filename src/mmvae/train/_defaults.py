@@ -22,13 +22,12 @@ class Defaults:
     batch_size: int
     max_epochs: int
     lr: float
-    weight_decay: float
 
 
 def defaults_for(n_cells: int) -> Defaults:
     """Defaults for ``n_cells`` training cells."""
     if n_cells < SMALL:
-        return Defaults(10, 128, 1, 0.1, 128, 200, 2e-3, 1e-4)
+        return Defaults(10, 128, 1, 0.1, 128, 200, 2e-3)
     if n_cells < MEDIUM:
-        return Defaults(15, 128, 2, 0.1, 128, max(40, min(200, 500_000 // n_cells)), 1e-3, 1e-4)
-    return Defaults(20, 256, 2, 0.1, 256, max(20, min(50, 1_500_000 // n_cells)), 1e-3, 1e-6)
+        return Defaults(15, 128, 2, 0.1, 128, max(40, min(200, 500_000 // n_cells)), 1e-3)
+    return Defaults(20, 256, 2, 0.1, 256, max(20, min(50, 1_500_000 // n_cells)), 1e-3)

@@ -1,0 +1,75 @@
+"""Telling whether a training has failed because its numbers ran away."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import pandas as pd
+    from torch import Tensor, nn
+
+# An error of a training whose weights are larger than this many times the largest at its start is one of divergence.
+GROWTH = 100.0
+ADVICE = "Try a lower lr, fewer or other features, or another likelihood for that modality."
+
+
+class NonFiniteError(ArithmeticError):
+    """Training came to something that is NaN or infinite: ``found`` says what, ``cells`` in which minibatch."""
+
+    def __init__(self, found: str, epoch: int, cells: Tensor | None = None) -> None:
+        self.found, self.epoch = found, epoch
+        self.cells: list[int] = [] if cells is None else cells.flatten().tolist()
+        super().__init__(f"{found}, in epoch {epoch}")
+
+    def describe(self, cell_names: pd.Index, state: str) -> str:
+        """What happened, to which cells, what weights the model holds now, and what to try."""
+        names = ", ".join(f"'{name}'" for name in cell_names[self.cells[:3]])
+        where = f", for a minibatch of {len(self.cells)} cells such as {names}" if self.cells else ""
+        return f"Training stopped in epoch {self.epoch}: {self.found}{where}. The model holds the {state}. {ADVICE}"
+
+
+def posteriors_not_finite(encoders: Mapping[str, nn.Module], run: Callable[[], Any]) -> str:
+    """Names of the modalities whose encoders give what is not finite when ``run`` is called, which may fail."""
+    found: list[str] = []
+
+    def look(name: str) -> Callable[..., None]:
+        return lambda _, __, q: None if bool((q.loc.isfinite() & q.scale.isfinite()).all()) else found.append(name)
+
+    hooks = [encoder.register_forward_hook(look(name)) for name, encoder in encoders.items()]
+    with suppress(RuntimeError, ValueError), torch.no_grad():
+        run()
+    for hook in hooks:
+        hook.remove()
+    return " and ".join(f"'{name}'" for name in dict.fromkeys(found))
+
+
+def weights_of(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of a module's weights and buffers."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def are_finite(weights: Mapping[str, Tensor]) -> bool:
+    """Whether all weights are finite; one wait for the device."""
+    return bool(torch.stack([value.isfinite().all() for value in weights.values()]).all())
+
+
+def divergence(
+    error: BaseException, module: nn.Module, before: Mapping[str, Tensor], epoch: int
+) -> NonFiniteError | None:
+    """What has diverged, where that explains ``error``; ``before`` are the weights at the start of training."""
+    if isinstance(error, NonFiniteError):
+        return error
+    if not isinstance(error, RuntimeError | ValueError | ArithmeticError):
+        return None
+    trained = {n: value.detach() for n, value in module.named_parameters() if value.requires_grad and value.numel()}
+    if not are_finite(trained):
+        return NonFiniteError("the weights are not finite", epoch)
+    now, then = (max(float(weights[name].abs().max()) for name in trained) for weights in (trained, before))
+    if now > GROWTH * max(1.0, then):
+        return NonFiniteError(f"the weights have grown to {now:.0e}", epoch)
+    return None

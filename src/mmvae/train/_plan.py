@@ -1,0 +1,109 @@
+"""Training plan: optimiser, KL warm-up and the guard against losses that are not finite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from lightning.pytorch.plugins import MixedPrecision
+from scvi.train import TrainingPlan
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from mmvae._checks import COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE
+from mmvae._keys import CELLS, OBJECTIVE
+
+from ._divergence import NonFiniteError, posteriors_not_finite
+
+if TYPE_CHECKING:
+    from scvi.module.base import LossOutput
+    from torch import Tensor
+
+# Arguments of the plan that are numbers, and others.
+NUMBERS = {
+    "lr": POSITIVE,
+    "eps": POSITIVE,
+    "weight_decay": NOT_NEGATIVE,
+    "n_epochs_kl_warmup": COUNT_OR_ZERO,
+    "n_steps_kl_warmup": COUNT_OR_ZERO,
+    "max_kl_weight": NOT_NEGATIVE,
+    "min_kl_weight": NOT_NEGATIVE,
+}
+OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
+
+# On an accelerator, to look at a loss is to wait for it.
+STEPS_BETWEEN_LOOKS = 10
+
+
+class _Step(NamedTuple):
+    loss: Tensor
+    parts: dict[str, Tensor]
+    cells: Tensor
+
+
+class MultiVAEPlan(TrainingPlan):
+    """scvi-tools' plan with fused Adam, a cosine schedule, and a stop at the first loss that is not finite.
+
+    Beside scvi-tools' metrics it logs ``objective``, the negative ELBO under the modalities' weights and that of the KL
+    after the warm-up, in nats per cell. Early stopping and the choice of the best epoch go by it.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unseen: list[_Step] = []
+
+    def forward(self, batch: dict[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, Any, LossOutput]:
+        """Pass to the module; raises :class:`NonFiniteError` where latents that are not finite make it fail."""
+        try:
+            outputs = super().forward(batch, *args, **kwargs)
+        except (RuntimeError, ValueError) as error:
+            self._look()
+            names = posteriors_not_finite(self.module.encoders, lambda: super(MultiVAEPlan, self).forward(batch))
+            if not names:
+                raise
+            raise NonFiniteError(f"the latent of {names} is not finite", self.current_epoch, batch[CELLS]) from error
+        self._losses = outputs[-1]
+        if self.max_kl_weight != 1:
+            self._losses.extra_metrics[OBJECTIVE] = self._at_last_kl_weight(self._losses)
+        return outputs
+
+    def _at_last_kl_weight(self, losses: LossOutput) -> Tensor:
+        excess = (self.max_kl_weight - 1) * self.module.network.kl_scale
+        return losses.extra_metrics[OBJECTIVE] + excess * losses.kl_local_sum.detach() / losses.n_obs_minibatch
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """One step; raises :class:`NonFiniteError`, on a CPU before the weights are touched."""
+        if not self.module.training:  # a callback has read from the model
+            self.module.train()
+        loss = super().training_step(batch, batch_idx)
+        self._unseen.append(_Step(loss.detach(), self._parts(), batch[CELLS]))
+        if len(self._unseen) >= self._steps_between_looks or self.trainer.is_last_batch:
+            self._look()
+        return loss
+
+    @property
+    def _steps_between_looks(self) -> int:
+        return 1 if self.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+
+    def _parts(self) -> dict[str, Tensor]:
+        parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
+        return parts | {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
+
+    def _look(self) -> None:
+        """Check the losses since the last look."""
+        steps, self._unseen = self._unseen, []
+        if not steps:
+            return
+        finite = torch.stack([step.loss for step in steps]).isfinite().tolist()
+        for step in (step for step, fine in zip(steps, finite, strict=True) if not fine):
+            spoilt = [name for name, value in step.parts.items() if not value.isfinite().all()]
+            where = " and ".join(spoilt) or "sum of its parts"
+            raise NonFiniteError(f"the loss is not finite in the {where}", self.current_epoch, step.cells)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam, its rate falling as a cosine to a twentieth."""
+        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        # Lightning clips no gradients of a fused optimiser in mixed precision.
+        fused = not isinstance(self.trainer.precision_plugin, MixedPrecision)
+        optimizer = torch.optim.AdamW(parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=fused)
+        schedule = CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs, eta_min=self.lr / 20)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}

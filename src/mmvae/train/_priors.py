@@ -1,0 +1,70 @@
+"""Showing the priors the posteriors of training cells, from which they start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from mmvae.priors import PosteriorSample
+
+from ._divergence import NonFiniteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import Tensor
+
+    from mmvae.module import MultiVAEModule
+
+
+@torch.no_grad()
+def init_priors(
+    module: MultiVAEModule, read: Callable[[], Iterable[dict[str, Tensor]]], epoch: int = 0, *, late: bool = False
+) -> None:
+    """Start the priors that wait for posteriors; ``late``, those that wait for the end of the KL warm-up.
+
+    Parameters
+    ----------
+    module
+        Whose encoders give the posteriors; its mode is left as it was.
+    read
+        Gives minibatches of training cells; called if a prior waits.
+    epoch
+        Of training, for the error.
+    late
+        Which priors.
+
+    Raises
+    ------
+    NonFiniteError
+        If a posterior is not finite.
+    """
+    waiting = {n: prior for n, prior in module.priors.items() if not prior.is_started and prior.starts_late == late}
+    if not waiting:
+        return
+    found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
+    training = module.training
+    module.eval()
+    for tensors in read():
+        for name, sample in _posterior_samples(module, tensors):
+            if name in found:
+                found[name].append(sample)
+    for name, samples in found.items():
+        together = PosteriorSample.together(samples)
+        if not bool(together.loc.isfinite().all() & together.scale.isfinite().all()):
+            raise NonFiniteError(f"the latent of '{name}' is not finite", epoch)
+        if len(together.loc) > 1:
+            waiting[name].init_from(together)
+    module.train(training)
+
+
+def _posterior_samples(module: MultiVAEModule, tensors: dict[str, Tensor]) -> Iterator[tuple[str, PosteriorSample]]:
+    """What each prior's latent is for the cells of a minibatch."""
+    inputs = module._get_inference_input(tensors)
+    outputs = module.inference(**inputs)
+    dtype = next(module.parameters()).dtype
+    for _, latent, context in module.priced(outputs, module.annotations(tensors)):
+        hidden = module.hidden(latent.name, **inputs).to(dtype) if latent.name in module.encoders else None
+        q = latent.posterior
+        yield latent.name, PosteriorSample(q.mean.to(dtype), q.stddev.to(dtype), hidden, context.known, context.labels)

@@ -1,0 +1,75 @@
+"""What a user should know at the end of training, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from mmvae.data import confounding_notes
+
+from ._callbacks import MONITOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+    from mmvae.data import Column
+    from mmvae.priors import Prior
+
+MINIMUM_NATS = 1.0
+FEWEST_EPOCHS = 3
+
+
+def training_report(
+    history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior], batch: Column | None, patterns: np.ndarray
+) -> list[str]:
+    """Sentences about what went less than well; empty if nothing did.
+
+    Parameters
+    ----------
+    history
+        Of this training, by metric, a row for each epoch.
+    priors
+        By latent.
+    batch
+        The column of batches, if there is one.
+    patterns
+        Name of each cell's missing pattern, ``(n_cells,)``.
+    """
+    notes = [] if batch is None else confounding_notes(batch, patterns)
+    return [*_never_improved(history), *_silent_latents(history, priors), *_unstarted(priors), *notes]
+
+
+def _values(history: Mapping[str, pd.DataFrame], metric: str) -> pd.Series:
+    found = history.get(metric)
+    return pd.Series(dtype=float) if found is None else pd.to_numeric(found.iloc[:, 0])
+
+
+def _never_improved(history: Mapping[str, pd.DataFrame]) -> list[str]:
+    values = _values(history, MONITOR)
+    if len(values) < FEWEST_EPOCHS or values.iloc[1:].min() < values.iloc[0]:
+        return []
+    return [
+        f"The validation ELBO never improved on its first epoch ({values.iloc[0]:.1f}). Check that the layers hold the "
+        "values meant, or lower lr."
+    ]
+
+
+def _silent_latents(history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior]) -> list[str]:
+    last = {name: values.iloc[-1] for name in priors if len(values := _values(history, f"kl_{name}_train"))}
+    return [
+        f"The latent of '{name}' carries {nats:.2f} nats per cell, less than {MINIMUM_NATS:g}: the model learnt "
+        "next to nothing of it. Check its features, or leave it out."
+        for name, nats in last.items()
+        if nats < MINIMUM_NATS
+    ]
+
+
+def _unstarted(priors: Mapping[str, Prior]) -> list[str]:
+    return [
+        f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from."
+        for name, prior in priors.items()
+        if not prior.is_started
+    ]

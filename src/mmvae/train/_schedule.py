@@ -1,0 +1,90 @@
+"""How long to train, and when what begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ._callbacks import MONITOR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ._defaults import Defaults
+
+KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
+WARM_START_EPOCHS = 10
+LATEST_START = 2 / 3
+GRADIENT_NORM = 50.0
+FEWEST_MINIBATCHES, SMALLEST_MINIBATCH = 4, 8
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs and minibatches of a training.
+
+    ``batch_size`` cells are in a minibatch and ``steps`` minibatches in an epoch. ``early`` and ``late`` are the epochs
+    before which priors start; from ``late`` on epochs are comparable. ``plan`` holds the training plan's arguments.
+    """
+
+    max_epochs: int
+    batch_size: int
+    steps: int
+    early: int
+    late: int
+    plan: dict[str, Any]
+
+    def trainer_options(self, *, has_validation: bool) -> dict[str, Any]:
+        """Arguments of the trainer that the user's own may replace."""
+        return {
+            "gradient_clip_val": GRADIENT_NORM,
+            "early_stopping_monitor": MONITOR,
+            "early_stopping_min_delta": 0.1,
+            "early_stopping_warmup_epochs": self.late,
+            "check_val_every_n_epoch": 1 if has_validation else None,
+            "log_every_n_steps": self.steps,
+        }
+
+
+def schedule_for(
+    n_cells: int,
+    chosen: Defaults,
+    max_epochs: int | None = None,
+    batch_size: int | None = None,
+    plan: Mapping[str, Any] | None = None,
+) -> Schedule:
+    """The schedule of a training.
+
+    The priors start after a few epochs, those that wait for it when the KL has warmed up, but at the latest after two
+    thirds of the epochs, and none before the end of the first.
+
+    Parameters
+    ----------
+    n_cells
+        Number of training cells.
+    chosen
+        Defaults.
+    max_epochs, batch_size
+        What the user asks for, if anything.
+    plan
+        The training plan's arguments, the user's own.
+    """
+    epochs = chosen.max_epochs if max_epochs is None else max_epochs
+    size = chosen.batch_size if batch_size is None else batch_size
+    size = min(size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
+    steps = max(1, n_cells // size)
+    by_default = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
+    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0} | dict(plan or {})
+    if plan.get("n_steps_kl_warmup") is None:
+        plan = {"n_epochs_kl_warmup": by_default} | plan
+    else:
+        plan = {"n_epochs_kl_warmup": None} | plan
+    late = min(_warmup_epochs(plan, steps) or by_default, max(1, int(epochs * LATEST_START)))
+    return Schedule(epochs, size, steps, min(WARM_START_EPOCHS, late), late, plan)
+
+
+def _warmup_epochs(plan: Mapping[str, Any], steps: int) -> int:
+    """Epochs in which the KL's weight rises, as the training plan reads its arguments; 0 if it does not."""
+    if plan["n_epochs_kl_warmup"]:
+        return plan["n_epochs_kl_warmup"]
+    return -(-(plan.get("n_steps_kl_warmup") or 0) // steps)

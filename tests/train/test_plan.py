@@ -1,0 +1,72 @@
+"""The optimiser, and how often losses are looked at."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import mmvae
+from mmvae import MultiVAE, TrainingDivergedError
+from mmvae.train import MultiVAEPlan
+
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+
+
+def decays(model) -> list[float]:
+    (optimizer,) = model.trainer.optimizers
+    return [group["weight_decay"] for group in optimizer.param_groups]
+
+
+@pytest.mark.parametrize(("plan_kwargs", "expected"), [(None, [0.0]), ({"weight_decay": 0.1}, [0.1])])
+def test_weights_decay_where_asked(build, train, plan_kwargs, expected):
+    assert decays(train(build(), 1, plan_kwargs=plan_kwargs)) == expected
+
+
+def test_weights_of_a_reference_never_decay():
+    mdata = mmvae.datasets.simulate(80, modalities={"rna": 20, "protein": 6}, n_clusters=3, n_batches=2, seed=0)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    reference = MultiVAE(mdata, n_hidden=16, n_latent=3)
+    reference.train(1, accelerator="cpu", enable_progress_bar=False)
+    query = mmvae.datasets.simulate(40, modalities={"rna": 20, "protein": 6}, n_clusters=3, n_batches=1, seed=1)
+    query.obs["batch"] = "new"
+    mapped = MultiVAE.load_query_data(query, reference)
+    mapped.train(1, accelerator="cpu", enable_progress_bar=False, plan_kwargs={"weight_decay": 0.1})
+    assert decays(mapped) == [0.0]
+
+
+def test_losses_are_looked_at_every_few_steps_on_an_accelerator(build, train, monkeypatch):
+    monkeypatch.setattr(MultiVAEPlan, "_steps_between_looks", 3)
+    looks, look = [], MultiVAEPlan._look
+    monkeypatch.setattr(MultiVAEPlan, "_look", lambda plan: (looks.append(len(plan._unseen)), look(plan)))
+    train(build(), 2)
+    # 4 minibatches an epoch: a look after the third, and one at its end
+    assert looks == [3, 1, 3, 1]
+
+
+@pytest.mark.parametrize("spoilt", range(4))
+def test_a_late_look_names_the_step_that_went_wrong(build, train, monkeypatch, spoilt):
+    monkeypatch.setattr(MultiVAEPlan, "_steps_between_looks", 3)
+    cells, original = [], MultiVAEPlan.forward
+
+    def forward(plan, batch, *args, **kwargs):
+        outputs = original(plan, batch, *args, **kwargs)
+        cells.append(batch["ind_x"].flatten().tolist())
+        if len(cells) == spoilt + 1:
+            loss = outputs[-1]
+            loss.kl_local["rna"] = loss.kl_local["rna"] * torch.nan
+            loss.loss = loss.loss * torch.nan
+        return outputs
+
+    monkeypatch.setattr(MultiVAEPlan, "forward", forward)
+    with pytest.raises(TrainingDivergedError, match="not finite in the KL of 'rna'") as caught:
+        train(build(), 3)
+    assert all(f"'cell_{cell}'" in str(caught.value) for cell in cells[spoilt][:3])
+
+
+def test_a_callback_that_reads_does_not_end_dropout(build, train, at):
+    model = train(build(), 1)
+    modes = []
+    read = at(1, lambda *_: model.get_latent_representation())
+    look = at(1, lambda trainer, plan: modes.append(plan.module.training), in_step=True)
+    train(model, 3, callbacks=[read, look])
+    assert modes == [True]

@@ -7,7 +7,7 @@ import traceback
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from mmvae._errors import SetupError
+from mmvae._errors import TERMINATED, SetupError
 
 from ._errors import InputError
 from ._parser import make_parser
@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns
     -------
-    0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if interrupted.
+    0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if interrupted, 143
+    if asked to end while training.
     """
     args = make_parser().parse_args(argv)
     try:
@@ -42,10 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _report(args, "Interrupted.", INTERRUPTED)
     except SystemExit as error:
-        # Lightning turns an interrupt of training into an exit.
-        if isinstance(error.__context__, KeyboardInterrupt):
-            return _report(args, "Interrupted.", INTERRUPTED)
-        raise
+        if error.code != TERMINATED:
+            raise
+        return _report(args, "Terminated.", TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
         hint = "" if args.debug else "\nRun again with --debug for the traceback."
         return _report(args, f"{type(error).__name__}: {error}{hint}", FAILED)

@@ -20,7 +20,7 @@ examples:
   mmvae check tumour.h5mu --batch-key slide
   mmvae fit tumour.h5mu --out embedded.h5mu --batch-key slide
 
-exit codes: 0 done, 1 failed, 2 an option or a file cannot be used, 130 interrupted
+exit codes: 0 done, 1 failed, 2 an option or a file cannot be used, 130 interrupted, 143 terminated
 """
 DEMO_EPILOG = """\
 examples:

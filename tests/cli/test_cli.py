@@ -237,11 +237,8 @@ def interrupted(args):
     raise KeyboardInterrupt
 
 
-def interrupted_in_training(args):
-    try:
-        raise KeyboardInterrupt
-    except KeyboardInterrupt:
-        sys.exit(1)
+def terminated_in_training(args):
+    sys.exit(143)
 
 
 def failing(args):
@@ -252,7 +249,7 @@ def failing(args):
     ("run", "code", "message"),
     [
         (interrupted, 130, "Interrupted."),
-        (interrupted_in_training, 130, "Interrupted."),
+        (terminated_in_training, 143, "Terminated."),
         (failing, 1, "RuntimeError: out of luck"),
     ],
 )

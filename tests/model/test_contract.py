@@ -310,5 +310,5 @@ def test_input_dropout_is_named_where_it_is_wrong(mdata):
     MultiVAE.setup_mudata(mdata)
     with pytest.raises(ValueError, match="input_dropout of 'atac'.*1.5"):
         MultiVAE(mdata, input_dropout={"rna": 0.5, "atac": 1.5})
-    with pytest.raises(ValueError, match="for some of.*got {'proteins'"):
+    with pytest.raises(ValueError, match="for some of.*got it for \\['proteins'\\]"):
         MultiVAE(mdata, input_dropout={"proteins": 0.1})

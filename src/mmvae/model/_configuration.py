@@ -63,8 +63,8 @@ def configuration(
     likelihoods = SetupArguments.of(registry["setup_args"]).chosen
     names = list(likelihoods)
     n_latent = _by_modality("n_latent", choices.n_latent, names)
-    weights = dict.fromkeys(names, 1.0) | _carried(data, "weight", names) | dict(choices.modality_weights or {})
-    weights = _by_modality("modality_weights", weights, names)
+    weights = _carried(data, "weight", names) | dict(choices.modality_weights or {})
+    weights = _by_modality("modality_weights", weights, names, 1.0)
     dropout = _by_modality("input_dropout", choices.input_dropout, names, 0.0)
     own = {"n_latent": n_latent, "modality_weights": weights, "input_dropout": dropout, "seed": choices.seed}
     check_numbers(TAKES, **own, **asdict(network))
@@ -119,7 +119,7 @@ def _by_modality(argument: str, value: Any, names: list[str], default: float | N
     filled = given if default is None else dict.fromkeys(names, default) | given
     if set(filled) != set(names):
         which = f"each of {names}" if default is None else f"some of {names}"
-        msg = f"Expected {argument} as one number or for {which}; got {given}."
+        msg = f"Expected {argument} as one number or for {which}; got it for {list(given)}."
         raise ValueError(msg)
     return {name: filled[name] for name in names}
 

@@ -71,6 +71,10 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         Two runs with the same model, data, seed and versions of the software give the same model on a CPU, whatever
         state the global random generators are in; they are left as they were.
 
+        A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
+        training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
+        of the epochs that it completed.
+
         Parameters
         ----------
         max_epochs
@@ -89,8 +93,9 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
             neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
         early_stopping
-            Whether to stop once the validation ELBO has not improved for ``early_stopping_patience`` epochs, counted
-            from the end of the KL warm-up. The weights of the best epoch are kept either way.
+            Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
+            not improved for ``early_stopping_patience`` epochs, counted from the end of the KL warm-up, but at the latest
+            from two thirds of ``max_epochs``. The weights of the best of these epochs are kept either way.
         early_stopping_patience
             Epochs without improvement.
         seed
@@ -98,22 +103,26 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         load_sparse_tensor
             Whether minibatches travel to the device as sparse tensors. By default on a GPU only.
         plan_kwargs
-            Passed to the training plan, such as ``weight_decay``, ``n_epochs_kl_warmup``, ``max_kl_weight``.
+            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
+            ``weight_decay``, of which there is none by default, nor in a query.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
             ``enable_progress_bar``, ...
 
         Raises
         ------
+        ValueError
+            If an argument cannot be used; a sentence for each.
         TrainingDivergedError
-            At the first loss that is NaN or infinite. The model then holds its last good weights, and the message
-            names the modality, the cells and what to try.
+            At the first loss, latent or weight that is NaN or infinite. The message names the modality, the cells, the
+            weights that the model then holds, and what to try.
 
         Warns
         -----
         UserWarning
             If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO
-            never improved, a modality's latent carries under 1 nat per cell, or a batch coincides with a missing pattern.
+            never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a
+            batch coincides with a missing pattern.
         """
         plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
         check_arguments(
@@ -184,9 +193,9 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
             self.train_indices_, self.validation_indices_, self.test_indices_ = parts
             self._remember(keep, 0)
         else:
-            state = "weights from before this training" if self.is_trained_ else "initial weights"
             before.restore(self)
             clear_graphs(self)
+            state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
             return TrainingDivergedError(diverged.describe(self.adata.obs_names, state))
         return as_sent(error, keep)

@@ -11,6 +11,7 @@ from anndata import AnnData
 
 import mmvae
 from mmvae import MultiVAE, SetupError
+from mmvae.graph import CellGraph
 from mmvae.module._objective import prior_kl
 
 SIDE = 12
@@ -152,18 +153,6 @@ def test_a_slide_without_a_graph_can_be_read_but_has_no_kl(model):
         model.get_elbo(bare)
 
 
-def test_neighbours_are_read_where_a_kl_asks_for_them(model):
-    new = spots(2, seed=2)
-    latent = model.get_latent_representation(new, representation="spatial")
-    graph = model.module.priors["spatial"].graph
-    assert not graph.is_filled
-    information = model.get_modality_information(new)
-    assert graph.is_filled
-    np.testing.assert_allclose(graph.mean.cpu(), latent, atol=1e-5)
-    assert np.isfinite(information).all(axis=None)
-    assert model.module.priors["spatial"].graph is graph
-
-
 def test_save_and_load(model, tmp_path):
     model.save(tmp_path / "model")
     loaded = MultiVAE.load(tmp_path / "model", adata=spots())
@@ -250,8 +239,8 @@ def test_one_modality_of_an_anndata_can_have_a_field():
 def test_posteriors_of_all_cells_are_read_where_a_kl_is_asked_for_and_not_inside_it(monkeypatch):
     model = fitted(spots(1), epochs=12)
     reads, loss, inside = [], model.module.loss, []
-    read = type(model)._all_posteriors
-    monkeypatch.setattr(type(model), "_all_posteriors", lambda *a: reads.append(bool(inside)) or read(*a))
+    fill = CellGraph.fill
+    monkeypatch.setattr(CellGraph, "fill", lambda *a: reads.append(bool(inside)) or fill(*a))
 
     def watched(*args, **kwargs):
         inside.append(1)
@@ -261,12 +250,13 @@ def test_posteriors_of_all_cells_are_read_where_a_kl_is_asked_for_and_not_inside
 
     model.module.loss = watched
     new = spots(1, seed=1)
-    model.get_latent_representation(new)
+    latent = model.get_latent_representation(new, representation="spatial")
     assert not reads
     first = model.get_elbo(new)
     assert float(model.get_elbo(new)) == pytest.approx(float(first), abs=2.0)
     model.get_modality_information(new)
     assert len(reads) == 1
+    np.testing.assert_allclose(model.module.priors["spatial"].graph.mean.cpu(), latent, atol=1e-5)
     model.train(2, **QUIET)
     assert len(reads) == 2
     model.get_elbo()

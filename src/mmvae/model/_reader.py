@@ -44,7 +44,9 @@ class Readable(Protocol):
     train_indices_: Indices | None
     validation_indices_: Indices | None
 
-    def remember(self, **values: Any) -> None: ...
+    def remember(self, **values: Any) -> None:
+        """Replace what is remembered under these names."""
+        ...
 
     def _check_if_trained(self, warn: bool = True) -> None: ...
 

@@ -382,6 +382,11 @@ def test_bad_query_is_named_and_left_alone(model, spoil, words):
     assert_same(before, snapshot(data))
 
 
+def test_an_anndata_is_no_mudata(model):
+    with pytest.raises(SetupError, match=r"got an AnnData. Make MuData\(\{'rna': adata\}\)"):
+        model.get_latent_representation(query()["rna"])
+
+
 def test_untrained_model_says_so():
     mdata = query()
     MultiVAE.setup_mudata(mdata)

@@ -191,6 +191,27 @@ def test_truly_continuous_values_and_counts_in_layers_are_taken_as_they_were():
     assert table["likelihood"].tolist() == ["nb", "normal"]
 
 
+@pytest.mark.filterwarnings("ignore:Cannot join columns", "ignore:var_names are not unique")
+def test_data_that_look_odd_are_taken():
+    """Modalities of any name that share features, cells and features without counts, centred values, labels of some."""
+    mdata = simulated()
+    counts = mdata["rna"].X.toarray()
+    counts[3], counts[:, 5] = 0, 0
+    mdata["rna"].X = counts
+    logs = np.log1p(mdata["protein"].X)
+    mdata["protein"].X = logs - logs.mean(axis=1, keepdims=True)
+    for name in SIZES:
+        mdata[name].var_names = ["CD4", *mdata[name].var_names[1:]]
+    with unpulled():
+        mdata = mudata.MuData({"gène expression": mdata["rna"], "表面 protein": mdata["protein"]})
+    mdata.obs["label"] = pd.array([None, "a", "b"] * (N // 3), dtype="string")
+    model = fitted(mdata, labels_key="label")
+    assert model.labels == ["a", "b"]
+    assert model.registry_["setup_args"]["likelihoods"] == {"gène expression": "nb", "表面 protein": "normal"}
+    assert np.isfinite(model.get_latent_representation()).all()
+    assert model.get_normalized_expression(modality="表面 protein", features=["CD4"]).shape == (N, 1)
+
+
 def test_nothing_is_registered_if_the_table_cannot_be_printed(monkeypatch):
     mdata = simulated()
     before = list(mdata.obs)

@@ -108,7 +108,7 @@ class MosaicManager(AnnDataManager):
             source_registry = deepcopy(self._registry)
         if setup is None:
             setup = self._inspect(adata, source_registry, **transfer_kwargs)
-        scales = _scales(setup) if source_registry is None else scales_of(source_registry)
+        scales = _scales(setup, source_registry)
         with restored_on_failure(adata):
             for column in setup.columns:
                 adata.obs[column.name] = _registered(column, scales, source_registry)
@@ -148,8 +148,13 @@ class MosaicManager(AnnDataManager):
         return MosaicDataset.of(self, indices, data_and_attributes, load_sparse_tensor)
 
 
-def _scales(setup: Setup) -> dict[str, Scale]:
-    return {c.name: c.scale for c in setup.columns if c.role == "continuous"}
+def _scales(setup: Setup, source: Mapping[str, Any] | None) -> dict[str, Scale]:
+    """What numbers are divided by; a registry that does not say was made of them as they were."""
+    numbers = [c for c in setup.columns if c.role == "continuous"]
+    if source is None:
+        return {c.name: c.scale for c in numbers}
+    known = scales_of(source)
+    return {c.name: known.get(c.name, Scale(0.0, 1.0)) for c in numbers}
 
 
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:

@@ -41,9 +41,13 @@ class Registration(BaseModelClass):
 
         Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
         The data are not copied, padded, reordered or made dense; columns whose names begin with ``_scvi_`` or
-        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written.
+        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written. Among
+        them are a few negative or fractional values among counts; values that are no counts throughout take ``normal``.
+        A model refuses to read data that were changed after they were set up.
 
-        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
+        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's. Categories
+        are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no cell has are
+        left out.
 
         Parameters
         ----------
@@ -60,7 +64,8 @@ class Registration(BaseModelClass):
         categorical_covariate_keys
             Columns of further categories that the decoders should see.
         continuous_covariate_keys
-            Columns of numbers that the decoders should see.
+            Columns of numbers that the decoders should see. They are standardised; mean and standard deviation are kept, for
+            other data, too.
         prior_covariate_keys
             Columns of biological categories, such as tissue or stage, that ``prior="conditional"`` looks at. Neither
             encoders nor decoders see them.

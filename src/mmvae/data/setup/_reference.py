@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 from scvi import REGISTRY_KEYS
 
+from mmvae._errors import SetupError
 from mmvae._keys import FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer_key
 from mmvae.data._access import modalities_of
 
@@ -18,8 +20,6 @@ from ._scale import scales_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from mudata import MuData
 
     from ._columns import Column, Role
     from ._result import Setup
@@ -56,12 +56,27 @@ def inspect_or_raise(
     SetupError
         If the data have faults; all of them in one message.
     """
+    if source is not None and (wrong := _type_faults(data, source)):
+        raise SetupError(wrong)
     setup = inspect(data, arguments, is_query=source is not None)
     if source is not None:
         setup.faults += reference_faults(data, setup, source)
         setup.faults += [] if extend else category_faults(setup, source)
     setup.raise_faults()
     return setup
+
+
+def _type_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]:
+    """An AnnData for a model of a MuData, or the other way round."""
+    modality = source[SETUP_ARGS].get("modality")
+    if isinstance(data, AnnData) and modality is None:
+        names = list(SetupArguments.of(source[SETUP_ARGS]).chosen)
+        return [
+            f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{names[0]}': adata}})."
+        ]
+    if isinstance(data, MuData) and modality is not None:
+        return [f"expected an AnnData, as the model was set up with; got a MuData. Give mdata['{modality}']."]
+    return []
 
 
 def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, Any]) -> list[str]:

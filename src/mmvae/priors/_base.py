@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
+from torch import distributed
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, kl_divergence
 
 from mmvae.nn import Component, Encoder
@@ -213,8 +214,8 @@ class WarmStarted(Prior):
         raise NotImplementedError
 
     def regularizer(self) -> Tensor:
-        """0; before the prior is initialised with a gradient of 0, as parallel training asks of every parameter."""
-        if self._is_initialised:
+        """0; on several devices with a gradient of 0 until the prior is initialised, as they want one of each parameter."""
+        if self._is_initialised or not (distributed.is_available() and distributed.is_initialized()):
             return super().regularizer()
         return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from device_waits import DeviceWaits
 from small_module import MOSAIC, fixed_noise, small_module, small_tensors
@@ -12,7 +14,9 @@ from small_module import MOSAIC, fixed_noise, small_module, small_tensors
 from mmvae._config import CovariateConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
 from mmvae.fusion import Fusion
+from mmvae.graph import CellGraph
 from mmvae.module import Step
+from mmvae.module._objective import prior_kl
 from mmvae.priors import Prior
 
 NAMES = ("rna", "atac", "protein")
@@ -219,3 +223,21 @@ def test_a_minibatch_without_a_modality_is_as_if_no_cell_had_it():
     one, two = (module.fusion.posterior(module.encode(m)).loc for m in (without, other))
     assert torch.equal(one, two)
     assert CELLS in tensors
+
+
+def test_a_field_does_not_remember_cells_whose_modality_was_dropped():
+    n_cells = 10
+    ring = sp.csr_matrix(np.roll(np.eye(n_cells), 1, axis=1) + np.roll(np.eye(n_cells), -1, axis=1))
+    module = small_module("concat", "gmrf", modality_dropout=0.99)
+    graphs = {name: CellGraph(ring, np.ones(n_cells, dtype=bool)) for name in NAMES}
+    for name, graph in graphs.items():
+        graph.fill(torch.full((n_cells, 3), 7.0), torch.ones(n_cells, 3))
+        module.priors[name].set_graph(graph)
+    minibatch = module.train().minibatch(small_tensors())
+    inference = module.infer(minibatch, module.encode(minibatch))
+    prior_kl(inference, module.priors)
+    assert not inference.posteriors.encoded.all()
+    for index, (name, graph) in enumerate(graphs.items()):
+        encoded = inference.posteriors.encoded[:, index]
+        assert (graph.mean[~encoded] == 7.0).all(), name
+        assert torch.allclose(graph.mean[encoded], inference.posteriors.normals[name].loc[encoded])

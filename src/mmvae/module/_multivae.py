@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,7 +10,7 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
 from mmvae._keys import INFERENCE, MINIBATCH, OBJECTIVE, Z
-from mmvae.fusion import Fusion, ObservedDims, Posteriors
+from mmvae.fusion import Fusion, Posteriors
 from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
@@ -86,18 +87,24 @@ class MultiVAEModule(BaseModuleClass):
         """Draw every cell's latent, and fuse it."""
         latent, prior_terms = self.fusion.draw(posteriors)
         contexts = {
-            term.name: self.context(term.name, minibatch, posteriors, term.observed_dims) for term in prior_terms
+            term.name: replace(
+                self.context(term.name, minibatch, posteriors), mask=term.mask, observed_dims=term.observed_dims
+            )
+            for term in prior_terms
         }
         fused = self.fusion.fuse(latent, posteriors)
         return Inference(minibatch, posteriors, latent, fused, prior_terms, contexts)
 
-    def context(
-        self, latent: str, minibatch: Minibatch, posteriors: Posteriors, observed_dims: ObservedDims | None = None
-    ) -> PriorContext:
+    def context(self, latent: str, minibatch: Minibatch, posteriors: Posteriors) -> PriorContext:
         """What the prior of a latent may condition on, in the cells of a minibatch."""
-        encoder = self.encoders[latent] if latent in self.encoders else None
         labels, covariates, cells = minibatch.annotations
-        return PriorContext(encoder, observed_dims, labels, covariates, cells, posteriors)
+        return PriorContext(
+            encoder=self.encoders[latent] if latent in self.encoders else None,
+            labels=labels,
+            covariates=covariates,
+            cells=cells,
+            posteriors=posteriors,
+        )
 
     def decode(self, fused: Tensor, minibatch: Minibatch) -> dict[str, Emission]:
         """Explain each modality of the cells that have it from the fused latent of all, ``(n_cells, U)``."""

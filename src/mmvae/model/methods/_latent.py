@@ -114,9 +114,9 @@ class LatentMethods(Readouts):
         return shared_subspace(self._reader()).spectrum
 
     def get_reliability(self) -> pd.Series:
-        r"""How reliable each modality's latent is: whether its features, read in halves, tell the same.
+        r"""Split-half reliability of each modality's latent: whether the halves of its features tell the same.
 
-        The split-half reliability of psychometrics :cite:p:`Spearman1910`. Of the latent's means a and b, each from a
+        As in psychometrics :cite:p:`Spearman1910`. Of the latent's means a and b, each from a
         random half of the features, summed over dimensions, and stepped up from half the features to all,
 
         .. math:: h_m = \frac{\sum_d \operatorname{cov}(a_d, b_d)}{\sum_d \frac{1}{2}(\operatorname{var} a_d
@@ -129,8 +129,9 @@ class LatentMethods(Readouts):
 
         Returns
         -------
-        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 1 for a
-        modality of one feature, or without training cells.
+        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a modality
+        whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature or
+        without training cells.
 
         Raises
         ------

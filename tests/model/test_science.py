@@ -12,6 +12,7 @@ from sklearn.linear_model import RidgeCV
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
+from mmvae.train import init_priors
 
 # A few epochs on a hundred cells teach a model little, and it says so.
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -168,7 +169,8 @@ def test_values_of_cells_that_have_a_modality_do_not_touch_those_that_lack_it(mo
     MultiVAE.setup_mudata(mosaic, labels_key="cluster", prior_covariate_keys=["cluster"])
     model = MultiVAE(mosaic, n_hidden=16, n_latent=4, prior=prior, fusion=fusion)
     model.module.eval()
-    model._start_priors(np.arange(mosaic.n_obs))
+    for late in (False, True):
+        init_priors(model.module, lambda: model._some(np.arange(mosaic.n_obs)), late=late)
     tensors = next(iter(model._make_data_loader(adata=mosaic, batch_size=mosaic.n_obs)))
     loss = _loss(model, tensors)
     changed = _loss(model, tensors | {"X_protein": 50 + 3 * tensors["X_protein"]})

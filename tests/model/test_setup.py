@@ -12,6 +12,7 @@ import pytest
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
+from mmvae.model._configuration import covariate_config
 
 N = 60
 SIZES = {"rna": 20, "protein": 6}
@@ -107,7 +108,7 @@ def test_levels_that_no_cell_has_are_left_out(capsys):
     mdata.obs["d"] = pd.Categorical(np.arange(N) % 3, categories=levels["d"])
     arguments = {"categorical_covariate_keys": ["d"], "prior_covariate_keys": ["d"], "labels_key": "d"}
     model = fitted(mdata, batch_key="c", **arguments)
-    config = model._covariate_config()
+    config = covariate_config(model.registry_)
     assert (config.n_batch, config.n_categories, config.n_prior_categories) == (2, (3,), (3,))
     assert model.labels == ["0", "1", "2"]
     assert "Batch: 'c', 2 categories" in capsys.readouterr().out

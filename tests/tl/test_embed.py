@@ -58,6 +58,7 @@ def test_result_survives_a_file(embedded, tmp_path):
     np.testing.assert_array_equal(back.obsm["X_mmvae"][order], mdata.obsm["X_mmvae"])
 
 
+@pytest.mark.filterwarnings("ignore:The modalities agree on nothing")
 def test_what_is_added_can_be_written_whatever_pandas_holds_text_in(tmp_path):
     mdata = mmvae.datasets.simulate(100, modalities={"rna": 20, "protein": 6})
     with pd.option_context("future.infer_string", True):

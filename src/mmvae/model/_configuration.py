@@ -83,7 +83,7 @@ def configuration(
         latents = Fusion.build(choices.fusion, n_latent=n_latent).latents
     own = {latent: _carried(data, "prior", names).get(latent, PRIOR) for latent in latents}
     priors = own if choices.prior is None else _priors_of(choices.prior, own, names)
-    return ModelConfig(modalities, priors, choices.fusion, network, _covariates(registry))
+    return ModelConfig(modalities, priors, choices.fusion, network, covariate_config(registry))
 
 
 def default_adversary(data: Data | None) -> float:
@@ -99,7 +99,8 @@ def _carried(data: Data | None, default: str, names: list[str]) -> dict[str, Any
     return {name: own[default] for name, own in given.items() if default in own and name in names}
 
 
-def _covariates(registry: Mapping[str, Any]) -> CovariateConfig:
+def covariate_config(registry: Mapping[str, Any]) -> CovariateConfig:
+    """Numbers of batches, categories, continuous covariates and labels of a registry."""
     states = {key: field["state_registry"] for key, field in registry["field_registries"].items()}
     categories, biology = (
         tuple(states.get(key, {}).get("n_cats_per_key", ())) for key in (REGISTRY_KEYS.CAT_COVS_KEY, PRIOR_COVARIATES)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import FUSED, SHARED
 from mmvae.model.readouts import (
     LatentRequest,
@@ -90,6 +91,7 @@ class LatentMethods(Readouts):
         UserWarning
             If ``"shared"`` is asked for and the modalities agree on nothing beyond chance.
         """
+        check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
         reader = self._reader()
         check_representation(reader, representation)
         cells = reader.posteriors(adata, indices, batch_size, dataloader, **data_loader_kwargs)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mmvae._checks import COUNT, check_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -45,12 +47,10 @@ class Request:
         Raises
         ------
         ValueError
-            If modality, a feature or batch is unknown, or ``n_samples`` below 1.
+            If modality, a feature or batch is unknown, or ``n_samples`` is no number of samples.
         """
         name = reader.modality(modality)
-        if n_samples < 1:
-            msg = f"Expected n_samples of at least 1; got {n_samples}."
-            raise ValueError(msg)
+        check_numbers({"n_samples": COUNT}, n_samples=n_samples)
         known = pd.Index(reader.features(name))
         columns = slice(None) if features is None else _columns(name, known, features)
         factor = library_size if reader.module.likelihoods[name].relative else 1.0

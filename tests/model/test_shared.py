@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The vali
 def fitted(mdata: MuData) -> MultiVAE:
     MultiVAE.setup_mudata(mdata, batch_key="batch")
     model = MultiVAE(mdata, n_hidden=16, n_latent=4, prior="normal")
-    model.train(max_epochs=10, enable_progress_bar=False)
+    model.train(max_epochs=30, enable_progress_bar=False)
     return model
 
 

@@ -11,7 +11,6 @@ from mmvae import MultiVAE
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never"),
     pytest.mark.filterwarnings("ignore:You passed `Trainer\\(accelerator='cpu', precision='16-mixed'\\)`"),
-    pytest.mark.xfail(raises=RuntimeError, strict=False, reason="fusions and loss put latents into single precision"),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from mudata import MuData
+from pairs import PAIRS
 from sklearn.linear_model import RidgeCV
 
 import mmvae
@@ -160,8 +161,7 @@ def test_the_elbo_is_the_mean_log_weight(fusion):
     assert float(weights.mean()) == pytest.approx(float(elbo), abs=0.3)
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize(("fusion", "prior"), PAIRS)
 def test_values_of_cells_that_have_a_modality_do_not_touch_those_that_lack_it(mosaic, prior, fusion, in_a_ring):
     if fusion in ("poe", "moe", "mopoe") and prior in ("vamp", "coupled", "mmvm", "gmrf"):
         pytest.skip("a prior that one joint latent does not suit, or under which it is compared with the neighbours'")

@@ -93,13 +93,17 @@ def bridged(model):
     return np.flatnonzero(np.asarray([model.adata.obsmap[name] for name in SIZES]).all(axis=0))[[7, 2, 30, 11]]
 
 
+# Ties of ranks; differences of sums of a thousand, in single precision.
+TOLERANCE = {"get_outlier_score": 0.01, "leave_one_out": 5e-3}
+
+
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", [list, tuple, pd.Index, pd.Series])
 def test_numbers_of_any_kind_choose_cells_in_their_order(model, name, kind):
     cells = bridged(model)
     found = READERS[name](model, indices=kind(cells.tolist()))
     one_by_one = [np.asarray(READERS[name](model, indices=cells[[i]]))[0] for i in range(len(cells))]
-    np.testing.assert_allclose(found, one_by_one, atol=0.01 if name == "get_outlier_score" else 1e-3)  # ties of ranks
+    np.testing.assert_allclose(found, one_by_one, atol=TOLERANCE.get(name, 1e-3))
     if isinstance(found, pd.DataFrame):
         assert list(found.index) == list(model.adata.obs_names[cells])
 
@@ -111,7 +115,7 @@ def test_a_mask_of_any_kind_chooses_its_cells(model, name, kind):
     mask = kind(np.isin(np.arange(CELLS), cells))
     # Minibatches smaller than the mask.
     found, expected = (READERS[name](model, indices=indices, batch_size=8) for indices in (mask, cells))
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE.get(name, 1e-3))
 
 
 @pytest.mark.parametrize("name", READERS | INHERITED)

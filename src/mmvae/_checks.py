@@ -1,16 +1,11 @@
 """Numbers that a user passes: what an argument takes, and one message for all that are wrong."""
 
-from __future__ import annotations
-
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nextafter
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Differences between versions of the libraries that mmvae stands on."""
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 
 import mudata

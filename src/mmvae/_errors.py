@@ -1,13 +1,7 @@
 """The exceptions that mmvae raises for things a user can mend."""
 
-from __future__ import annotations
-
 import signal
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+from collections.abc import Sequence
 
 # What a shell says of a process that was asked to end.
 TERMINATED = 128 + signal.SIGTERM

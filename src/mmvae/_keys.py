@@ -1,7 +1,5 @@
 """Every string that more than one file must agree on."""
 
-from __future__ import annotations
-
 from typing import Final
 
 # Parts of scvi-tools' registry.

@@ -7,18 +7,3 @@ from ._outliers import outlier_share
 from ._reliability import split_half_reliability, total_scale
 from ._top_features import top_features
 from ._two_sample import two_sample_auc, verdict
-
-__all__ = [
-    "DiscriminantAnalysis",
-    "SharedSubspace",
-    "batch_evenness",
-    "effective_number",
-    "few_of_each",
-    "outlier_share",
-    "responsibilities",
-    "split_half_reliability",
-    "top_features",
-    "total_scale",
-    "two_sample_auc",
-    "verdict",
-]

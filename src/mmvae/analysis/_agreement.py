@@ -3,16 +3,12 @@
 C cells, M modalities, D_m dimensions of a modality's latent, D their sum. A stratum is a missing pattern and group.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 N_PERMUTATIONS = 30
 # Standard deviations above the mean of what chance gives.

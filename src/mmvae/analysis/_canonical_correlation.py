@@ -3,20 +3,16 @@
 M modalities, D_m dimensions of a modality's latent, D their sum, K shared dimensions.
 """
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from ._agreement import RIDGE, CentredLatents, Pair, chance, evidence
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Pairs = Mapping[tuple[int, int], Pair]
+Pairs = Mapping[tuple[int, int], Pair]
 
 # Dimensions kept where none is shared, so that there is an embedding.
 MIN_DIMENSIONS = 2

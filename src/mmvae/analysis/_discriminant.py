@@ -1,7 +1,5 @@
 """Discriminant analysis with calibrated probabilities. N labelled cells, D features, Y labels."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Self

@@ -1,7 +1,5 @@
 """Reading a mixture prior: C cells, D latent dimensions, K components, B batches, S draws."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

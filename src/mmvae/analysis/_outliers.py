@@ -1,7 +1,5 @@
 """Outlier scores: C cells, R reference cells, M modalities."""
 
-from __future__ import annotations
-
 import numpy as np
 
 MIN_ALIKE = 50

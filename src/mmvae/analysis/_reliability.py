@@ -1,11 +1,6 @@
 """Split-half reliability and scale of a latent: C cells, D dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 FLOOR = 0.01
 # Standard deviation below which a latent does not vary, relative to its largest value: rounding of single precision.

@@ -1,13 +1,8 @@
 """Features that stand out in a component: K components, G features."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 PSEUDO = 0.1
 MIN_CELLS = 1.0

@@ -1,7 +1,5 @@
 """Classifier two-sample test: N draws in each sample, D dimensions."""
 
-from __future__ import annotations
-
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression

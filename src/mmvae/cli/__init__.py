@@ -1,5 +1,3 @@
 """The command line."""
 
 from ._main import main
-
-__all__ = ["main"]

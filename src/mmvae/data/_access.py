@@ -1,17 +1,11 @@
 """One view of AnnData and MuData: named modalities, and each cell's row in each of them."""
 
-from __future__ import annotations
-
 import reprlib
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from anndata import AnnData
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from mudata import MuData
+from mudata import MuData
 
 
 def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None) -> dict[str, AnnData]:

@@ -1,16 +1,10 @@
 """Splits that keep neighbouring cells, or all cells of a group, together. N cells."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components, dijkstra
 
 from ._split import checked_shares
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
 
 BLOCK_CELLS = 30
 # Of few cells there are smaller patches rather than too few to choose from.

@@ -1,26 +1,19 @@
 """Minibatches of mosaic data. C cells, M modalities, G_m features."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from anndata import AnnData
+from mudata import MuData
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset, Subset
 
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
 
 from ._access import rows_of
-from ._matrix import is_sparse, take
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from anndata import AnnData
-    from mudata import MuData
-
-    from ._matrix import Matrix
+from ._matrix import Matrix, is_sparse, take
 
 
 class RowSource(Protocol):

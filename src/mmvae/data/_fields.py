@@ -1,19 +1,13 @@
 """scvi-tools fields for a set-up."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from anndata import AnnData
+from mudata import MuData
 from scvi import REGISTRY_KEYS
 from scvi.data import fields
 
 from mmvae._keys import PRIOR_COVARIATES, layer_key, size_factor_key
 
-if TYPE_CHECKING:
-    from mudata import MuData
-
-    from .setup import Setup
+from .setup import Setup
 
 
 def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:

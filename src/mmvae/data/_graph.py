@@ -1,19 +1,13 @@
 """The graph of neighbouring spots. N cells."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import CONNECTIVITIES
 
 from ._access import modalities_of, rows_of
-
-if TYPE_CHECKING:
-    from mudata import MuData
 
 
 def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:

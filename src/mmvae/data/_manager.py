@@ -1,23 +1,29 @@
 """Registration of mosaic data with scvi-tools."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 
 from mmvae._errors import SetupError
 from mmvae._keys import DATA, FIELDS, SETUP_ARGS, STATE, layer_key
+from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._fields import fields_of
-from ._matrix import by_rows
+from ._matrix import Matrix, by_rows
 from ._statistics import feature_statistics
-from ._unchanged import changed_faults, fingerprints_of
+from ._unchanged import Fingerprint, changed_faults, fingerprints_of
 from .setup import (
+    Column,
     Scale,
+    Setup,
     SetupArguments,
     categories,
     inspect_or_raise,
@@ -25,20 +31,6 @@ from .setup import (
     known_labels,
     scales_of,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy as np
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.likelihoods import FeatureStatistics
-
-    from ._matrix import Matrix
-    from ._unchanged import Fingerprint
-    from .setup import Column, Setup
 
 
 class MosaicManager(AnnDataManager):

@@ -1,18 +1,13 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from collections.abc import Iterator
+from typing import TypeAlias, TypeGuard
 
 import h5py
 import numpy as np
 import scipy.sparse as sp
+from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anndata import AnnData
 
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
 """Whatever :func:`is_supported` accepts."""

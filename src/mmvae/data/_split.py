@@ -1,7 +1,5 @@
 """Training, validation and test cells, alike in what they have and where they come from."""
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,18 +1,11 @@
 """Summary of a modality's values, streamed. C cells, G features."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
 from mmvae.likelihoods import FeatureStatistics
 
-from ._matrix import blocks, by_rows, is_sparse
-
-if TYPE_CHECKING:
-    from ._matrix import Block, Matrix
+from ._matrix import Block, Matrix, blocks, by_rows, is_sparse
 
 ROUNDING = 1e-12
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 
 from ._access import modalities_of
-from ._matrix import is_sparse, is_supported, take, values_of
+from ._matrix import Matrix, is_sparse, is_supported, take, values_of
 from .setup import feature_faults, name_faults
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    import pandas as pd
-    from mudata import MuData
-
-    from ._matrix import Matrix
 
 SAMPLED_CELLS = 256
 # Relative to the sum of a cell's absolute values: more than a change of precision does, less than one count.

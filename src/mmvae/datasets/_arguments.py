@@ -1,7 +1,5 @@
 """Checks of numbers that users pass."""
 
-from __future__ import annotations
-
 from math import isfinite
 from numbers import Integral, Real
 from typing import TypeGuard

@@ -1,17 +1,11 @@
 r"""Negative binomial counts, of variance :math:`\mu + \mu^2 / \theta`. N cells or spots, G features."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-
-    from ._typing import Floats
+from ._typing import Floats
 
 
 def draw_dense(rng: Generator, means: Floats, dispersion: float) -> NDArray[np.int64]:

@@ -1,7 +1,5 @@
 """Fusions: how the modalities' posteriors become one latent of the cell."""
 
-from __future__ import annotations
-
 import warnings
 from typing import Any
 

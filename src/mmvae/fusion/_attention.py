@@ -1,20 +1,12 @@
 """Attention between the modalities' latents: C cells, M modalities, D_m latent dimensions, W token width."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ._concat import Concatenation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from ._posteriors import Posteriors
+from ._posteriors import Posteriors
 
 
 class Attention(Concatenation, name="attention"):

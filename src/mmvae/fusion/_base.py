@@ -1,20 +1,14 @@
 """Base of fusions: C cells, M modalities, L latent dimensions, U fused dimensions."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-from torch.distributions import Independent, Normal
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.nn import Component
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-    from torch.distributions import Distribution
-
-    from ._posteriors import ObservedDims, Posteriors
+from ._posteriors import ObservedDims, Posteriors
 
 
 class PriorTerm(NamedTuple):

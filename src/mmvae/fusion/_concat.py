@@ -1,8 +1,6 @@
 """Concatenation: C cells, M modalities, D_m latent dimensions of modality m, L = U = sum of them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,13 +9,8 @@ from torch.distributions import Normal, kl_divergence
 from mmvae._keys import COUPLED
 from mmvae.nn import Predictor
 
-from ._base import Fusion, LatentDraw, PriorTerm, as_vector
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ._base import JointPrior
-    from ._posteriors import Posteriors
+from ._base import Fusion, JointPrior, LatentDraw, PriorTerm, as_vector
+from ._posteriors import Posteriors
 
 
 class Concatenation(Fusion, name="concat"):

@@ -1,24 +1,17 @@
 """Joint posteriors: C cells, M modalities, D latent dimensions, K subsets of the modalities."""
 
-from __future__ import annotations
-
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch import Tensor
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from mmvae._keys import JOINT
 
 from ._base import Fusion, LatentDraw, PriorTerm, as_vector
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-    from torch.distributions import Distribution
-
-    from ._posteriors import Posteriors
+from ._posteriors import Posteriors
 
 MOST_MODALITIES, SAMPLED_SUBSETS = 4, 16
 PARTS = ("loc", "scale")

@@ -1,17 +1,13 @@
 """What the encoders hand to a fusion: C cells, M modalities, D_m latent dimensions of modality m, L of all together."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 from torch.distributions import Normal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)

@@ -2,5 +2,3 @@
 
 from ._cells import CellGraph, Edges
 from ._spectrum import Spectrum, spectrum_of
-
-__all__ = ["CellGraph", "Edges", "Spectrum", "spectrum_of"]

@@ -1,17 +1,13 @@
 """Graph of cells with a running memory of their posteriors: N cells, D latent dimensions, W the highest degree."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
+import scipy.sparse as sp
 import torch
+from torch import Tensor
 
 from ._spectrum import Spectrum, spectrum_of
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-    from torch import Tensor
 
 TENSORS = ("members", "starts", "degrees", "targets", "weights", "mean", "variance")
 

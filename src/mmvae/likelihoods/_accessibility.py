@@ -1,17 +1,10 @@
 """Open or closed: C cells, G features, H hidden units."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 from torch.distributions import Bernoulli as BernoulliDistribution
 
-from ._base import Emission, Likelihood, head
-
-if TYPE_CHECKING:
-    from ._base import FeatureStatistics
+from ._base import Emission, FeatureStatistics, Likelihood, head
 
 
 class Bernoulli(Likelihood, name="bernoulli"):

@@ -1,17 +1,13 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from mmvae.nn import Component
-
-if TYPE_CHECKING:
-    from torch.distributions import Distribution
 
 
 @dataclass(frozen=True)

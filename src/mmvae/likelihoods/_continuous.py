@@ -1,19 +1,12 @@
 """Real values: C cells, G features, H hidden units."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal as NormalDistribution
 from torch.distributions import StudentT as StudentTDistribution
 from torch.nn.functional import softplus
 
-from ._base import Emission, Likelihood, head
-
-if TYPE_CHECKING:
-    from ._base import FeatureStatistics
+from ._base import Emission, FeatureStatistics, Likelihood, head
 
 # In units of a feature's standard deviation. Without a floor the density of a feature that the decoder fits
 # exactly grows without bound.

@@ -1,19 +1,12 @@
 """Counts that scale with depth: C cells, G features, H hidden units."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from scvi.distributions import NegativeBinomial as NegativeBinomialDistribution
 from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
 
-from ._base import Emission, Likelihood, head
-
-if TYPE_CHECKING:
-    from ._base import FeatureStatistics
+from ._base import Emission, FeatureStatistics, Likelihood, head
 
 LOG_THETA_RANGE = (-6.9, 6.9)  # inverse dispersions of 1e-3 to 1e3
 

@@ -1,9 +1,5 @@
 """Surface proteins: C cells, G proteins, H hidden units, S batches."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from scvi.distributions import NegativeBinomialMixture as MixtureDistribution
 from torch import Tensor, nn
@@ -12,11 +8,8 @@ from torch.nn.functional import softplus
 
 from mmvae.nn import CategoryTable
 
-from ._base import Emission, Likelihood, head
+from ._base import Emission, FeatureStatistics, Likelihood, head
 from ._counts import LOG_THETA_RANGE
-
-if TYPE_CHECKING:
-    from ._base import FeatureStatistics
 
 LOG_SCALE_RANGE = (-4.0, 1.0)
 LOG_BACKGROUND_RANGE = (-9.0, 14.0)

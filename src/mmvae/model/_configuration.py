@@ -1,10 +1,8 @@
 """From what a user chooses, and what the data are, to a module's configuration."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from scvi import REGISTRY_KEYS
 
@@ -17,10 +15,7 @@ from mmvae.nn import Component
 from mmvae.priors import Prior
 from mmvae.train import seeded
 
-from ._reader import labels_of
-
-if TYPE_CHECKING:
-    from ._reader import Data
+from ._reader import Data, labels_of
 
 PRIOR = "mog"
 BATCH_ADVERSARY = 10.0

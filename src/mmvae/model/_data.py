@@ -1,22 +1,16 @@
 """Which data a method reads, and which of their cells."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 from scvi.model.base import BaseModelClass
+from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae.data import numbers_of
 
 from ._graph import AttachedGraphs, attach_graph, fill_graphs
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from ._reader import Data, Indices
+from ._reader import Data, Indices
 
 
 class DataAccess(BaseModelClass):

@@ -1,25 +1,19 @@
 """Graphs of neighbouring cells, for the priors that look at them: attached at once, their memories filled on demand."""
 
-from __future__ import annotations
-
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from anndata import AnnData
+from mudata import MuData
+from torch import Tensor
 
 from mmvae.data import graph_of, presence_of, within
 from mmvae.graph import CellGraph
+from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
-
-    from anndata import AnnData
-    from mudata import MuData
-    from torch import Tensor
-
-    from mmvae.module import MultiVAEModule
 
 FILL_BATCH = 1_024
 

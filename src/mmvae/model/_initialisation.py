@@ -1,17 +1,10 @@
 """What a module takes from the data before it is trained."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from mmvae._keys import layer_key, size_factor_key
-from mmvae.data import presence_of
-
-if TYPE_CHECKING:
-    from mmvae.data import MosaicManager
-    from mmvae.module import MultiVAEModule
+from mmvae.data import MosaicManager, presence_of
+from mmvae.module import MultiVAEModule
 
 
 def init_from_data(module: MultiVAEModule, manager: MosaicManager) -> None:

@@ -1,11 +1,10 @@
 """Models from files and from references."""
 
-from __future__ import annotations
-
 import os
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from scvi.model.base import ArchesMixin, BaseModelClass
 from torch import nn
@@ -14,11 +13,7 @@ from mmvae._errors import SetupError
 from mmvae.module import train_new_categories
 
 from ._memory import Remembering
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ._reader import Data
+from ._reader import Data
 
 
 class Loading(Remembering, ArchesMixin, BaseModelClass):

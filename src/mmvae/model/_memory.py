@@ -1,7 +1,5 @@
 """What a model remembers of the cells that it was trained with."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

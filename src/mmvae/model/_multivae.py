@@ -1,22 +1,24 @@
 """The model class."""
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+import numpy as np
 import torch
 from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
 
 from mmvae._config import NetworkConfig
 from mmvae.data import SetupArguments, presence_of, shared_cells
+from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
+from mmvae.priors import Prior
 from mmvae.train import defaults_for, seeded
 
 from ._configuration import Choices, configuration, default_adversary
 from ._loading import Loading
 from ._memory import ReferenceMemory
 from ._prior_checks import check_graph, check_priors, warn_of_batch
-from ._reader import features_of, labels_of
+from ._reader import Data, features_of, labels_of
 from ._setup import Registration
 from ._training import Training
 from .methods import (
@@ -27,16 +29,6 @@ from .methods import (
     PriorMethods,
     SpaceMethods,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-
-    from mmvae.fusion import Fusion
-    from mmvae.priors import Prior
-
-    from ._reader import Data
 
 
 class MultiVAE(

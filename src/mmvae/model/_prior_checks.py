@@ -1,20 +1,14 @@
 """Whether the priors suit the fusion and the data."""
 
-from __future__ import annotations
-
 import warnings
-from typing import TYPE_CHECKING
+
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import CONNECTIVITIES
-from mmvae.data import graph_of, prior_covariate_notes, resolve_columns
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.data import SetupArguments
-    from mmvae.module import MultiVAEModule
-    from mmvae.priors import Prior
+from mmvae.data import SetupArguments, graph_of, prior_covariate_notes, resolve_columns
+from mmvae.module import MultiVAEModule
+from mmvae.priors import Prior
 
 
 def check_priors(module: MultiVAEModule) -> None:

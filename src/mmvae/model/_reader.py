@@ -1,33 +1,25 @@
 """Reading cells through a model: minibatches of any data, and what the module makes of them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from scvi import REGISTRY_KEYS
+from torch import Tensor
 
 from mmvae._keys import layer_key
 from mmvae.data import numbers_of, presence_of, text_of
+from mmvae.fusion import Posteriors
+from mmvae.module import Minibatch, MultiVAEModule
 
-from ._graph import fill_graphs
+from ._graph import AttachedGraphs, fill_graphs
+from ._memory import ReferenceMemory
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
-    from torch import Tensor
-
-    from mmvae.fusion import Posteriors
-    from mmvae.module import Minibatch, MultiVAEModule
-
-    from ._graph import AttachedGraphs
-    from ._memory import ReferenceMemory
-
-    Data: TypeAlias = MuData | AnnData
-    Indices: TypeAlias = Sequence[int] | np.ndarray
+Data: TypeAlias = MuData | AnnData
+Indices: TypeAlias = Sequence[int] | np.ndarray
 
 READOUT_BATCH = 1_024
 

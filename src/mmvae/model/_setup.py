@@ -1,20 +1,13 @@
 """Registration of data with the model class."""
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from mmvae.data import MosaicManager, SetupArguments, fields_of, inspect_or_raise, print_setup
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.data import Setup
+from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, print_setup
 
 
 class Registration(BaseModelClass):

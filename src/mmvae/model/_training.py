@@ -1,9 +1,8 @@
 """Training."""
 
-from __future__ import annotations
-
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from mmvae.train import (
     InitPriors,
     KeepWeights,
     MultiVAEPlan,
+    Schedule,
     Snapshot,
     as_sent,
     check_arguments,
@@ -34,11 +34,6 @@ from ._initialisation import init_from_data
 from ._memory import Remembering
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from mmvae.train import Schedule
 
 PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 

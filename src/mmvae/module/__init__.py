@@ -5,15 +5,3 @@ from ._multivae import MultiVAEModule
 from ._objective import Terms, emission_kl, reconstruction
 from ._query import table_sizes, train_new_categories
 from ._step import Inference, Step
-
-__all__ = [
-    "Inference",
-    "Minibatch",
-    "MultiVAEModule",
-    "Step",
-    "Terms",
-    "emission_kl",
-    "reconstruction",
-    "table_sizes",
-    "train_new_categories",
-]

@@ -1,17 +1,12 @@
 """Adversary that reads the batch off the latent: C cells, U latent dimensions, H hidden units, S batches."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch.autograd.function import FunctionCtx
 
 N_HIDDEN = 64
 

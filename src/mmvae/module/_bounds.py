@@ -1,12 +1,8 @@
 """Importance-weighted bound on the marginal likelihood: C cells, S draws of the latent."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 
 def importance_bound(log_weights: Tensor) -> Tensor:

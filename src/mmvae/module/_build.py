@@ -1,21 +1,16 @@
 """The parts of a module from its configuration."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
+from mmvae._config import ModelConfig
 from mmvae._keys import COUPLED
+from mmvae.fusion import Fusion, JointPrior
 from mmvae.likelihoods import Likelihood
 from mmvae.nn import Decoder, Encoder
 from mmvae.priors import Prior
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mmvae._config import ModelConfig
-    from mmvae.fusion import Fusion, JointPrior
 
 M = TypeVar("M", bound=nn.Module)
 

@@ -1,7 +1,5 @@
 """Modality dropout: C cells, M modalities, S subsets of them."""
 
-from __future__ import annotations
-
 import itertools
 
 import torch

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from scvi import REGISTRY_KEYS
+from torch import Tensor
 
 from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, layer_key, rows_key, size_factor_key
 from mmvae.nn import Covariates
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
 
 
 class Annotations(NamedTuple):

@@ -1,16 +1,18 @@
 """The module: C cells, M modalities, G_m features, D_m latent dimensions, U fused dimensions."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
+from mmvae._config import ModelConfig
 from mmvae._keys import INFERENCE, MINIBATCH, OBJECTIVE, Z
 from mmvae.fusion import Fusion, Posteriors
+from mmvae.likelihoods import Emission
+from mmvae.nn import Covariates
 from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
@@ -20,13 +22,6 @@ from ._dropout import ModalityDropout
 from ._minibatch import Minibatch
 from ._objective import Terms, emission_kl, log_weight, prior_kl, prior_losses, reconstruction
 from ._step import Inference, Step
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from mmvae._config import ModelConfig
-    from mmvae.likelihoods import Emission
-    from mmvae.nn import Covariates
 
 
 class MultiVAEModule(BaseModuleClass):

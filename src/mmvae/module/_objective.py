@@ -1,21 +1,15 @@
 """What a step costs, in nats per cell. Pure functions of a step. C cells."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from mmvae.fusion import PriorTerm
+from mmvae.priors import Prior
 
-    from torch import Tensor
-
-    from mmvae.fusion import PriorTerm
-    from mmvae.priors import Prior
-
-    from ._step import Inference, Step
+from ._step import Inference, Step
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,11 @@
 """What a query trains: weights of the categories that its reference does not know, and nothing else."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor, nn
 
 from mmvae.nn import CategoryTable
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor, nn
 
 
 def table_sizes(module: nn.Module) -> dict[str, int]:

@@ -1,20 +1,15 @@
 """One pass of a minibatch through the module, each part made once. C cells, L latent dimensions, U fused dimensions."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from torch import Tensor
 
-    from torch import Tensor
+from mmvae.fusion import Posteriors, PriorTerm
+from mmvae.likelihoods import Emission
+from mmvae.priors import PriorContext
 
-    from mmvae.fusion import Posteriors, PriorTerm
-    from mmvae.likelihoods import Emission
-    from mmvae.priors import PriorContext
-
-    from ._minibatch import Minibatch
+from ._minibatch import Minibatch
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, cast
 
 from torch import nn
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Component(nn.Module):

@@ -1,18 +1,12 @@
 """Decoder: C cells, U fused dimensions, H hidden units."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ._covariates import Covariates
 from ._table import CategoryTable
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ._covariates import Covariates
 
 
 class Decoder(nn.Module):

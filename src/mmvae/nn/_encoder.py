@@ -1,7 +1,5 @@
 """Encoder: C cells, G inputs, H hidden units, D latent dimensions."""
 
-from __future__ import annotations
-
 from scvi.nn import FCLayers
 from torch import Tensor, nn
 from torch.distributions import Normal

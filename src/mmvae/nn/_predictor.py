@@ -1,15 +1,11 @@
 """Predictor of missing latents from the observed ones: C cells, M modalities, L latent dimensions, H hidden units."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LOG_VAR_RANGE = (-8.0, 3.0)
 

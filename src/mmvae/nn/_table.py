@@ -1,7 +1,5 @@
 """Weights of the categories of one covariate: C cells, H outputs, K categories."""
 
-from __future__ import annotations
-
 from torch import Tensor, nn
 
 

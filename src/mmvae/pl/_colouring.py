@@ -1,32 +1,23 @@
 """Colours of values, the same on all slides, and what tells the reader about them. N spots of a slide."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import scanpy as sc
+from anndata import AnnData
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import EllipseCollection
 from matplotlib.colors import Normalize, to_rgba_array
 from matplotlib.lines import Line2D
+from mudata import MuData
 
-from ._values import find_values
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import pandas as pd
-    from anndata import AnnData
-    from matplotlib.axes import Axes
-    from mudata import MuData
-
-    from ._slides import Slide
-    from ._values import Values
+from ._slides import Slide
+from ._values import Values, find_values
 
 MISSING = "lightgray"
 MISSING_LABEL = "NA"

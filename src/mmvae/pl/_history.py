@@ -1,19 +1,13 @@
 """How training went."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import scanpy as sc
+from matplotlib.axes import Axes
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from matplotlib.axes import Axes
-
-    from mmvae.model import MultiVAE
+from mmvae.model import MultiVAE
 
 PANEL = (5.0, 3.6)
 # Early epochs are far above the rest: the axis ends a little above what this share of the epochs reaches.

@@ -1,12 +1,13 @@
 """Slides to draw: which cells lie on them, where, and over which image. N spots of a slide."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 from scipy.spatial import KDTree
 
 from mmvae._keys import SPATIAL
@@ -14,12 +15,6 @@ from mmvae.data import modalities_of, rows_of
 from mmvae.pp._spatial_input import SLIDE_NAMES
 
 from ._values import find_column
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from anndata import AnnData
-    from mudata import MuData
 
 IMAGES = ("hires", "lowres")
 # Circles of this many times the distance between neighbours close a hexagonal lattice.

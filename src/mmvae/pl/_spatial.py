@@ -1,28 +1,19 @@
 """Cells on the slides that they lie on."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import scanpy as sc
+from anndata import AnnData
+from matplotlib.axes import Axes
+from mudata import MuData
 
 from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 
-from ._colouring import colourings, draw_key
-from ._slides import SlideInput
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from anndata import AnnData
-    from matplotlib.axes import Axes
-    from mudata import MuData
-
-    from ._colouring import Colouring
-    from ._slides import Slide
+from ._colouring import Colouring, colourings, draw_key
+from ._slides import Slide, SlideInput
 
 PANEL = (3.4, 3.2)
 # Room for the legend or colour bar, in panels.

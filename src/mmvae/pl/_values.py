@@ -1,22 +1,17 @@
 """What a colour's name stands for: columns, genes and dimensions of embeddings, in every cell. C cells."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
+from anndata import AnnData
 from mudata import MuData
 
 from mmvae.data import modalities_of, rows_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from anndata import AnnData
 
 N_CLOSE = 4
 

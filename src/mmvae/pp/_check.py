@@ -1,20 +1,13 @@
 """What the set-up would take of the data, without taking it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
-from mmvae.data import SetupArguments, inspect, print_setup
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.data import Setup
+from mmvae.data import Setup, SetupArguments, inspect, print_setup
 
 
 def check(

@@ -1,26 +1,21 @@
 """Assays of the same genes and different cells as one modality. C cells, G genes."""
 
-from __future__ import annotations
-
 import warnings
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import anndata
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
+from mudata import MuData
 
 from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 from mmvae.data import values_of
 
 from ._join_input import JoinInput
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from mudata import MuData
 
 
 def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay") -> AnnData:

@@ -1,15 +1,10 @@
 """Which spots are neighbours. N spots."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # On a lattice, even one whose places were measured, distances to the nearest neighbour are much the same; of cells that
 # lie where they please the largest tenth is several times the smallest.

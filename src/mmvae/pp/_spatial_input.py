@@ -1,10 +1,9 @@
 """What `pp.spatial` is given, and what is wrong with it."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,6 @@ from anndata import AnnData
 
 from mmvae._keys import RNA, SPATIAL
 from mmvae.data import is_supported, values_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SLIDE_NAMES = ("slide", "section", "slide_id", "section_id", "library_id", "orig.ident", "fov", "sample")
 # Where SpatialData's tables say which column names the region of a row.

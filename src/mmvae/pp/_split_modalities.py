@@ -1,10 +1,8 @@
 """One matrix of several types of features as a MuData. C cells."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
@@ -12,9 +10,6 @@ from mudata import MuData
 from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae.data import FEATURE_TYPES, KINDS, feature_types, modality_name_faults
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def split_modalities(adata: AnnData) -> MuData:

@@ -1,23 +1,16 @@
 """Base of priors: C cells, D latent dimensions, K components."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, kl_divergence
 
+from mmvae.fusion import ObservedDims, Posteriors
+from mmvae.graph import CellGraph
 from mmvae.nn import Component, Encoder
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from mmvae.fusion import ObservedDims, Posteriors
-    from mmvae.graph import CellGraph
 
 
 @dataclass(frozen=True)

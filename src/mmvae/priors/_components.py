@@ -1,16 +1,12 @@
 """Gaussian components of which cells observe some dimensions: C cells, K components, L dimensions, P patterns."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.fusion import ObservedDims
+from mmvae.fusion import ObservedDims
 
 
 class ConditionalMixture(NamedTuple):

@@ -1,22 +1,13 @@
 """Conditional prior: C cells, D latent dimensions, J covariates of K_j categories."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from ._base import Prior
+from ._base import Prior, PriorContext
 from ._scale import LOG_SCALE_RANGE, anchor
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from ._base import PriorContext
 
 
 class Conditional(Prior, name="conditional"):

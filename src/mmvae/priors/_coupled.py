@@ -1,26 +1,18 @@
 """Coupled prior: C cells, L latent dimensions of all modalities together, K components."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from collections.abc import Iterator
+from typing import Any, Literal, get_args
 
 import torch
 from sklearn.mixture import GaussianMixture
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
-from ._base import WarmStarted
+from mmvae.fusion import ObservedDims
+
+from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._components import PartlyObserved, cholesky
 from ._scale import LOG_SCALE_RANGE, mixture_anchor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from mmvae.fusion import ObservedDims
-
-    from ._base import PosteriorSample, PriorContext
 
 Kind = Literal["gaussian", "mog", "mog_full"]
 JITTER = 1e-4

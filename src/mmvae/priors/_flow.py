@@ -1,20 +1,13 @@
 """Normalising flow: D latent dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
-from ._base import WarmStarted
+from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import ANCHOR
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ._base import PosteriorSample, PriorContext
 
 
 class Flow(WarmStarted, name="flow"):

@@ -1,20 +1,11 @@
 """Gaussian priors: D latent dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from ._base import Prior
+from ._base import Prior, PriorContext
 from ._scale import LOG_SCALE_RANGE
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ._base import PriorContext
 
 
 class StandardNormal(Prior, name="normal"):

@@ -1,23 +1,16 @@
 """Gaussian Markov random field over a graph of cells: C cells, D latent dimensions, N cells in the graph."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from ._base import WarmStarted, is_diagonal
+from mmvae.graph import CellGraph
+
+from ._base import PosteriorSample, PriorContext, WarmStarted, is_diagonal
 from ._scale import anchor
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.graph import CellGraph
-
-    from ._base import PosteriorSample, PriorContext
 
 # Of precision and smoothness, which are inverse squares of a scale and so have a wider range.
 LOG_RANGE = (-7.0, 5.0)

@@ -1,20 +1,11 @@
 """Label-informed mixture: C cells, D latent dimensions, Y labels, J components a label, K = Y J components."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ._base import WarmStarted
+from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ._base import PosteriorSample, PriorContext
 
 EM_STEPS = 20
 # Weight of the labelled cells' classification by the components, which their KL alone does not hold.

@@ -1,21 +1,14 @@
 """Mixture of Gaussians: D latent dimensions, K components."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from sklearn.mixture import GaussianMixture
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ._base import WarmStarted
+from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from ._base import PosteriorSample, PriorContext
 
 
 class MixtureOfGaussians(WarmStarted, name="mog"):

@@ -1,20 +1,14 @@
 """Mixture of the modalities' posteriors: C cells, M modalities, D latent dimensions, K = M + 1 components."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from ._base import Prior
+from mmvae.fusion import Posteriors
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.fusion import Posteriors
-
-    from ._base import PriorContext
+from ._base import Prior, PriorContext
 
 
 class MMVM(Prior, name="mmvm"):

@@ -3,12 +3,7 @@
 A prior with a scale of its own leaves the latent's scale free, since encoder and decoder can undo any; it would drift.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
 LOG_SCALE_RANGE = (-3.0, 2.0)
 """Of a Gaussian for all cells, and of a latent dimension given others, which may be narrow."""

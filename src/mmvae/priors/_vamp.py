@@ -1,17 +1,10 @@
 """VampPrior: D latent dimensions, H hidden units, K pseudo-inputs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily
 
-from ._base import WarmStarted
-
-if TYPE_CHECKING:
-    from ._base import PosteriorSample, PriorContext
+from ._base import PosteriorSample, PriorContext, WarmStarted
 
 
 class VampPrior(WarmStarted, name="vamp"):

@@ -1,17 +1,13 @@
 """Every readout of a model, written to the data with its provenance."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.model import MultiVAE
+from mmvae.model import MultiVAE
 
 PACKAGES = ("mmvae", "scvi-tools", "torch")
 

@@ -1,18 +1,11 @@
 """Soft clusters of the mixture priors, written to the data."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import component_key, responsibilities_key
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.model import MultiVAE
+from mmvae.model import MultiVAE
 
 
 def responsibilities(model: MultiVAE, mdata: MuData | AnnData) -> None:

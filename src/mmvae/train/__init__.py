@@ -13,23 +13,3 @@ from ._schedule import Schedule, schedule_for
 from ._seed import seeded
 from ._snapshot import Snapshot
 from ._split import split
-
-__all__ = [
-    "MONITOR",
-    "InitPriors",
-    "KeepWeights",
-    "MultiVAEPlan",
-    "NonFiniteError",
-    "Schedule",
-    "Snapshot",
-    "as_sent",
-    "check_arguments",
-    "defaults_for",
-    "divergence",
-    "init_priors",
-    "quiet",
-    "schedule_for",
-    "seeded",
-    "split",
-    "training_report",
-]

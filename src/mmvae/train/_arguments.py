@@ -1,15 +1,11 @@
 """Checks of what a user passes to `train`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from mmvae._checks import COUNT, COUNT_OR_ZERO, POSITIVE, SHARE, SHARE_ABOVE_0, check_numbers
 
 from ._plan import NUMBERS, OTHERS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 TAKES = {
     "max_epochs": COUNT,

@@ -1,23 +1,17 @@
 """Callbacks: the start of the priors, and the weights to keep."""
 
-from __future__ import annotations
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor, nn
 
 from mmvae._keys import OBJECTIVE
+from mmvae.module import MultiVAEModule
 
 from ._divergence import NonFiniteError, are_finite, weights_of
 from ._priors import init_priors
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from lightning.pytorch import LightningModule, Trainer
-    from torch import Tensor, nn
-
-    from mmvae.module import MultiVAEModule
 
 MONITOR = f"{OBJECTIVE}_validation"
 

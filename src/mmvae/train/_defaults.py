@@ -1,7 +1,5 @@
 """Defaults that follow the number of cells."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 SMALL, MEDIUM = 3_000, 30_000

@@ -1,17 +1,12 @@
 """Telling whether a training has failed because its numbers ran away."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pandas as pd
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import pandas as pd
-    from torch import Tensor, nn
+from torch import Tensor, nn
 
 # An error of a training whose weights are larger than this many times the largest at its start is one of divergence.
 GROWTH = 100.0

@@ -1,15 +1,10 @@
 """Interrupts of a training, under their own names."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from mmvae._errors import TERMINATED
 
-if TYPE_CHECKING:
-    from ._callbacks import KeepWeights
+from ._callbacks import KeepWeights
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:

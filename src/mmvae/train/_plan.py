@@ -1,22 +1,18 @@
 """Training plan: optimiser, KL warm-up and the guard against losses that are not finite."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.plugins import MixedPrecision
+from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
+from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from mmvae._checks import COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE
 from mmvae._keys import CELLS, OBJECTIVE
 
 from ._divergence import NonFiniteError, posteriors_not_finite
-
-if TYPE_CHECKING:
-    from scvi.module.base import LossOutput
-    from torch import Tensor
 
 # Arguments of the plan that are numbers, and others.
 NUMBERS = {

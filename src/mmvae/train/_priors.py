@@ -1,21 +1,14 @@
 """Showing the priors the posteriors of training cells, from which they start."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
 
 import torch
+from torch import Tensor
 
+from mmvae.module import MultiVAEModule
 from mmvae.priors import PosteriorSample
 
 from ._divergence import NonFiniteError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from torch import Tensor
-
-    from mmvae.module import MultiVAEModule
 
 
 @torch.no_grad()

@@ -1,13 +1,8 @@
 """Silence about what does not apply to this model."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MESSAGES = (
     # Worker processes make loading slower for data in memory.

@@ -1,22 +1,14 @@
 """What a user should know at the end of training, in words."""
 
-from __future__ import annotations
+from collections.abc import Mapping
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import pandas as pd
 
-from mmvae.data import confounding_notes
+from mmvae.data import Column, confounding_notes
+from mmvae.priors import Prior
 
 from ._callbacks import MONITOR
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-
-    from mmvae.data import Column
-    from mmvae.priors import Prior
 
 MINIMUM_NATS = 1.0
 FEWEST_EPOCHS = 3

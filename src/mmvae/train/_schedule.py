@@ -1,16 +1,11 @@
 """How long to train, and when what begins."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ._callbacks import MONITOR
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ._defaults import Defaults
+from ._defaults import Defaults
 
 KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
 WARM_START_EPOCHS = 10

@@ -1,7 +1,5 @@
 """Random numbers that a user's own do not feel."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A model as it was before a training."""
 
-from __future__ import annotations
-
 import copy
 from typing import Any
 

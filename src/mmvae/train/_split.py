@@ -1,18 +1,12 @@
 """Which cells to train, validate and test on, by what is held out."""
 
-from __future__ import annotations
-
 import warnings
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
 
-from mmvae.data import blocks_of, graph_of, pattern_names, presence_of, split_cells, split_groups
-
-if TYPE_CHECKING:
-    from mmvae.data import MosaicManager
+from mmvae.data import MosaicManager, blocks_of, graph_of, pattern_names, presence_of, split_cells, split_groups
 
 CELLWISE, BLOCKS = "cells", "blocks"
 NEIGHBORS_LEAK = (

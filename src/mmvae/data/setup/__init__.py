@@ -12,30 +12,3 @@ from ._reference import feature_faults, inspect_or_raise, known_labels
 from ._result import ModalitySetup, Setup
 from ._scale import Scale, keep_scales, scales_of
 from ._table import print_setup
-
-__all__ = [
-    "FEATURE_TYPES",
-    "KINDS",
-    "Column",
-    "ModalitySetup",
-    "Scale",
-    "Setup",
-    "SetupArguments",
-    "categories",
-    "choose_layer",
-    "confounding_notes",
-    "feature_faults",
-    "feature_types",
-    "inspect",
-    "inspect_or_raise",
-    "keep_scales",
-    "known_labels",
-    "modality_name_faults",
-    "name_faults",
-    "prior_covariate_notes",
-    "print_setup",
-    "resolve_columns",
-    "scales_of",
-    "shared_cells",
-    "text_of",
-]

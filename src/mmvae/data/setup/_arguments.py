@@ -1,12 +1,8 @@
 """What a user passes to `setup_mudata`, in one value."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Categories of cells: one text for each value, whatever type it is stored as."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 

@@ -1,25 +1,20 @@
 """Finding per-cell annotations: in `mdata.obs` first, then in the modalities."""
 
-from __future__ import annotations
-
 import difflib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import RESOLVED_PREFIX
 from mmvae.data._access import modalities_of, rows_of
 
+from ._arguments import SetupArguments
 from ._categories import categories, numbers, text_of
 from ._scale import Scale
-
-if TYPE_CHECKING:
-    from mudata import MuData
-
-    from ._arguments import SetupArguments
 
 NUMBERS = ("continuous", "size_factor")
 # Single precision ends at 3.4e38, and no measurement comes near either.

@@ -1,13 +1,9 @@
 """What the features of a matrix are, in the words of 10x Genomics' files."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import pandas as pd
-
-if TYPE_CHECKING:
-    from anndata import AnnData
+from anndata import AnnData
 
 Kind = Literal["rna", "atac", "protein", "spatial", "other"]
 

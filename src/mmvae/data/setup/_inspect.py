@@ -1,10 +1,8 @@
 """Everything that can be said of the data before training: what was taken, what is wrong, what to watch."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from anndata import AnnData
 from mudata import MuData
@@ -14,19 +12,16 @@ from mmvae.data._graph import graph_faults
 from mmvae.data._matrix import is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
+from ._arguments import SetupArguments
 from ._categories import text_of
 from ._columns import resolve_columns
-from ._feature_types import feature_type_faults
+from ._feature_types import Kind, feature_type_faults
 from ._kinds import choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
 from ._names import name_faults
 from ._result import ModalitySetup, Setup
 from ._scan import Scan, scan
 from ._values import empty_faults, value_faults, value_notes
-
-if TYPE_CHECKING:
-    from ._arguments import SetupArguments
-    from ._feature_types import Kind
 
 MINIMUM_CELLS = 10
 

@@ -1,18 +1,14 @@
 """What a modality is: kind from its name, likelihood from its kind and values."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+
+from anndata import AnnData
 
 from mmvae._keys import COUNT_LAYERS
 from mmvae.data._matrix import values_of
 
 from ._feature_types import KINDS, Kind, feature_types
 from ._scan import Scan, scan
-
-if TYPE_CHECKING:
-    from anndata import AnnData
 
 PATTERNS: dict[Kind, str] = {
     "protein": r"prot|adt|cite|antibod|surface|cytof",

@@ -1,19 +1,13 @@
 """Whether the modalities can learn of each other: cells that have two of them bridge the two."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+from anndata import AnnData
+from mudata import MuData
 from scipy.sparse.csgraph import connected_components
 
 from mmvae.data._access import modalities_of, pattern_names
 
-if TYPE_CHECKING:
-    from anndata import AnnData
-    from mudata import MuData
-
-    from ._columns import Column
+from ._columns import Column
 
 FEW_BRIDGES = 50
 SHARED_FEATURES = 0.5

@@ -1,18 +1,12 @@
 """Names of modalities, cells and features, and whether the MuData's index of them is up to date."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
+from mudata import MuData
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
 from mmvae.data._access import rows_of
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from mudata import MuData
 
 RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 

@@ -1,8 +1,7 @@
 """Whether data fit a registry: that of a reference, or their own of before."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -15,14 +14,10 @@ from mmvae.data._access import modalities_of
 
 from ._arguments import SetupArguments
 from ._categories import text_of
+from ._columns import Column, Role
 from ._inspect import inspect
+from ._result import Setup
 from ._scale import scales_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from ._columns import Column, Role
-    from ._result import Setup
 
 EXAMPLES = 5
 # Standard deviations of the reference's cells: beyond, the covariate is of another unit or stands for a missing value.

@@ -1,20 +1,16 @@
 """What an inspection of the data found."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from mmvae._errors import SetupError
+from mmvae.data._statistics import Moments
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from mmvae.data._statistics import Moments
-
-    from ._columns import Column
-    from ._feature_types import Kind
+from ._columns import Column
+from ._feature_types import Kind
 
 
 @dataclass(frozen=True)

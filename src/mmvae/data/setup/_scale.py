@@ -1,18 +1,13 @@
 """Standardised covariates: what they were divided by is kept in the registry, for other data."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import pandas as pd
 from scvi import REGISTRY_KEYS
 
 from mmvae._keys import FIELDS, STATE
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import pandas as pd
 
 COLUMNS, MEANS, SDS = "columns", "means", "sds"
 # What rounding leaves of a constant, relative to it, is no spread.

@@ -1,17 +1,11 @@
 """One pass over a modality's values. C cells, G features."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmvae.data._matrix import blocks, by_rows, rows_of_stored, stored_values
+from mmvae.data._matrix import Block, Matrix, blocks, by_rows, rows_of_stored, stored_values
 from mmvae.data._statistics import Moments
-
-if TYPE_CHECKING:
-    from mmvae.data._matrix import Block, Matrix
 
 EXAMPLES = 3
 SMALL_COUNT = 4

@@ -1,8 +1,6 @@
 """What the set-up took, as a table."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from rich.console import Console
@@ -11,9 +9,8 @@ from rich.text import Text
 
 from mmvae.data._access import pattern_names
 
-if TYPE_CHECKING:
-    from ._columns import Column
-    from ._result import Setup
+from ._columns import Column
+from ._result import Setup
 
 COLUMNS: tuple[tuple[str, Literal["left", "right"]], ...] = (
     ("modality", "left"),

@@ -1,14 +1,9 @@
 """Whether a modality's values fit its likelihood."""
 
-from __future__ import annotations
+from anndata import AnnData
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from anndata import AnnData
-
-    from ._result import ModalitySetup
-    from ._scan import Found, Scan
+from ._result import ModalitySetup
+from ._scan import Found, Scan
 
 
 def value_faults(taken: ModalitySetup, values: str, found: Scan, adata: AnnData) -> list[str]:

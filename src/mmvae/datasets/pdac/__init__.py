@@ -2,5 +2,3 @@
 
 from ._simulate import simulate_pdac
 from ._visium import pdac_visium
-
-__all__ = ["pdac_visium", "simulate_pdac"]

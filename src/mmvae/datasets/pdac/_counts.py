@@ -1,21 +1,13 @@
 """Sparse counts of simulated genes, never dense but for a block of spots. S spots, G genes, K cell types."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.sparse import vstack
+from scipy.sparse import csr_matrix, vstack
 
 from mmvae.datasets._negative_binomial import draw_sparse
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-    from scipy.sparse import csr_matrix
-
-    from mmvae.datasets._typing import Floats
+from mmvae.datasets._typing import Floats
 
 DISPERSION = 3.0
 BLOCK_SPOTS = 256

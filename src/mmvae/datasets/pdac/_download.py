@@ -1,18 +1,14 @@
 """Getting a file of a figshare article into the cache, whole or not at all."""
 
-from __future__ import annotations
-
 import errno
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import h5py
 
 from ._figshare import Listing, look_up
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 CHUNK = 1 << 20
 

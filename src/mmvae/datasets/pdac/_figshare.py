@@ -1,7 +1,5 @@
 """What figshare holds under a DOI."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

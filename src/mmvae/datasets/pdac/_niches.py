@@ -1,7 +1,5 @@
 """Cell types of simulated tumours, the niches they form, and the tissues these are found in."""
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

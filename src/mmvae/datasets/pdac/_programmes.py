@@ -1,20 +1,15 @@
 """What cell types, tissues, patients and sections do to simulated genes. G genes, K cell types."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
+
+from mmvae.datasets._typing import Floats
 
 from ._niches import CELL_TYPES, MARKERS
 from ._sections import SECTIONS, TISSUES, patient_of, tissue_of
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-
-    from mmvae.datasets._typing import Floats
 
 BASELINE_SPREAD = 1.6
 TYPE_SPREAD = 1.0

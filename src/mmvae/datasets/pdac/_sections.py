@@ -1,7 +1,5 @@
 """The sections of the pancreatic cancer Visium data, and what their names say."""
 
-from __future__ import annotations
-
 import re
 from itertools import zip_longest
 from typing import Final

@@ -1,15 +1,16 @@
 """Simulated Visium sections of the form of the pancreatic cancer data. S spots, G genes, K cell types."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
 from mmvae.datasets._arguments import check_integer, is_number
+from mmvae.datasets._typing import Floats
 
 from ._counts import draw_counts, expected_shares, solve_depth
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
@@ -18,13 +19,6 @@ from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose
 from ._stain import draw_image
 from ._tidy import tidy_pdac
 from ._tissue import MAX_SPOTS, Section, draw_section
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.random import Generator
-
-    from mmvae.datasets._typing import Floats
 
 MIN_SPOTS = 20
 MIN_GENES = 20

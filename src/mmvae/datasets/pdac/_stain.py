@@ -1,19 +1,15 @@
 """Small images of simulated sections, coloured like tissue stained with haematoxylin and eosin. S spots."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
+from mmvae.datasets._typing import Floats
+
 from ._niches import CELL_TYPES
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-
-    from mmvae.datasets._typing import Floats
 
 SIDE = 400
 """Longer side of an image, in its pixels."""

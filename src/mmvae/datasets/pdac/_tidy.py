@@ -1,12 +1,12 @@
 """The pancreatic cancer Visium data in the shape in which they are used. S spots, G genes, K sections."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from mmvae._errors import SetupError
@@ -15,12 +15,7 @@ from mmvae.data import BLOCK_VALUES
 
 from ._sections import ARRAY_PREFIX, PREFIX, SECTION, TISSUES, is_section, tissue_of
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from numpy.typing import NDArray
-
-    Masks = NDArray[np.bool_]
+Masks = NDArray[np.bool_]
 
 NOT_COUNTS = "normalized"
 

@@ -1,21 +1,16 @@
 """Simulated sections of tissue: S spots, K cell types, R regions. Lengths are in distances between spots."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import softmax
 
+from mmvae.datasets._typing import Floats, Labels
+
 from ._niches import COMPOSITIONS, NICHE_SHARES
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-
-    from mmvae.datasets._typing import Floats, Labels
 
 N_ROWS, N_COLUMNS = 78, 64
 MAX_SPOTS = N_ROWS * N_COLUMNS

@@ -1,20 +1,13 @@
 """Visium sections of pancreatic cancer and its metastases, from figshare."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from anndata import read_h5ad
+from anndata import AnnData, read_h5ad
 
 from ._download import check_whole, fetch
 from ._tidy import tidy_pdac
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from os import PathLike
-
-    from anndata import AnnData
 
 DOI = "10.6084/m9.figshare.28835765.v1"
 NAME = "khaliq2024"

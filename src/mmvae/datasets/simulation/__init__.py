@@ -1,5 +1,3 @@
 """Simulated multi-omics cells with known truth."""
 
 from ._simulate import simulate
-
-__all__ = ["simulate"]

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
 from scipy.spatial import KDTree
 
-if TYPE_CHECKING:
-    from numpy.random import Generator
-
-    from mmvae.datasets._typing import Floats, Labels
+from mmvae.datasets._typing import Floats, Labels
 
 N_SHARED = 5
 N_PRIVATE = 3

@@ -1,26 +1,18 @@
 """How each modality of simulated cells is measured: C cells, F features, B batches."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
 from mmvae.datasets._negative_binomial import draw_dense
+from mmvae.datasets._typing import Floats
 
-from ._factors import draw_gradient, draw_ring, draw_states
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-
-    from mmvae.datasets._typing import Floats
-
-    from ._factors import Cells
+from ._factors import Cells, draw_gradient, draw_ring, draw_states
 
 Measure: TypeAlias = "Callable[[Generator, Floats, Floats, Floats], tuple[NDArray[np.int64], Floats]]"
 

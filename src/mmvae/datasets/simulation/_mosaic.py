@@ -1,19 +1,13 @@
 """Which modalities simulated cells have: C cells, M modalities."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from mmvae.datasets._arguments import is_number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.random import Generator
-    from numpy.typing import NDArray
 
 Missing: TypeAlias = float | Mapping[str, float] | Mapping[str, str]
 Mask: TypeAlias = "NDArray[np.bool_]"

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmvae._compat import unpulled
 from mmvae.datasets._arguments import check_integer, is_number
+from mmvae.datasets._typing import Floats, Labels
 
 from ._factors import Cells, draw_cells
 from ._modalities import KINDS, Kind, Measured, measure
 from ._mosaic import Mask, Missing, draw_presence, name_patterns
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
-
-    from mmvae.datasets._typing import Floats, Labels
 
 MIN_CELLS = 10
 

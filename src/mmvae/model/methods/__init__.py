@@ -7,13 +7,3 @@ from ._labels import LabelMethods
 from ._latent import LatentMethods
 from ._priors import PriorMethods
 from ._space import SpaceMethods
-
-__all__ = [
-    "ContributionMethods",
-    "ExpressionMethods",
-    "LabelMethods",
-    "LatentMethods",
-    "PriorMethods",
-    "Readouts",
-    "SpaceMethods",
-]

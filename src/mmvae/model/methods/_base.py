@@ -1,7 +1,5 @@
 """What the groups of public methods stand on."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mmvae.model._reader import Reader

@@ -1,19 +1,14 @@
 """What each modality tells of a cell."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.model.readouts import leave_one_out, modality_information
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
 
 
 class ContributionMethods(Readouts):

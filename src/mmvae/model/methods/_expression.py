@@ -1,19 +1,14 @@
 """Decoded values."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.model.readouts import Request, expected_values, imputed_values
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
 
 
 class ExpressionMethods(Readouts):

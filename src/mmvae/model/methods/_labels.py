@@ -1,21 +1,15 @@
 """Labels of cells."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.model.readouts import label_probabilities
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
 
 
 class LabelMethods(Readouts):

@@ -1,10 +1,13 @@
 """Latent representations."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
+import numpy as np
 import pandas as pd
+from anndata import AnnData
+from mudata import MuData
+from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import FUSED, SHARED
@@ -17,14 +20,6 @@ from mmvae.model.readouts import (
 )
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy as np
-    from anndata import AnnData
-    from mudata import MuData
-    from torch import Tensor
 
 
 class LatentMethods(Readouts):

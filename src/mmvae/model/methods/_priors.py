@@ -1,8 +1,11 @@
 """Priors: their components, their fit, draws from them, outliers to them."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.model.readouts import (
     Request,
@@ -13,18 +16,9 @@ from mmvae.model.readouts import (
     responsibilities,
     sample,
 )
+from mmvae.module import MultiVAEModule
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
-
-    from mmvae.module import MultiVAEModule
 
 
 class PriorMethods(Readouts):

@@ -1,17 +1,12 @@
 """Latents in space."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.model.readouts import spatial_spectrum
 
 from ._base import Readouts
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from anndata import AnnData
-    from mudata import MuData
 
 
 class SpaceMethods(Readouts):

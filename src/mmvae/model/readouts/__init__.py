@@ -14,27 +14,3 @@ from ._latent import (
 from ._priors import check_prior, outlier_scores, sample
 from ._reliability import measure_reliability, weighted
 from ._space import spatial_spectrum
-
-__all__ = [
-    "LatentRequest",
-    "Request",
-    "check_prior",
-    "check_representation",
-    "expected_values",
-    "imputed_values",
-    "label_probabilities",
-    "latent_representation",
-    "leave_one_out",
-    "measure_reliability",
-    "mixture_latents",
-    "modality_information",
-    "outlier_scores",
-    "prior_summary",
-    "remember_labelled",
-    "responsibilities",
-    "sample",
-    "shared_representation",
-    "shared_subspace",
-    "spatial_spectrum",
-    "weighted",
-]

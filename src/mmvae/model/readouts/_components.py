@@ -1,28 +1,23 @@
 """Components of mixture priors: which cells belong to them and what they mean. C cells, K components."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
 from mmvae.analysis import batch_evenness, effective_number, top_features
 from mmvae.analysis import responsibilities as responsibilities_of
+from mmvae.fusion import PriorTerm
+from mmvae.model._reader import Data, Indices, Reader
+from mmvae.module import MultiVAEModule
 from mmvae.priors import LabelledMixture, PriorContext
 from mmvae.train import seeded
 
 from ._profiles import component_rates
 from ._unimodal import N_DRAWS, standard_draws
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.fusion import PriorTerm
-    from mmvae.model._reader import Data, Indices, Reader
-    from mmvae.module import MultiVAEModule
 
 DECODED_CELLS = 32
 

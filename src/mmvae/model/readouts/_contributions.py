@@ -1,26 +1,18 @@
 """What each modality tells of a cell: C cells, M modalities, U fused dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mmvae.fusion import Posteriors
-from mmvae.module import Inference, Step, emission_kl, reconstruction
+from mmvae.model._reader import Data, Indices, Reader
+from mmvae.module import Inference, Minibatch, MultiVAEModule, Step, emission_kl, reconstruction
 from mmvae.train import seeded
 
 from ._profiles import fused_mean
 from ._reliability import weighted
 from ._unimodal import UnimodalPosterior, by_modality
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.model._reader import Data, Indices, Reader
-    from mmvae.module import Minibatch, MultiVAEModule
 
 SCALE_CELLS = 2_000
 SHIFT = "shift"

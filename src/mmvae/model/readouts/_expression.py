@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from torch import Tensor
-
-    from mmvae.model._reader import Data, Indices, Reader
-    from mmvae.module import Minibatch
+from mmvae.model._reader import Data, Indices, Reader
+from mmvae.module import Minibatch
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
 """Labels of cells, from what is remembered of labelled ones. C cells, M modalities, Y labels."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,11 +9,9 @@ from torch.distributions import Normal
 
 from mmvae.analysis import DiscriminantAnalysis, few_of_each
 from mmvae.fusion import Posteriors
+from mmvae.model._reader import Data, Indices, Reader
 
 from ._profiles import fused_mean
-
-if TYPE_CHECKING:
-    from mmvae.model._reader import Data, Indices, Reader
 
 MIN_LABELLED = 10
 

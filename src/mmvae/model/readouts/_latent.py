@@ -1,29 +1,21 @@
 """Where a cell lies: in the fused latent, in a modality's own, in what the modalities share. C cells."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from mmvae._keys import FUSED, SHARED, UNWEIGHTED
 from mmvae.analysis import SharedSubspace
-from mmvae.fusion import Fusion
+from mmvae.fusion import Fusion, Posteriors
+from mmvae.model._reader import Reader
+from mmvae.module import Minibatch
 from mmvae.train import seeded
 
 from ._reliability import weighted
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    import numpy as np
-    from torch import Tensor
-
-    from mmvae.fusion import Posteriors
-    from mmvae.model._reader import Reader
-    from mmvae.module import Minibatch
 
 N_DRAWS = 64
 

@@ -1,31 +1,23 @@
 """Whether the priors fit, what they draw, and which cells are outliers to them: C cells, M modalities."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
+from mmvae.fusion import Fusion
+from mmvae.model._reader import Data, Indices, Reader
+from mmvae.module import Inference
+from mmvae.priors import Prior, PriorContext
 from mmvae.train import seeded
 
+from ._expression import Request
 from ._profiles import fused_from
 from ._unimodal import UnimodalPosterior, by_modality
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor
-
-    from mmvae.fusion import Fusion
-    from mmvae.model._reader import Data, Indices, Reader
-    from mmvae.module import Inference
-    from mmvae.priors import Prior, PriorContext
-
-    from ._expression import Request
 
 MIN_HELD_OUT = 200
 REFERENCE_CELLS = 10_000

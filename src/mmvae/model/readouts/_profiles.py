@@ -1,21 +1,13 @@
 """Decode arbitrary latent positions, such as the means of components: C cells, K components, G features."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
+from torch import Tensor
 from torch.distributions import Normal
 
-from mmvae.fusion import Posteriors
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.fusion import Fusion
-    from mmvae.module import MultiVAEModule
-    from mmvae.nn import Covariates
+from mmvae.fusion import Fusion, Posteriors
+from mmvae.module import MultiVAEModule
+from mmvae.nn import Covariates
 
 CERTAIN = 1e-4
 

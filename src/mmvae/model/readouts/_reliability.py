@@ -1,21 +1,14 @@
 """Split-half reliability of each modality's latent, and readouts weighted by it. C cells, G_m features, D_m dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmvae.analysis import split_half_reliability, total_scale
+from mmvae.fusion import Fusion
+from mmvae.model._memory import ReferenceMemory
+from mmvae.model._reader import Reader
 from mmvae.train import seeded
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmvae.fusion import Fusion
-    from mmvae.model._memory import ReferenceMemory
-    from mmvae.model._reader import Reader
 
 MAX_CELLS = 10_000
 

@@ -1,17 +1,11 @@
 """How smooth the latents are in space. D latent dimensions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import pandas as pd
 import torch
 
 from mmvae.model._prior_checks import check_graph
+from mmvae.model._reader import Data, Reader
 from mmvae.priors import GaussianMarkovField
-
-if TYPE_CHECKING:
-    from mmvae.model._reader import Data, Reader
 
 
 def spatial_spectrum(reader: Reader, adata: Data | None) -> pd.DataFrame:

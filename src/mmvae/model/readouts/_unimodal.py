@@ -1,24 +1,18 @@
 """What one modality says of cells, against the prior of its latent: C cells, D_m dimensions, M modalities, S draws."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import torch
-from torch.distributions import Independent, Normal
+from torch import Tensor
+from torch.distributions import Distribution, Independent, Normal
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from torch import Tensor
-    from torch.distributions import Distribution
-
-    from mmvae.fusion import Posteriors
-    from mmvae.model._reader import Data, Indices, Reader
-    from mmvae.module import Minibatch, MultiVAEModule
-    from mmvae.priors import CoupledPrior, Prior, PriorContext
+from mmvae.fusion import Posteriors
+from mmvae.model._reader import Data, Indices, Reader
+from mmvae.module import Minibatch, MultiVAEModule
+from mmvae.priors import CoupledPrior, Prior, PriorContext
 
 N_DRAWS = 16
 

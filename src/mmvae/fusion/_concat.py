@@ -97,9 +97,11 @@ class Concatenation(Fusion, name="concat"):
 
     def _joint_draw(self, posteriors: Posteriors, own: Tensor) -> LatentDraw:
         (prior,) = self._joint_prior
-        latent = prior.sample_missing(own, posteriors.observed_dims)
-        everywhere = torch.ones_like(posteriors.encoded[:, 0])
-        term = PriorTerm(COUPLED, as_vector(posteriors.joined), latent, everywhere, posteriors.observed_dims)
+        observed = None if posteriors.is_complete else posteriors.observed_dims
+        latent = own if observed is None else prior.sample_missing(own, observed)
+        term = PriorTerm(
+            COUPLED, as_vector(posteriors.joined), latent, torch.ones_like(posteriors.encoded[:, 0]), observed
+        )
         return LatentDraw(latent, [term])
 
     def _impute(

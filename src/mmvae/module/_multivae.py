@@ -16,11 +16,10 @@ from mmvae.nn import Covariates
 from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
-from ._bounds import importance_bound
 from ._build import build_decoder, build_encoder, build_likelihood, build_priors, by_name
 from ._dropout import ModalityDropout
 from ._minibatch import Minibatch
-from ._objective import Terms, emission_kl, log_weight, prior_kl, prior_losses, reconstruction
+from ._objective import Terms, emission_kl, importance_bound, log_weight, prior_kl, prior_losses, reconstruction
 from ._step import Inference, Step
 
 

@@ -1,5 +1,6 @@
 """What a step costs, in nats per cell. Pure functions of a step. C cells."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -94,6 +95,19 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
     """
     costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *emission_kl(step).values()]
     return -torch.stack(costs).sum(dim=0)
+
+
+def importance_bound(log_weights: Tensor) -> Tensor:
+    r""":math:`\log \frac{1}{S} \sum_s w_s`, in nats, ``(n_cells,)`` :cite:p:`Burda2016`.
+
+    A bound on the log marginal likelihood that lies above the ELBO, and the closer to it the more draws there are.
+
+    Parameters
+    ----------
+    log_weights
+        Log-weights of the draws, ``(n_samples, n_cells)``.
+    """
+    return log_weights.logsumexp(dim=0) - math.log(len(log_weights))
 
 
 def _where(term: PriorTerm, cost: Tensor) -> Tensor:

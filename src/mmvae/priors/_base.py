@@ -98,9 +98,16 @@ class Prior(Component, family="prior"):
     is_joint: ClassVar[bool] = False
     """Whether one such prior covers the latents of all modalities."""
 
+    zeros: Tensor
+
     def __init__(self, n_latent: int) -> None:
         super().__init__()
         self.n_latent = n_latent
+        self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
+
+    def standard_normal(self) -> Independent[Normal]:
+        """N(0, I), event shape ``(n_latent,)``."""
+        return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
 
     def forward(self, context: PriorContext) -> Distribution:
         """The prior, event shape ``(n_latent,)``."""
@@ -164,7 +171,7 @@ class Prior(Component, family="prior"):
 
     def regularizer(self) -> Tensor:
         """Cost in nats, per cell, of the prior's own parameters; a scalar."""
-        return torch.zeros((), device=next(self.parameters(), torch.zeros(())).device)
+        return self.zeros.sum()
 
 
 class WarmStarted(Prior):
@@ -177,20 +184,16 @@ class WarmStarted(Prior):
     """
 
     ready: Tensor
-    _zeros: Tensor
 
     def __init__(self, n_latent: int) -> None:
         super().__init__(n_latent)
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
-        self.register_buffer("_zeros", torch.zeros(n_latent), persistent=False)
         # The buffer is what is saved; asked in every step, it would make each wait for the device.
         self._is_initialised = False
         self.register_load_state_dict_post_hook(_read_ready)  # type: ignore[no-untyped-call]
 
     def forward(self, context: PriorContext) -> Distribution:
-        if self._is_initialised:
-            return self.learned(context)
-        return Independent(Normal(self._zeros, 1 + self._zeros, validate_args=False), 1)
+        return self.learned(context) if self._is_initialised else self.standard_normal()
 
     @property
     def is_initialised(self) -> bool:

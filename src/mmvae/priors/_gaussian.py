@@ -1,7 +1,7 @@
 """Gaussian priors: D latent dimensions."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.distributions import Distribution, Independent, Normal
 
 from ._base import Prior, PriorContext
@@ -11,14 +11,8 @@ from ._scale import LOG_SCALE_RANGE
 class StandardNormal(Prior, name="normal"):
     """:math:`N(0, I)`, with nothing to learn: the control."""
 
-    zeros: Tensor
-
-    def __init__(self, n_latent: int) -> None:
-        super().__init__(n_latent)
-        self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
-
     def forward(self, context: PriorContext) -> Distribution:
-        return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
+        return self.standard_normal()
 
 
 class Gaussian(Prior, name="gaussian"):

@@ -1,11 +1,11 @@
 """Label-informed mixture: C cells, D latent dimensions, Y labels, J components a label, K = Y J components."""
 
 import torch
-from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily
 
-from ._base import PosteriorSample, PriorContext, WarmStarted
-from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
+from ._base import PosteriorSample, PriorContext
+from ._mixture import DiagonalMixture
 
 EM_STEPS = 20
 # Weight of the labelled cells' classification by the components, which their KL alone does not hold.
@@ -14,7 +14,7 @@ FIDELITY = 10.0
 SHRINKAGE = 10.0
 
 
-class LabelledMixture(WarmStarted, name="labels"):
+class LabelledMixture(DiagonalMixture, name="labels"):
     r"""Mixture whose components belong to the labels, :math:`p(z) = \sum_y \pi_y\, p(z \mid y)`.
 
     A cell of known label is charged by its label's components alone, :math:`KL(q \| p(z \mid y))`; a cell without, by
@@ -44,32 +44,25 @@ class LabelledMixture(WarmStarted, name="labels"):
     init_after_warmup = True
 
     def __init__(self, n_latent: int, n_labels: int, n_components: int = 1) -> None:
-        super().__init__(n_latent)
         if n_labels < 1:
             msg = "Expected labels for prior 'labels'; got none. Give labels_key in setup_mudata."
             raise ValueError(msg)
+        super().__init__(n_latent, n_labels * n_components)
         self.n_labels, self.n_components = n_labels, n_components
-        size = n_labels * n_components
-        self.loc = nn.Parameter(torch.zeros(size, n_latent))
-        self.log_scale = nn.Parameter(torch.zeros(size, n_latent))
-        self.logits = nn.Parameter(torch.zeros(size))
 
     def learned(self, context: PriorContext) -> MixtureSameFamily:
         if context.labels is None:
-            mixing = Categorical(logits=self.logits, validate_args=False)
-            return MixtureSameFamily(mixing, self._components(), validate_args=False)
+            return super().learned(context)
         of_label = self._label_of_component() == context.labels[:, None]
         allowed = of_label | (context.labels < 0)[:, None]
         logits = self.logits.log_softmax(dim=0).masked_fill(~allowed, -torch.inf)
-        shape = (len(context.labels), len(self.loc))
-        return MixtureSameFamily(
-            Categorical(logits=logits, validate_args=False), self._components().expand(shape), validate_args=False
-        )
+        mixing = Categorical(logits=logits, validate_args=False)
+        return MixtureSameFamily(mixing, self.gaussians().expand(logits.shape), validate_args=False)
 
     def label_log_prob(self, latent: Tensor) -> Tensor:
         r""":math:`\log p(z \mid y)` of each label, ``(n_cells, n_labels)``, in nats."""
         weights = self.logits.reshape(self.n_labels, -1).log_softmax(dim=1)
-        components = self._components().log_prob(latent[:, None]).reshape(len(latent), self.n_labels, -1)
+        components = self.gaussians().log_prob(latent[:, None]).reshape(len(latent), self.n_labels, -1)
         return (weights + components).logsumexp(dim=-1)
 
     def label_log_weights(self) -> Tensor:
@@ -104,19 +97,9 @@ class LabelledMixture(WarmStarted, name="labels"):
             # The spread within labels first: with too wide components, EM would merge them.
             self._maximise(sample, of_label.float() / self.n_components)
         for _ in range(EM_STEPS):
-            fits = self.logits.log_softmax(dim=0) + self._components().log_prob(sample.loc[:, None])
+            fits = self.logits.log_softmax(dim=0) + self.gaussians().log_prob(sample.loc[:, None])
             self._maximise(sample, fits.masked_fill(~allowed, -torch.inf).softmax(dim=1))
         self.mark_initialised()
-
-    def regularizer(self) -> Tensor:
-        """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
-        if not self.is_initialised:
-            return super().regularizer()
-        return mixture_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE)).exp())
-
-    def _components(self) -> Independent[Normal]:
-        scale = self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
-        return Independent(Normal(self.loc, scale, validate_args=False), 1, validate_args=False)
 
     def _label_of_component(self) -> Tensor:
         return torch.arange(self.n_labels, device=self.loc.device).repeat_interleave(self.n_components)

@@ -11,7 +11,36 @@ from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 
 
-class MixtureOfGaussians(WarmStarted, name="mog"):
+class DiagonalMixture(WarmStarted):
+    r"""Base of mixtures :math:`\sum_k \pi_k N(z; \mu_k, \operatorname{diag} \sigma_k^2)`, of ``size`` components K."""
+
+    def __init__(self, n_latent: int, size: int) -> None:
+        super().__init__(n_latent)
+        self.loc = nn.Parameter(torch.zeros(size, n_latent))
+        self.log_scale = nn.Parameter(torch.zeros(size, n_latent))
+        self.logits = nn.Parameter(torch.zeros(size))
+
+    def learned(self, context: PriorContext) -> MixtureSameFamily:
+        mixing = Categorical(logits=self.logits, validate_args=False)
+        return MixtureSameFamily(mixing, self.gaussians(), validate_args=False)
+
+    def gaussians(self) -> Independent[Normal]:
+        """The components, batch shape ``(K,)``, event shape ``(n_latent,)``."""
+        return Independent(Normal(self.loc, self.scale, validate_args=False), 1, validate_args=False)
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviations, ``(K, D)``."""
+        return self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
+
+    def regularizer(self) -> Tensor:
+        """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
+        if not self.is_initialised:
+            return super().regularizer()
+        return mixture_anchor(self.logits, self.loc, self.scale.square())
+
+
+class MixtureOfGaussians(DiagonalMixture, name="mog"):
     r""":math:`p(z) = \sum_k \pi_k N(z; \mu_k, \operatorname{diag} \sigma_k^2)`.
 
     N(0, I) during a short warm start; then the components are fitted to the latents of training cells by
@@ -27,16 +56,10 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
     """
 
     def __init__(self, n_latent: int, n_components: int = 16) -> None:
-        super().__init__(n_latent)
+        super().__init__(n_latent, n_components)
         self.n_components = n_components
-        self.loc = nn.Parameter(torch.randn(n_components, n_latent))
-        self.log_scale = nn.Parameter(torch.full((n_components, n_latent), -0.25))
-        self.logits = nn.Parameter(torch.zeros(n_components))
-
-    def learned(self, context: PriorContext) -> MixtureSameFamily:
-        scale = self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
-        components = Independent(Normal(self.loc, scale, validate_args=False), 1)
-        return MixtureSameFamily(Categorical(logits=self.logits, validate_args=False), components, validate_args=False)
+        nn.init.normal_(self.loc)
+        nn.init.constant_(self.log_scale, -0.25)
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
@@ -50,9 +73,3 @@ class MixtureOfGaussians(WarmStarted, name="mog"):
         self.logits.fill_(-10.0)
         self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
         self.mark_initialised()
-
-    def regularizer(self) -> Tensor:
-        """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
-        if not self.is_initialised:
-            return super().regularizer()
-        return mixture_anchor(self.logits, self.loc, (2 * self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE)).exp())

@@ -35,16 +35,10 @@ class MMVM(Prior, name="mmvm"):
 
     needs_posteriors = True
 
-    zeros: Tensor
-
-    def __init__(self, n_latent: int) -> None:
-        super().__init__(n_latent)
-        self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
-
     def forward(self, context: PriorContext) -> Distribution:
         """The mixture, batch shape ``(n_cells,)``; N(0, I) without posteriors."""
         if context.posteriors is None:
-            return Independent(Normal(self.zeros, 1 + self.zeros, validate_args=False), 1)
+            return self.standard_normal()
         components, log_weights = self._components(context.posteriors)
         mixing = Categorical(logits=log_weights, validate_args=False)
         return MixtureSameFamily(mixing, Independent(components, 1, validate_args=False), validate_args=False)

@@ -1,12 +1,14 @@
-"""Callbacks: the start of the priors, and the weights to keep."""
+"""Callbacks: the start of the priors, the weights to keep, and what ended training."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
+from mmvae._errors import TERMINATED
 from mmvae._keys import OBJECTIVE
 from mmvae.module import MultiVAEModule
 
@@ -96,3 +98,16 @@ class KeepWeights(Callback):
         if self.best_epoch is not None:
             return f"weights of epoch {self.best_epoch}, the best so far"
         return f"weights of epoch {self.last_epoch}"
+
+
+def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
+    """``error``, or the interrupt that Lightning turned into it; a request to end exits as shells expect it.
+
+    Lightning exits with 1 on a ``KeyboardInterrupt`` (older versions return as if training were done) and with 0 on
+    SIGTERM.
+    """
+    if isinstance(keep.exception, KeyboardInterrupt):
+        return KeyboardInterrupt()
+    if isinstance(error, SIGTERMException):
+        error.code = TERMINATED
+    return error

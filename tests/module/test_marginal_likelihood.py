@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
-from mmvae.module._objective import importance_bound
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
 from mmvae.module import MultiVAEModule
+from mmvae.module._objective import importance_bound
 
 NAMES, D, G, SIGMA = ("a", "b"), 2, 5, 0.5
 PRESENCE = torch.tensor([[1, 1]] * 4 + [[1, 0]] * 3 + [[0, 1]] * 3, dtype=torch.bool)

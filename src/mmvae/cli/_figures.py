@@ -1,33 +1,37 @@
-"""Pictures of a demo."""
+"""UMAPs, and pictures of a demo."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import scanpy as sc
 from anndata import AnnData
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from mudata import MuData
 
 from mmvae import pl
-from mmvae._keys import FUSED, SHARED
+from mmvae._keys import FUSED, SHARED, UMAP, embedding_key
+from mmvae.model import MultiVAE
 
 from ._files import replacing
-from ._umap import umap_key
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from mudata import MuData
-
-    from mmvae.model import MultiVAE
 
 COLOURED = {"cluster": "True cluster", "batch": "Batch", "pattern": "What was measured"}
 ROWS = {FUSED: "fused: all that was measured", SHARED: "shared: what modalities agree on"}
 RESOLUTION = 150
 DOT = 18
+
+
+def add_umap(data: MuData | AnnData, readout: str) -> None:
+    """Add ``obsm["X_umap"]`` of the fused latent, or ``obsm["X_umap_<readout>"]``, with its neighbour graph."""
+    graph = None if readout == FUSED else readout
+    sc.pp.neighbors(data, use_rep=embedding_key(readout), key_added=graph)
+    sc.tl.umap(data, neighbors_key=graph, key_added=None if readout == FUSED else umap_key(readout))
+
+
+def umap_key(readout: str) -> str:
+    """Name in ``obsm`` of the UMAP of a readout."""
+    return UMAP if readout == FUSED else f"{UMAP}_{readout}"
 
 
 def save_umap(mdata: MuData, path: Path) -> None:

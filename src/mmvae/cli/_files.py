@@ -1,37 +1,25 @@
 """Reading and writing: nothing half-written, nothing overwritten unasked."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import anndata
 import mudata
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._compat import unpulled
 
 from ._errors import InputError
 from ._strings import store_as_objects
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from anndata import AnnData
-    from mudata import MuData
-
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
 
 
 def read(path: Path) -> MuData | AnnData:
-    """Read a file of either format.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not of the format that its name says.
-    """
+    """Read a file of either format; raise :class:`InputError` if there is none, or not of the format its name says."""
     if path.suffix not in READERS:
         msg = f"Expected a .h5mu or .h5ad file; got '{path}'. Write your data in one of the two formats."
         raise InputError(msg)
@@ -76,13 +64,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless it is there.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made.
-    """
+    """Make a folder unless it is there, or raise :class:`InputError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,18 +1,12 @@
 """Text in forms that every version of anndata writes and reads."""
 
-from __future__ import annotations
-
-from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from mudata import MuData
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from anndata import AnnData
 
 
 def store_as_objects(data: MuData | AnnData) -> None:

@@ -54,6 +54,8 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
     }
     if reason:
         provenance["left_out"] = {embedding_key(SHARED): reason}
+        # that of a model before
+        mdata.obsm.pop(embedding_key(SHARED), None)
     for key, values in found.items():
         mdata.obsm[key] = values
     mdata.uns[PROVENANCE] = provenance
@@ -80,12 +82,8 @@ def _meaning(readout: str) -> str:
 
 def _summary(model: MultiVAE) -> dict[str, Any]:
     """The model in types that HDF5 can hold."""
-    module = model.module
-    numbers = {
-        "seed": model.seed,
-        "best_epoch": model.best_epoch_,
-        "n_epochs": len((model.history_ or {}).get("elbo_train", ())),
-    }
+    module, n_epochs = model.module, len((model.history_ or {}).get("elbo_train", ()))
+    numbers = {"seed": model.seed, "best_epoch": model.best_epoch_, "n_epochs": n_epochs}
     return {
         "fusion": module.fusion.name,
         "n_latent": dict(module.fusion.n_latent),

@@ -6,8 +6,6 @@ from itertools import zip_longest
 import numpy as np
 from numpy.random import Generator
 
-from mmvae.datasets._typing import Floats
-
 from ._niches import CELL_TYPES, MARKERS
 from ._sections import SECTIONS, TISSUES, patient_of, tissue_of
 
@@ -24,24 +22,16 @@ SECTION_SPREAD = 0.15
 
 @dataclass(frozen=True)
 class Genes:
-    """What is true of the genes.
+    """Markers of the cell types by turns, then ``GENE0001``, ...; log expression by cell type, ``(G, K)``.
 
-    Parameters
-    ----------
-    names
-        Markers of the cell types by turns, then ``GENE0001``, ...
-    profile
-        Log expression by cell type, up to a constant, shape ``(n_genes, n_types)``.
-    tissue_effect
-        Log fold change by tissue, not zero in a tenth of the genes, shape ``(n_genes, n_tissues)``.
-    section_shift
-        Log fold change of every section of the data: those of its tissue, its patient, and its own, ``(n_genes,)``.
+    Log fold changes are by tissue, not zero in a tenth of the genes, ``(G, 4)``, and of every section of the data: those of
+    its tissue, its patient, and its own, ``(G,)``.
     """
 
     names: list[str]
-    profile: Floats
-    tissue_effect: Floats
-    section_shift: dict[str, Floats]
+    profile: np.ndarray
+    tissue_effect: np.ndarray
+    section_shift: dict[str, np.ndarray]
 
 
 def draw_genes(rng: Generator, n_genes: int) -> Genes:
@@ -62,19 +52,16 @@ def draw_genes(rng: Generator, n_genes: int) -> Genes:
 
 def _markers_by_turns() -> list[tuple[str, int]]:
     """Markers with the number of their cell type: the first of each type, then the second of each, ..."""
-    turns = zip_longest(*MARKERS.values())
-    return [(gene, kind) for turn in turns for kind, gene in enumerate(turn) if gene is not None]
+    return [(gene, kind) for turn in zip_longest(*MARKERS.values()) for kind, gene in enumerate(turn) if gene]
 
 
-def _draw_profile(rng: Generator, n_genes: int, kinds: list[int]) -> Floats:
-    profile = rng.normal(0.0, BASELINE_SPREAD, (n_genes, 1)) + _draw_sparse(
-        rng, (n_genes, len(CELL_TYPES)), TYPE_SPREAD, TYPE_DENSITY
-    )
-    n_markers = len(kinds)
+def _draw_profile(rng: Generator, n_genes: int, kinds: list[int]) -> np.ndarray:
+    baseline, n_markers = rng.normal(0.0, BASELINE_SPREAD, (n_genes, 1)), len(kinds)
+    profile = baseline + _draw_sparse(rng, (n_genes, len(CELL_TYPES)), TYPE_SPREAD, TYPE_DENSITY)
     profile[:n_markers] = MARKER_LEVEL + rng.normal(0.0, 0.5, (n_markers, 1))
     profile[np.arange(n_markers), kinds] += MARKER_RISE
     return profile
 
 
-def _draw_sparse(rng: Generator, shape: tuple[int, int], spread: float, density: float) -> Floats:
+def _draw_sparse(rng: Generator, shape: tuple[int, int], spread: float, density: float) -> np.ndarray:
     return rng.normal(0.0, spread, shape) * (rng.random(shape) < density)

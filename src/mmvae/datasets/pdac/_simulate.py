@@ -10,7 +10,6 @@ from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
 from mmvae.datasets._arguments import check_integer, is_number
-from mmvae.datasets._typing import Floats
 
 from ._counts import draw_counts, expected_shares, solve_depth
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
@@ -135,7 +134,7 @@ def _streams(rng: Generator, names: list[str]) -> dict[str, Generator]:
 
 def _draw_depths(
     streams: Mapping[str, Generator], sections: Mapping[str, Section], genes: Genes, density: float
-) -> dict[str, Floats]:
+) -> dict[str, np.ndarray]:
     """Expected total counts of the spots of each section, ``(n_spots,)``, which give the density asked for."""
     relative = {
         name: rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
@@ -190,11 +189,11 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
     )
 
 
-def _pixels(section: Section) -> Floats:
+def _pixels(section: Section) -> np.ndarray:
     return SPACING * section.position + MARGIN
 
 
-def _spread(sections: Mapping[str, Section]) -> dict[str, Floats]:
+def _spread(sections: Mapping[str, Section]) -> dict[str, np.ndarray]:
     """Coordinates of each section in an array for the spots of all, NaN outside of it."""
     n_all = sum(len(section.position) for section in sections.values())
     arrays, start = {}, 0

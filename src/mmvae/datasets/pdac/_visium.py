@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+import pooch
 from anndata import AnnData, read_h5ad
 
-from ._download import check_whole, fetch
+from ._figshare import check_whole, fetch
 from ._tidy import tidy_pdac
 
 DOI = "10.6084/m9.figshare.28835765.v1"
@@ -90,15 +91,10 @@ def pdac_visium(
     """
     _check_mirrors(mirrors)
     if path is None:
-        path = fetch(DOI, NAME, mirrors=mirrors, folder=_cache_folder(cache), progress=progress)
+        folder = Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
+        path = fetch(DOI, NAME, mirrors=mirrors, folder=folder, progress=progress)
     adata = _read(Path(path))
     return tidy_pdac(adata) if tidy else adata
-
-
-def _cache_folder(cache: str | PathLike[str] | None) -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
 
 
 def _check_mirrors(mirrors: Sequence[str]) -> None:

@@ -1,7 +1,6 @@
 """Simulated Visium sections of the form of the pancreatic cancer data. S spots, G genes, K cell types."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,8 +18,6 @@ from ._stain import draw_image
 from ._tidy import tidy_pdac
 from ._tissue import MAX_SPOTS, Section, draw_section
 
-MIN_SPOTS = 20
-MIN_GENES = 20
 MAX_DENSITY = 0.95
 SPACING = 150.0
 MARGIN = 300.0
@@ -101,22 +98,22 @@ def simulate_pdac(
     genes = draw_genes(for_genes, n_genes)
     sections = {name: draw_section(rng, n_spots, tissue_of(name)) for name, rng in _streams(for_tissue, names).items()}
     depths = _draw_depths(_streams(for_depth, names), sections, genes, density)
-    counts = [
-        draw_counts(
-            rng, sections[name].composition, depths[name], profile=genes.profile, shift=genes.section_shift[name]
-        )
-        for name, rng in _streams(for_counts, names).items()
-    ]
+    counts = []
+    for name, rng in _streams(for_counts, names).items():
+        composition, shift = sections[name].composition, genes.section_shift[name]
+        counts.append(draw_counts(rng, composition, depths[name], profile=genes.profile, shift=shift))
     adata = _to_anndata(vstack(counts, format="csr"), sections, genes)
     if images:
-        adata.uns["spatial"] = _draw_images(_streams(for_images, names), sections)
+        adata.uns["spatial"] = {
+            name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
+            for name, rng in _streams(for_images, names).items()
+        }
     return tidy_pdac(adata) if tidy else adata
 
 
 def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
-    check_integer("`n_sections`", n_sections, minimum=1)
-    check_integer("`n_spots`", n_spots, minimum=MIN_SPOTS)
-    check_integer("`n_genes`", n_genes, minimum=MIN_GENES)
+    for what, value, least in (("n_sections", n_sections, 1), ("n_spots", n_spots, 20), ("n_genes", n_genes, 20)):
+        check_integer(f"`{what}`", value, minimum=least)
     for what, value, most in (("n_sections", n_sections, len(SECTIONS)), ("n_spots", n_spots, MAX_SPOTS)):
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
@@ -136,15 +133,13 @@ def _draw_depths(
     streams: Mapping[str, Generator], sections: Mapping[str, Section], genes: Genes, density: float
 ) -> dict[str, np.ndarray]:
     """Expected total counts of the spots of each section, ``(n_spots,)``, which give the density asked for."""
-    relative = {
-        name: rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
-        * rng.lognormal(0.0, SPOT_DEPTH_SPREAD, len(sections[name].position))
-        for name, rng in streams.items()
-    }
-    probes = []
-    for name, section in sections.items():
-        step = max(1, len(section.position) * len(sections) // PROBED_SPOTS)
-        shares = expected_shares(section.composition[::step], genes.profile, genes.section_shift[name])
+    relative, probes = {}, []
+    for name, rng in streams.items():
+        composition = sections[name].composition
+        of_section = rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
+        relative[name] = of_section * rng.lognormal(0.0, SPOT_DEPTH_SPREAD, len(composition))
+        step = max(1, len(composition) * len(sections) // PROBED_SPOTS)
+        shares = expected_shares(composition[::step], genes.profile, genes.section_shift[name])
         probes.append(shares * relative[name][::step, None])
     depth = solve_depth(np.vstack(probes), density)
     return {name: depth * one for name, one in relative.items()}
@@ -153,8 +148,7 @@ def _draw_depths(
 def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Genes) -> AnnData:
     """The data as the file has them."""
     obs = pd.concat([_describe(name, section) for name, section in sections.items()])
-    for column in (SECTION, "patient", "SlideName", "Origin"):
-        obs[column] = obs[column].astype("category")
+    obs = obs.astype(dict.fromkeys((SECTION, "patient", "SlideName", "Origin"), "category"))
     obs["first_type"] = pd.Categorical(obs["first_type"], categories=CELL_TYPES)
     obs["CompositionCluster_CC"] = pd.Categorical(obs["CompositionCluster_CC"], categories=NICHES)
     obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
@@ -174,7 +168,6 @@ def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Gene
 
 
 def _describe(name: str, section: Section) -> pd.DataFrame:
-    n_spots = len(section.position)
     return pd.DataFrame(
         {
             SECTION: name,
@@ -185,7 +178,7 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
             "CompositionCluster_CC": np.array(NICHES)[section.niche],
             "isolated": section.isolated,
         },
-        index=[f"{name}_{i}" for i in range(n_spots)],
+        index=[f"{name}_{i}" for i in range(len(section.position))],
     )
 
 
@@ -195,18 +188,6 @@ def _pixels(section: Section) -> np.ndarray:
 
 def _spread(sections: Mapping[str, Section]) -> dict[str, np.ndarray]:
     """Coordinates of each section in an array for the spots of all, NaN outside of it."""
-    n_all = sum(len(section.position) for section in sections.values())
-    arrays, start = {}, 0
-    for name, section in sections.items():
-        array = np.full((n_all, 2), np.nan)
-        array[start : start + len(section.position)] = _pixels(section)
-        arrays[f"{ARRAY_PREFIX}{name}"] = array
-        start += len(section.position)
-    return arrays
-
-
-def _draw_images(streams: Mapping[str, Generator], sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {
-        name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
-        for name, rng in streams.items()
-    }
+    places = np.vstack([_pixels(section) for section in sections.values()])
+    owner = np.repeat(list(sections), [len(section.position) for section in sections.values()])
+    return {f"{ARRAY_PREFIX}{name}": np.where((owner == name)[:, None], places, np.nan) for name in sections}

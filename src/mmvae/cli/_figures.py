@@ -36,15 +36,18 @@ def umap_key(readout: str) -> str:
 
 def save_umap(mdata: MuData, path: Path) -> None:
     """Both UMAPs, coloured by truth, batch and missing pattern, with one legend below each column."""
-    cells = AnnData(
-        obs=mdata.obs[list(COLOURED)].copy(), obsm={umap_key(row): mdata.obsm[umap_key(row)] for row in ROWS}
-    )
+    umaps = {key: mdata.obsm[key] for key in map(umap_key, ROWS)}
+    cells = AnnData(obs=mdata.obs[list(COLOURED)].copy(), obsm=umaps)
     # Cells are drawn in random order, so that no batch lies on top of the others.
     cells = cells[cells.obs.sample(frac=1, random_state=0).index].copy()
     figure, grid = plt.subplots(len(ROWS), len(COLOURED), figsize=(11, 8.4))
     for panels, (row, label) in zip(grid, ROWS.items(), strict=True):
         for panel, column in zip(panels, COLOURED, strict=True):
-            _draw(panel, cells, umap_key(row), column)
+            sc.pl.embedding(
+                cells, umap_key(row), color=column, ax=panel, show=False, legend_loc="none", size=DOT, title=""
+            )
+            panel.set(xlabel="", ylabel="")
+            panel.spines[:].set_color("0.85")
         panels[0].set_ylabel(label, fontsize=11)
     for panel, title in zip(grid[0], COLOURED.values(), strict=True):
         panel.set_title(title, fontsize=12)
@@ -59,12 +62,6 @@ def save_history(model: MultiVAE, path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
     pl.history(model, axes=axes, show=False)
     _save(figure, path)
-
-
-def _draw(panel: Axes, cells: AnnData, basis: str, column: str) -> None:
-    sc.pl.embedding(cells, basis, color=column, ax=panel, show=False, legend_loc="none", size=DOT, title="")
-    panel.set(xlabel="", ylabel="")
-    panel.spines[:].set_color("0.85")
 
 
 def _add_legend(panel: Axes, cells: AnnData, column: str) -> None:

@@ -96,9 +96,8 @@ def draw_key(panel: Axes, colouring: Colouring) -> None:
 def _number_scale(here: pd.Series, palette: str | Mapping[str, str] | None) -> ScalarMappable:
     finite = here[np.isfinite(here)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
-    return ScalarMappable(
-        Normalize(low, high if high > low else low + 1), palette if isinstance(palette, str) else None
-    )
+    norm = Normalize(low, high if high > low else low + 1)
+    return ScalarMappable(norm, palette if isinstance(palette, str) else None)
 
 
 def _category_colours(
@@ -129,7 +128,5 @@ def _scanpy_colours(n: int) -> list[str]:
 
 
 def _circles(places: np.ndarray, diameter: float, colours: np.ndarray | str | None) -> EllipseCollection:
-    width = np.full(len(places), diameter)
-    return EllipseCollection(
-        width, width, np.zeros(len(places)), units="xy", offsets=places, facecolors=colours, linewidth=0
-    )
+    size, angle = np.full(len(places), diameter), np.zeros(len(places))
+    return EllipseCollection(size, size, angle, units="xy", offsets=places, facecolors=colours, linewidth=0)

@@ -23,18 +23,11 @@ CLOSED = 2 / 3**0.5
 
 @dataclass(frozen=True)
 class Image:
-    """An image and the number of its pixels in one of the full image, which the places are in."""
+    """An image, and its left, right, bottom and top in the unit of the places."""
 
     pixels: np.ndarray
-    scale: float
+    extent: tuple[float, float, float, float]
     spot_diameter: float | None
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top in the unit of the places; the first pixel's middle is the origin."""
-        height, width = self.pixels.shape[:2]
-        start = -0.5 / self.scale
-        return start, (width - 0.5) / self.scale, (height - 0.5) / self.scale, start
 
 
 @dataclass(frozen=True)
@@ -115,13 +108,7 @@ class SlideInput:
         return column.cat.rename_categories(list(map(str, column.cat.categories)))
 
     def _image(self, name: str) -> Image | None:
-        """The slide's image, if there is one and it is wanted.
-
-        Raises
-        ------
-        LookupError
-            If the data say no scale of it, or it has not the resolution asked for.
-        """
+        """The slide's image, if it is there and wanted; ``LookupError`` without a scale or the resolution asked for."""
         entry = self._entry(name) if self.image is not False else {}
         images = entry.get("images", {})
         if not images:
@@ -135,8 +122,11 @@ class SlideInput:
                 "'tissue_<key>_scalef'. Name an image with image=, or give image=False."
             )
             raise LookupError(msg)
+        pixels, scale = np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"])
+        # the middle of the first pixel is the origin
+        left, right, bottom = ((edge - 0.5) / scale for edge in (0, pixels.shape[1], pixels.shape[0]))
         diameter = factors.get("spot_diameter_fullres")
-        return Image(np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"]), diameter and float(diameter))
+        return Image(pixels, (left, right, bottom, left), diameter and float(diameter))
 
     def _entry(self, name: str) -> Mapping[str, Any]:
         """What ``uns["spatial"]`` holds of a slide: the only one where slides have no names."""

@@ -34,12 +34,8 @@ def fetch(doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress
 
     The name in the cache, ``<name>-<md5>.h5ad``, says what the file must hold, so that it can be checked without a
     network. pooch downloads to a temporary file beside it and renames that once it is whole and its checksum right.
-    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5.
-
-    Raises
-    ------
-    OSError
-        No source gave the file, or it cannot be written. No part of it is left behind.
+    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5. ``OSError`` if no
+    source gave the file, or it cannot be written; no part of it is left behind.
     """
     try:
         cached, damaged = _search(folder, name)
@@ -62,17 +58,10 @@ def fetch(doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress
 
 
 def look_up(doi: str) -> Listing:
-    """Ask figshare's API for the one h5ad file of an article.
+    """Ask figshare's API for the one h5ad file of an article; ``ValueError`` if the answer lists none, or several.
 
     pooch finds the files of a DOI, too, but by way of doi.org and the article's page, which figshare guards against
     programs, and without their sizes.
-
-    Raises
-    ------
-    ValueError
-        The answer is no list of files, or not one file is an h5ad file.
-    requests.RequestException
-        The API cannot be reached, or refuses.
     """
     article = _DOI.fullmatch(doi)
     if article is None:

@@ -65,8 +65,7 @@ def simulate_pdac(
     images
         Add a small image of each section, coloured by what the spots are made of.
     tidy
-        Return the data as :func:`~mmvae.datasets.pdac_visium` does; else as the file has them, with one array of coordinates per
-        section, ``obsm["spatial_<section>"]``, NaN in the rows of the others.
+        Return the data in the shape that :func:`~mmvae.datasets.pdac_visium` describes; else as the file has them.
     seed
         Seed. The same seed gives the same data; the truth of a section does not depend on which others there are.
 
@@ -112,9 +111,9 @@ def simulate_pdac(
 
 
 def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
-    for what, value, least in (("n_sections", n_sections, 1), ("n_spots", n_spots, 20), ("n_genes", n_genes, 20)):
+    limits = {"n_sections": (1, len(SECTIONS)), "n_spots": (20, MAX_SPOTS), "n_genes": (20, np.inf)}
+    for (what, (least, most)), value in zip(limits.items(), (n_sections, n_spots, n_genes), strict=True):
         check_integer(f"`{what}`", value, minimum=least)
-    for what, value, most in (("n_sections", n_sections, len(SECTIONS)), ("n_spots", n_spots, MAX_SPOTS)):
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
             raise ValueError(msg)

@@ -20,14 +20,8 @@ NOT_COUNTS = "normalized"
 def tidy_pdac(adata: AnnData) -> AnnData:
     """Bring the coordinates of all sections together, name slides and tissues, and put the counts in X.
 
-    What becomes of the file is described in :func:`~mmvae.datasets.pdac_visium`. ``adata`` is left as it is, but the result
-    shares its matrices.
-
-    Raises
-    ------
-    SetupError
-        Spots without coordinates or with several, a section whose name does not say its tissue, or no counts
-        anywhere. The message lists all that was found.
+    :func:`~mmvae.datasets.pdac_visium` says how, and what is refused. ``adata`` is left as it is, but the result shares its
+    matrices.
     """
     arrays = {
         key.removeprefix(ARRAY_PREFIX): np.asarray(adata.obsm[key], dtype=np.float64)
@@ -39,11 +33,8 @@ def tidy_pdac(adata: AnnData) -> AnnData:
     counts = _find_counts(adata)
     faults = _section_faults(arrays) + (_spot_faults(adata, has, list(arrays)) if arrays else [])
     if counts is None:
-        looked = [
-            "X",
-            *(f"layers['{name}']" for name in _layer_names(adata)),
-            *(["raw"] if adata.raw is not None else []),
-        ]
+        looked = ["X", *(f"layers['{name}']" for name in _layer_names(adata))]
+        looked += [] if adata.raw is None else ["raw"]
         faults.append(
             "Expected counts, non-negative whole numbers, in X, a layer or raw with all the genes; got none in "
             f"{', '.join(looked)}. Add them as layers['counts']."

@@ -11,10 +11,6 @@ from mmvae.datasets._arguments import is_number
 Missing: TypeAlias = float | Mapping[str, float] | Mapping[str, str]
 
 JOIN = "+"
-FORMS = (
-    "a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
-    "or a mapping from batches such as 'batch_1' to a modality"
-)
 
 
 def draw_presence(
@@ -35,7 +31,12 @@ def draw_presence(
         present = _from_mapping(rng, missing, batches, modalities)
     else:
         present = _from_fraction(rng, missing, len(batches), len(modalities))
-    _check_nothing_empty(present, modalities)
+    if n_empty := int((~present.any(axis=1)).sum()):
+        msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
+        raise ValueError(msg)
+    if empty := [name for name, has in zip(modalities, present.T, strict=True) if not has.any()]:
+        msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
+        raise ValueError(msg)
     return present
 
 
@@ -60,7 +61,10 @@ def _is_pattern(key: object, modalities: Sequence[str]) -> bool:
 
 def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities: int) -> np.ndarray:
     if not is_number(fraction):
-        msg = f"Expected `missing` to be {FORMS}; got {fraction!r}. Use one of the three forms."
+        msg = (
+            "Expected `missing` to be a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
+            f"or a mapping from batches such as 'batch_1' to a modality; got {fraction!r}. Use one of the three forms."
+        )
         raise TypeError(msg)
     if not 0 <= fraction <= 1:
         msg = f"Expected `missing` to be a fraction between 0 and 1; got {fraction}. Choose a value in this range."
@@ -82,7 +86,9 @@ def _from_patterns(
         )
         raise ValueError(msg)
     has = np.array([[name in pattern.split(JOIN) for name in modalities] for pattern in fractions])
-    ends = np.rint(np.cumsum(values) * n_cells).astype(int)
+    # over the last, as fractions that people write, such as 0.33333 and 0.66666, do not quite sum to 1
+    ends = np.cumsum(values)
+    ends = np.rint(ends / ends[-1] * n_cells).astype(int)
     pattern = np.repeat(np.arange(len(values)), np.diff(ends, prepend=0))
     return has[rng.permutation(pattern)]
 
@@ -92,12 +98,3 @@ def _from_batches(lost: Mapping[str, str], batches: Sequence[str], modalities: S
         msg = f"Expected `missing` to map batches to one of {list(modalities)}; got {unknown}. Name one modality each."
         raise ValueError(msg)
     return np.array([[lost.get(batch) != name for name in modalities] for batch in batches])
-
-
-def _check_nothing_empty(present: np.ndarray, modalities: Sequence[str]) -> None:
-    if n_empty := int((~present.any(axis=1)).sum()):
-        msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
-        raise ValueError(msg)
-    if empty := [name for name, has in zip(modalities, present.T, strict=True) if not has.any()]:
-        msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
-        raise ValueError(msg)

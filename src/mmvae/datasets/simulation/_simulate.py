@@ -83,9 +83,9 @@ def simulate(
 
     - ``obs``: ``cluster``, ``batch``, ``pattern`` (what the cell has, such as ``"rna+atac"``), and ``trajectory``
       (0 to 1, NaN outside).
-    - ``obsm``: ``shared``, shape ``(n_cells, 5)``; ``private_<modality>``, shape ``(n_cells, 3)``, all standardised;
-      with ``spatial``, ``spatial``, shape ``(n_cells, 2)``, in distances between neighbours; with ``keep_rates``,
-      ``rate_<modality>``, shape ``(n_cells, n_features)``, rows sum to 1, without batch effect and background.
+    - ``obsm``: ``shared``, ``(n_cells, 5)``, and ``private_<modality>``, ``(n_cells, 3)``, all standardised; if asked for,
+      ``spatial``, ``(n_cells, 2)``, in distances between neighbours, and ``rate_<modality>``, ``(n_cells, n_features)``,
+      rows sum to 1, without batch effect and background.
 
     Notes
     -----

@@ -8,8 +8,8 @@ from mudata import MuData
 
 from mmvae.pp import check
 
-from ._errors import InputError
 from ._files import read
+from ._parser import InputError
 
 DEFAULT_MODALITY = "rna"
 NO_LAYER = "X"

@@ -41,19 +41,18 @@ def save_umap(mdata: MuData, path: Path) -> None:
     # Cells are drawn in random order, so that no batch lies on top of the others.
     cells = cells[cells.obs.sample(frac=1, random_state=0).index].copy()
     figure, grid = plt.subplots(len(ROWS), len(COLOURED), figsize=(11, 8.4))
-    for panels, (row, label) in zip(grid, ROWS.items(), strict=True):
-        for panel, column in zip(panels, COLOURED, strict=True):
+    for panels, (column, title) in zip(grid.T, COLOURED.items(), strict=True):
+        for panel, row in zip(panels, ROWS, strict=True):
             sc.pl.embedding(
                 cells, umap_key(row), color=column, ax=panel, show=False, legend_loc="none", size=DOT, title=""
             )
             panel.set(xlabel="", ylabel="")
             panel.spines[:].set_color("0.85")
-        panels[0].set_ylabel(label, fontsize=11)
-    for panel, title in zip(grid[0], COLOURED.values(), strict=True):
-        panel.set_title(title, fontsize=12)
+        panels[0].set_title(title, fontsize=12)
+        _add_legend(panels[-1], cells, column)
+    for panel, label in zip(grid[:, 0], ROWS.values(), strict=True):
+        panel.set_ylabel(label, fontsize=11)
     figure.subplots_adjust(left=0.04, right=0.99, top=0.95, bottom=0.14, wspace=0.05, hspace=0.05)
-    for panel, column in zip(grid[-1], COLOURED, strict=True):
-        _add_legend(panel, cells, column)
     _save(figure, path)
 
 

@@ -15,7 +15,7 @@ from mudata import MuData
 
 from mmvae._compat import unpulled
 
-from ._errors import InputError
+from ._parser import InputError
 
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
 
@@ -99,14 +99,9 @@ def _convert(frame: pd.DataFrame) -> None:
     if _is_text(frame.index.dtype):
         frame.index = frame.index.astype(object)
     for name, column in frame.items():
-        if _is_text(column.dtype):
-            frame[name] = _with_objects(column.astype("category"))
-        elif isinstance(column.dtype, pd.CategoricalDtype) and _is_text(column.cat.categories.dtype):
-            frame[name] = _with_objects(column)
-
-
-def _with_objects(column: pd.Series) -> pd.Series:
-    return column.cat.rename_categories(pd.Index(column.cat.categories, dtype=object))
+        kept = column.astype("category") if _is_text(column.dtype) else column
+        if isinstance(kept.dtype, pd.CategoricalDtype) and _is_text(kept.cat.categories.dtype):
+            frame[name] = kept.cat.rename_categories(pd.Index(kept.cat.categories, dtype=object))
 
 
 def _convert_values(store: MutableMapping[str, Any]) -> None:

@@ -12,9 +12,9 @@ from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
 from ._check import setup_arguments
-from ._errors import InputError
 from ._figures import add_umap
 from ._files import make_folder, read, refuse_existing, write
+from ._parser import InputError
 
 # The name under which scvi-tools looks for a model in its folder.
 MODEL_FILE = "model.pt"

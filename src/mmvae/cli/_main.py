@@ -13,8 +13,7 @@ from typing import Any
 
 from mmvae._errors import TERMINATED, SetupError
 
-from ._errors import InputError
-from ._parser import make_parser
+from ._parser import InputError, make_parser
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 PACKAGE = Path(__file__).parents[1]

@@ -1,4 +1,4 @@
-"""What can be asked for."""
+"""What can be asked for, and the error for what cannot be used."""
 
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
 from functools import partial
@@ -39,6 +39,10 @@ examples:
 The output is the input with obsm["X_mmvae"], one embedding per modality, obsm["X_mmvae_shared"], their provenance in
 uns["mmvae"], and neighbours and a UMAP of X_mmvae.
 """
+
+
+class InputError(Exception):
+    """A file or an option that the user can mend cannot be used."""
 
 
 def make_parser() -> ArgumentParser:

@@ -69,8 +69,11 @@ class SlideInput:
             return [], [*faults, f"slide_key: obs has no column '{self.slide_key}'; it has {columns}."]
         known = list(names.cat.categories)
         wanted = known if self.slides is None else [str(s) for s in self.slides]
-        if unknown := [s for s in wanted if s not in known]:
-            faults.append(f"there are no slides {unknown}; there are {known}." if self.slide_key else _NO_KEY)
+        unknown = [s for s in wanted if s not in known]
+        if unknown and self.slide_key is None:
+            faults.append("slides are given, but no slide_key, the column that names them.")
+        elif unknown:
+            faults.append(f"there are no slides {unknown}; there are {known}.")
         if places is None or faults:
             return [], faults
         has_place = np.isfinite(places).all(axis=1)
@@ -137,9 +140,6 @@ class SlideInput:
             if name in known:
                 return known[name]
         return {}
-
-
-_NO_KEY = "slides are given, but no slide_key, the column that names them."
 
 
 def _places(data: AnnData | MuData, key: str) -> np.ndarray | None:

@@ -10,9 +10,8 @@ from scipy.sparse import csr_matrix, vstack
 
 from mmvae.datasets._arguments import check_integer, is_number
 
-from ._counts import draw_counts, expected_shares, solve_depth
+from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
-from ._programmes import Genes, draw_genes
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
 from ._stain import draw_image
 from ._tidy import tidy_pdac
@@ -153,12 +152,15 @@ def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Gene
     obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
     obs["nFeature_Spatial"] = np.diff(counts.indptr)
     composition = np.vstack([section.composition for section in sections.values()])
+    places = np.vstack([_pixels(section) for section in sections.values()])
+    inside = {f"{ARRAY_PREFIX}{name}": (obs[SECTION] == name).to_numpy()[:, None] for name in sections}
+    arrays = {key: np.where(has, places, np.nan) for key, has in inside.items()}
     return AnnData(
         counts,
         obs=obs,
         var=pd.DataFrame(index=genes.names),
         uns={"niches": pd.DataFrame(COMPOSITIONS, index=NICHES, columns=CELL_TYPES)},
-        obsm={**_spread(sections), "composition": pd.DataFrame(composition, index=obs.index, columns=CELL_TYPES)},
+        obsm={**arrays, "composition": pd.DataFrame(composition, index=obs.index, columns=CELL_TYPES)},
         varm={
             "log_profile": pd.DataFrame(genes.profile, index=genes.names, columns=CELL_TYPES),
             "tissue_effect": pd.DataFrame(genes.tissue_effect, index=genes.names, columns=TISSUES),
@@ -183,10 +185,3 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
 
 def _pixels(section: Section) -> np.ndarray:
     return SPACING * section.position + MARGIN
-
-
-def _spread(sections: Mapping[str, Section]) -> dict[str, np.ndarray]:
-    """Coordinates of each section in an array for the spots of all, NaN outside of it."""
-    places = np.vstack([_pixels(section) for section in sections.values()])
-    owner = np.repeat(list(sections), [len(section.position) for section in sections.values()])
-    return {f"{ARRAY_PREFIX}{name}": np.where((owner == name)[:, None], places, np.nan) for name in sections}

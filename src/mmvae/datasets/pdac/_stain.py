@@ -42,22 +42,18 @@ def draw_image(rng: Generator, position: np.ndarray, composition: np.ndarray, *,
     width, height = np.ceil(extent * scale).astype(int)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     pixels = np.stack([x, y], axis=-1).reshape(-1, 2) / scale
-    image = _stain(rng, pixels, position / spacing, composition @ COLOURS, spacing)
+    # Colours lie between those of the three nearest spots; where there are none, there is glass.
+    n_near = min(3, len(position))
+    distance, near = KDTree(position / spacing).query(pixels / spacing, k=list(range(1, n_near + 1)))
+    weight = 1.0 / (distance + 0.1)
+    weight /= weight.sum(axis=1, keepdims=True)
+    colour = np.einsum("pk,pkc->pc", weight, (composition @ COLOURS)[near])
+    colour *= 1.0 + rng.normal(0.0, 0.08, (len(pixels), 1))
+    glass = distance[:, 0] > 0.9 + rng.normal(0.0, 0.08, len(pixels))
+    colour[glass] = GLASS + rng.normal(0.0, 1.0, (int(glass.sum()), 1))
+    image = np.clip(colour, 0.0, 255.0).astype(np.uint8)
     return {
         "images": {"lowres": image.reshape(height, width, 3)},
         "scalefactors": {"tissue_lowres_scalef": scale, "spot_diameter_fullres": SPOT_SHARE * spacing},
         "metadata": {},
     }
-
-
-def _stain(rng: Generator, pixels: np.ndarray, spots: np.ndarray, colours: np.ndarray, spacing: float) -> np.ndarray:
-    """Colour of each pixel, between those of the three nearest spots, glass where there are none, ``(n_pixels, 3)``."""
-    n_near = min(3, len(spots))
-    distance, near = KDTree(spots).query(pixels / spacing, k=list(range(1, n_near + 1)))
-    weight = 1.0 / (distance + 0.1)
-    weight /= weight.sum(axis=1, keepdims=True)
-    colour = np.einsum("pk,pkc->pc", weight, colours[near])
-    colour *= 1.0 + rng.normal(0.0, 0.08, (len(pixels), 1))
-    glass = distance[:, 0] > 0.9 + rng.normal(0.0, 0.08, len(pixels))
-    colour[glass] = GLASS + rng.normal(0.0, 1.0, (int(glass.sum()), 1))
-    return np.clip(colour, 0.0, 255.0).astype(np.uint8)

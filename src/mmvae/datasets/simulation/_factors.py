@@ -38,7 +38,10 @@ def draw_cells(rng: Generator, n_cells: int, *, n_clusters: int, n_batches: int,
         cluster = _draw_domains(for_cluster, position, batch, n_clusters)
     on_trajectory = cluster < (n_clusters + 1) // 2
     trajectory = np.where(on_trajectory, for_factors.uniform(size=n_cells), np.nan)
-    shared = _draw_shared(for_factors, cluster, trajectory, n_clusters)
+    centres = for_factors.normal(size=(n_clusters, N_SHARED))
+    direction = for_factors.normal(size=N_SHARED)
+    noise = for_factors.normal(0.0, CLUSTER_SPREAD, (n_cells, N_SHARED))
+    shared = _standardise(centres[cluster] + np.nan_to_num(trajectory)[:, None] * direction + noise)
     return Cells(cluster, batch, trajectory, shared, position)
 
 
@@ -60,13 +63,6 @@ def draw_gradient(rng: Generator, n_cells: int) -> np.ndarray:
     level = rng.uniform(-1.0, 1.0, n_cells)
     bend = level**2 + rng.normal(0.0, 0.1, n_cells)
     return _standardise(np.stack([level, bend, rng.normal(size=n_cells)], axis=1))
-
-
-def _draw_shared(rng: Generator, cluster: np.ndarray, trajectory: np.ndarray, n_clusters: int) -> np.ndarray:
-    centres = rng.normal(size=(n_clusters, N_SHARED))
-    direction = rng.normal(size=N_SHARED)
-    noise = rng.normal(0.0, CLUSTER_SPREAD, (len(cluster), N_SHARED))
-    return _standardise(centres[cluster] + np.nan_to_num(trajectory)[:, None] * direction + noise)
 
 
 def _standardise(values: np.ndarray) -> np.ndarray:

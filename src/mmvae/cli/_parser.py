@@ -101,10 +101,7 @@ def _add_data(parser: ArgumentParser) -> None:
     add("--batch-key", action="append", metavar="KEY", help="column of technical batches; several are combined")
     add("--labels-key", metavar="KEY", help="column of labels, for the cells that have one")
     likelihoods = "nb, zinb, poisson, bernoulli, nb_mixture, normal or student_t"
-    for option, value, what in (
-        ("--layer", "LAYER", "layer to model, or X"),
-        ("--likelihood", "NAME", likelihoods),
-    ):
+    for option, value, what in (("--layer", "LAYER", "layer to model, or X"), ("--likelihood", "NAME", likelihoods)):
         text = f"{what}; inferred by default"
         add(option, action="append", type=_named, default=[], metavar=f"MODALITY={value}", help=text)
     add("--modality", metavar="NAME", help="what a .h5ad file holds, such as atac or protein (rna)")

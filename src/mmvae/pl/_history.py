@@ -54,7 +54,11 @@ def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool |
         raise ValueError(msg)
     left, right = axes
     _draw_loss(left, model)
-    _draw_divergences(right, model)
+    for name in model.module.priors:
+        values = _series(model, f"kl_{name}_train")
+        right.plot(values.index, values, label=name)
+    right.set_ylim(bottom=0)
+    right.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")
     for panel in (left, right):
         if model.best_epoch_ is not None:
             label = f"best epoch: {model.best_epoch_}"
@@ -84,11 +88,3 @@ def _draw_loss(panel: Axes, model: MultiVAE) -> None:
     if high > low:
         panel.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
     panel.set(title="Loss", ylabel="negative ELBO (nats per cell)")
-
-
-def _draw_divergences(panel: Axes, model: MultiVAE) -> None:
-    for name in model.module.priors:
-        values = _series(model, f"kl_{name}_train")
-        panel.plot(values.index, values, label=name)
-    panel.set_ylim(bottom=0)
-    panel.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")

@@ -91,8 +91,8 @@ class SlideInput:
                 f"obsm has no places of cells '{self.spatial_key}' (spatial_key), an array of two or three columns; there are "
                 f"{sorted(there)}."
             ]
-        where = pd.DataFrame(places).dropna()
-        if self.slide_key is not None or not (n_shared := int(where.duplicated().sum())):
+        n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
+        if self.slide_key is not None or not n_shared:
             return []
         columns = [c for c in self.data.obs if str(c).lower() in SLIDE_NAMES and self.data.obs[c].nunique() > 1]
         hint = f", such as '{columns[0]}'" if columns else ""

@@ -1,6 +1,6 @@
 """The pancreatic cancer Visium data in the shape in which they are used. S spots, G genes, K sections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def tidy_pdac(adata: AnnData) -> AnnData:
     # which spots have coordinates in which section, (S, K)
     has = np.array([np.isfinite(array[:, :2]).all(axis=1) for array in arrays.values()]).T
     counts = _find_counts(adata)
-    faults = _section_faults(arrays) + (_spot_faults(adata, has, list(arrays)) if arrays else [])
+    faults = _place_faults(adata, has, list(arrays))
     if counts is None:
         looked = ["X", *(f"layers['{name}']" for name in _layer_names(adata))]
         looked += [] if adata.raw is None else ["raw"]
@@ -51,21 +51,15 @@ def tidy_pdac(adata: AnnData) -> AnnData:
     return _rebuild(adata, counts, obs, position)
 
 
-def _section_faults(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    if not arrays:
+def _place_faults(adata: AnnData, has: np.ndarray, sections: Sequence[str]) -> list[str]:
+    if not sections:
         return [f"Expected coordinates in obsm['{ARRAY_PREFIX}<section>']; got no such array. Pass the file as it is."]
-    if nameless := [section for section in arrays if not is_section(section)]:
-        return [
+    faults, times = [], has.sum(axis=1)
+    if nameless := [section for section in sections if not is_section(section)]:
+        faults.append(
             f"Expected sections to be named after one of {list(TISSUES)} and a number, such as '{PREFIX}HM2'; got "
             f"{nameless}. Rename the arrays '{ARRAY_PREFIX}<section>'."
-        ]
-    return []
-
-
-def _spot_faults(adata: AnnData, has: np.ndarray, sections: Sequence[str]) -> list[str]:
-    """What is wrong with the spots' coordinates."""
-    times = has.sum(axis=1)
-    faults = []
+        )
     if (times == 0).any():
         faults.append(
             f"Expected coordinates of every spot; got none for {int((times == 0).sum()):,} spots of sections "
@@ -77,7 +71,7 @@ def _spot_faults(adata: AnnData, has: np.ndarray, sections: Sequence[str]) -> li
             f"Expected each spot to have coordinates in one section; got several for {int((times > 1).sum()):,} spots, "
             f"in {several}. Put NaN where a spot is of another section."
         )
-    if not faults and SECTION in adata.obs:
+    if (times == 1).all() and SECTION in adata.obs:
         placed = np.array([section.removeprefix(PREFIX) for section in sections])[has.argmax(axis=1)]
         astray = placed != adata.obs[SECTION].astype(str).str.removeprefix(PREFIX).to_numpy()
         if astray.any():

@@ -10,7 +10,8 @@ from scipy.special import expit, softmax
 
 from ._factors import Cells, draw_gradient, draw_ring, draw_states
 
-Measure: TypeAlias = Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+# Counts and expected relative rates, (C, F).
+Drawn: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 N_HIDDEN = 48
 LOADING_DENSITY = 0.15
@@ -32,7 +33,7 @@ class Kind:
     baseline_spread: float
     sparse: bool
     draw_private: Callable[[Generator, int], np.ndarray]
-    measure: Measure
+    measure: Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], Drawn]
 
 
 @dataclass(frozen=True)
@@ -72,22 +73,16 @@ def _draw_counts(rng: Generator, means: np.ndarray, dispersion: float) -> np.nda
     return rng.poisson(rng.gamma(dispersion, means / dispersion))
 
 
-def _count_genes(
-    rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _count_genes(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     mean = size * softmax(scores + shift, axis=1)
     return _draw_counts(rng, mean, RNA_DISPERSION), softmax(scores, axis=1)
 
 
-def _count_fragments(
-    rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _count_fragments(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     return rng.poisson(size * softmax(scores + shift, axis=1)), softmax(scores, axis=1)
 
 
-def _count_proteins(
-    rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _count_proteins(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     rates = softmax(scores, axis=1)
     chance = expit(SWITCH * np.log(rates / np.median(rates, axis=0)))
     background = BACKGROUND * np.exp(rng.normal(0.0, 0.5, scores.shape[1]) + shift)

@@ -342,3 +342,10 @@ def test_a_gene_without_values_and_an_empty_matrix_are_told(adata):
         draw(bare, "EPCAM", slide_key="section")
     with pytest.raises(SetupError, match="'none:0' is neither a column"):
         draw(bare, "none:0", slide_key="section")
+
+
+@pytest.mark.parametrize("kept", [True, {"is_single": True}])
+def test_what_others_keep_where_scanpy_keeps_images_is_no_image(adata, kept):
+    adata.uns["spatial"] = kept
+    alone = adata[:12].copy()
+    assert not draw(alone, "depth")[0].images

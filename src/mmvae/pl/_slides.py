@@ -134,11 +134,14 @@ class SlideInput:
     def _entry(self, name: str) -> Mapping[str, Any]:
         """What ``uns["spatial"]`` holds of a slide: the only one where slides have no names."""
         for adata in (self.data, *modalities_of(self.data).values()):
-            known = adata.uns.get(SPATIAL, {})
-            if self.slide_key is None and len(known) == 1:
-                return next(iter(known.values()))
-            if name in known:
-                return known[name]
+            # Other programs than scanpy keep flags of their own there.
+            known = adata.uns.get(SPATIAL)
+            items = known.items() if isinstance(known, Mapping) else ()
+            entries = {key: entry for key, entry in items if isinstance(entry, Mapping)}
+            if self.slide_key is None and len(entries) == 1:
+                return next(iter(entries.values()))
+            if name in entries:
+                return entries[name]
         return {}
 
 

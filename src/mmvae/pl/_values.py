@@ -15,10 +15,7 @@ N_CLOSE = 4
 
 
 def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]]:
-    """Numbers or a category of text, ``(n_cells,)``, NaN where a cell has none, and colours that the data keep for it.
-
-    ``LookupError`` if there are none, or several; it says what to name instead.
-    """
+    """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead."""
     if (column := find_column(data, name)) is not None:
         return _numbers_or_category(column), _stored_colours(data, name)
     modalities = modalities_of(data)

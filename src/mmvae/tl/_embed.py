@@ -64,9 +64,8 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
     }
     if left_out:
         provenance["left_out"] = left_out
-    for key in left_out:
         # that of a model before
-        mdata.obsm.pop(key, None)
+        mdata.obsm.pop(embedding_key(SHARED), None)
     for key, values in found.items():
         mdata.obsm[key] = values
     mdata.uns[PROVENANCE] = provenance

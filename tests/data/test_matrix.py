@@ -119,3 +119,10 @@ def test_values_beyond_single_precision_are_not_finite(value):
     found = scan(wrong(LARGE, 2, value))
     assert (found.nonfinite.n, found.nonfinite.rows, found.nonfinite.values) == (2, [0, 1], [value, value])
     assert (found.negative.n, found.fractional.n) == (0, 0)
+
+
+def test_half_precision_is_read_as_single():
+    values = np.full((6, 100), 1000, dtype=np.float16)  # sums of cells are beyond half precision
+    assert feature_statistics(values).size_factor == 100_000
+    values[2, 3] = np.inf
+    assert scan(values).nonfinite.rows == [2]

@@ -193,6 +193,19 @@ def test_cells_of_an_anndata_may_be_left_out_and_named_anew():
         model.get_latent_representation()
 
 
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_cells_of_an_anndata_may_share_names():
+    adata = simulated()["rna"].copy()
+    adata.obs_names = ["cell"] * N
+    MultiVAE.setup_anndata(adata)
+    model = MultiVAE(adata, n_hidden=8, n_latent=2)
+    model.train(max_epochs=2, enable_progress_bar=False, accelerator="cpu")
+    assert model.get_latent_representation().shape == (N, 2)
+    adata.X = adata.X * 2
+    with pytest.raises(SetupError, match="not those that were set up"):
+        model.get_latent_representation()
+
+
 def test_registering_again_keeps_what_was_learnt_from_all_cells():
     """Another model's set-up makes the first register its data again; codes and scales must stay what they were."""
     mdata = simulated()

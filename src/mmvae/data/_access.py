@@ -41,9 +41,7 @@ def numbers_of(data: AnnData | MuData, indices: Sequence[int] | Sequence[bool] |
         If ``indices`` are neither, or reach beyond the data.
     """
     everything = np.arange(data.n_obs)
-    if indices is None:
-        return everything
-    chosen = np.asarray(indices)
+    chosen = everything if indices is None else np.asarray(indices)
     if chosen.size == 0:
         chosen = chosen.astype(int)
     fault = f"{chosen.ndim} dimensions"

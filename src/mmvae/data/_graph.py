@@ -18,11 +18,14 @@ def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:
     """
     if CONNECTIVITIES in data.obsp:
         return _clean(sp.csr_matrix(data.obsp[CONNECTIVITIES]))
-    if isinstance(data, AnnData):
-        return None
     for name, adata in modalities_of(data).items():
         if CONNECTIVITIES in adata.obsp:
-            return _clean(_by_cell(sp.coo_matrix(adata.obsp[CONNECTIVITIES]), rows_of(data, name)))
+            graph, rows = sp.coo_matrix(adata.obsp[CONNECTIVITIES]), rows_of(data, name)
+            # The cells' numbers in place of the modality's rows.
+            cells = np.empty(graph.shape[0], dtype=np.int64)
+            cells[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+            size = (len(rows), len(rows))
+            return _clean(sp.csr_matrix((graph.data, (cells[graph.row], cells[graph.col])), shape=size))
     return None
 
 
@@ -31,12 +34,11 @@ def graph_faults(data: AnnData | MuData) -> list[str]:
     graph = graph_of(data)
     if graph is None:
         return []
-    fault = None
-    if not np.isfinite(graph.data).all() or (graph.data < 0).any():
-        fault = f"{int((~(graph.data >= 0) | np.isinf(graph.data)).sum()):,} weights that are negative or not finite"
-    elif (n_lone := abs(graph - graph.T).count_nonzero()) > 0:
+    if n_wrong := int((~(graph.data >= 0) | np.isinf(graph.data)).sum()):
+        fault = f"{n_wrong:,} weights that are negative or not finite"
+    elif n_lone := abs(graph - graph.T).count_nonzero():
         fault = f"{n_lone:,} edges that lead one way only, or with another weight back"
-    if fault is None:
+    else:
         return []
     return [f"obsp['{CONNECTIVITIES}'] has {fault}. Make the graph with mmvae.pp.spatial, or as (a + a.T) / 2."]
 
@@ -47,14 +49,6 @@ def within(graph: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
     inside = sp.csr_matrix(keep @ graph @ keep)
     inside.eliminate_zeros()
     return inside
-
-
-def _by_cell(graph: sp.coo_matrix, rows: np.ndarray) -> sp.csr_matrix:
-    """A modality's graph with the cells' numbers in place of the modality's rows."""
-    cells = np.empty(graph.shape[0], dtype=np.int64)
-    cells[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
-    size = len(rows)
-    return sp.csr_matrix((graph.data, (cells[graph.row], cells[graph.col])), shape=(size, size))
 
 
 def _clean(graph: sp.csr_matrix) -> sp.csr_matrix:

@@ -7,17 +7,12 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._matrix import Block, Matrix, blocks, by_rows, is_sparse
 
+# What rounding leaves of a constant, relative to its square, is not a spread.
 ROUNDING = 1e-12
 
 
 class Moments:
-    """Sums over the cells of a modality, added up block by block.
-
-    Parameters
-    ----------
-    n_cells, n_features
-        Shape of the whole matrix, with the cells that have the modality alone.
-    """
+    """Sums over the cells that have a modality, ``(n_cells, n_features)``, added up block by block."""
 
     def __init__(self, n_cells: int, n_features: int) -> None:
         self.n_cells = n_cells
@@ -26,10 +21,14 @@ class Moments:
 
     def add(self, start: int, block: Block) -> None:
         """Add a block of cells, ``(n_rows, n_features)``, whose first is number ``start``."""
+        values = block.astype(np.float64)
         # Values out of range are the set-up's to find.
         with np.errstate(over="ignore", invalid="ignore"):
-            self._sums += [_column_sums(part) for part in _powers(block)]
-            self._totals[start : start + block.shape[0]] = np.asarray(block.sum(axis=1)).ravel()
+            # Log1p of negative values counts as 0.
+            logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
+            parts = (values, _square(values), logs, _square(logs))
+            self._sums += [np.asarray(part.sum(axis=0)).ravel() for part in parts]
+            self._totals[start : start + block.shape[0]] = np.asarray(values.sum(axis=1)).ravel()
 
     def statistics(self) -> FeatureStatistics:
         """Mean, standard deviation and share of every feature, and the median total of a cell."""
@@ -46,37 +45,19 @@ class Moments:
 
 
 def feature_statistics(matrix: Matrix) -> FeatureStatistics:
-    """Mean, standard deviation and share of every feature, and the median total of a cell.
-
-    Parameters
-    ----------
-    matrix
-        Values of the cells that have the modality, ``(n_present, n_features)``; read block by block.
-    """
+    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block."""
     moments = Moments(*matrix.shape)
     for start, block in blocks(by_rows(matrix)):
         moments.add(start, block)
     return moments.statistics()
 
 
-def _powers(block: Block) -> list[Block]:
-    """The values, their squares, their log1p and its square; log1p of negative values counts as 0."""
-    values = block.astype(np.float64)
-    logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
-    return [values, _square(values), logs, _square(logs)]
-
-
 def _square(values: Block) -> Block:
     return values.multiply(values) if is_sparse(values) else values**2
 
 
-def _column_sums(values: Block) -> np.ndarray:
-    return np.asarray(values.sum(axis=0)).ravel()
-
-
 def _sd(square: np.ndarray, mean: np.ndarray) -> torch.Tensor:
     variance = square - mean**2
-    # What rounding leaves of a constant is not a spread.
     return _tensor(np.sqrt(np.where(variance > ROUNDING * mean**2, variance, 0.0)))
 
 

@@ -8,11 +8,10 @@ from mmvae.data._matrix import Block, Matrix, blocks, by_rows, rows_of_stored, s
 from mmvae.data._statistics import Moments
 
 EXAMPLES = 3
+# Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even.
 SMALL_COUNT = 4
-"""Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even."""
+# Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0.
 FEW = 0.01
-"""Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0."""
-LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass
@@ -25,21 +24,18 @@ class Found:
 
     def add(self, where: np.ndarray, values: np.ndarray, start: int, block: Block) -> None:
         """Count those of a block's stored ``values`` that ``where`` says; ``start`` is the block's first row."""
-        if not where.any():
-            return
-        self.n += int(where.sum())
-        rows = np.unique(rows_of_stored(block)[where]) + start
-        self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
-        self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
+        if where.any():
+            self.n += int(where.sum())
+            rows = np.unique(rows_of_stored(block)[where]) + start
+            self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
+            self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
 
 
 @dataclass
 class Scan:
-    """What the values of a modality are.
+    """What the values of a modality are: finite in single precision or not, negative, or not integers, and their moments.
 
-    Values that are not finite in single precision, negative or not integers; numbers of non-zero values and of integers
-    above 1; ``maximum``; ``n_empty``, cells without any non-zero value; how many of the small counts are odd; and, where
-    asked for, the features' moments.
+    ``n_several`` are integers above 1, ``n_empty`` cells without any non-zero value, ``n_odd`` the odd ones of ``n_small``.
     """
 
     nonfinite: Found = field(default_factory=Found)
@@ -61,8 +57,7 @@ class Scan:
     @property
     def is_nearly_counts(self) -> bool:
         """Whether some values, but few, keep these from being counts."""
-        wrong = self.negative.n + self.fractional.n
-        few = wrong <= max(1, FEW * self.n_nonzero)
+        few = self.negative.n + self.fractional.n <= max(1, FEW * self.n_nonzero)
         return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
 
     @property
@@ -90,7 +85,8 @@ def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
 def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
     if values.size == 0:
         return
-    finite = np.abs(values) <= LARGEST if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32, copy=False))
     whole = finite & (values == np.floor(values))
     found.nonfinite.add(~finite, values, start, block)
     found.negative.add(finite & (values < 0), values, start, block)

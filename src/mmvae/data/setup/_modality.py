@@ -1,0 +1,149 @@
+"""What is taken of one modality, and whether its values fit its likelihood."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anndata import AnnData
+
+from mmvae.data._matrix import is_supported, values_of
+from mmvae.likelihoods import Likelihood
+
+from ._arguments import SetupArguments
+from ._kinds import FEATURE_TYPES, Kind, choose_layer, choose_likelihood, feature_types, kind_of
+from ._result import ModalitySetup, Setup
+from ._scan import Found, Scan, scan
+
+
+def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
+    """Add to ``setup`` what is taken of a modality, what is wrong with its values, and what to watch."""
+    role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
+    kind = kind_of(name, adata, role)
+    layer, found, why = _layer_of(setup, name, adata, arguments, with_moments=not is_query)
+    if found is None:
+        return
+    likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
+    if likelihood is None:
+        return
+    reason = "; ".join(filter(None, [reason, why]))
+    taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
+    setup.faults += _value_faults(taken, found, adata)
+    if not (is_query or found.n_nonzero or taken.n_cells == 0):
+        setup.faults.append(
+            f"modality '{name}', {_place(layer)}: every value is 0, in all {taken.n_cells} cells. Use layers= to name what "
+            "was measured, or leave the modality out with modalities=."
+        )
+    setup.notes += _value_notes(taken, found)
+    setup.modalities.append(taken)
+
+
+def feature_type_faults(name: str, adata: AnnData, where: str) -> list[str]:
+    """Features of several types in one modality; ``where`` is its place in the user's object."""
+    counts = feature_types(adata)
+    if len(counts) < 2:
+        return []
+    shown = ", ".join(f"{n:,} of '{feature_type}'" for feature_type, n in counts.items())
+    return [
+        f"modality '{name}' mixes feature types: {shown}. mmvae.pp.split_modalities({where}) makes a modality of each; "
+        f"drop var['{FEATURE_TYPES}'] to model them as one."
+    ]
+
+
+def _layer_of(
+    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, with_moments: bool
+) -> tuple[str | None, Scan | None, str]:
+    layers = arguments.layers or {}
+    if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
+        return choose_layer(adata, with_moments=with_moments)
+    layer = layers.get(name)
+    if layer is not None and layer not in adata.layers:
+        setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
+        return None, None, ""
+    matrix: Any = values_of(adata, layer)
+    if is_supported(matrix):
+        return layer, scan(matrix, with_moments=with_moments), ""
+    got = "nothing" if matrix is None else f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}"
+    setup.faults.append(
+        f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. Convert it."
+    )
+    return None, None, ""
+
+
+def _given_name(name: str, arguments: SetupArguments) -> Any:
+    """Name of the likelihood that was given for a modality, if any."""
+    given = (arguments.likelihoods or {}).get(name)
+    return given.get("name") if isinstance(given, Mapping) else given
+
+
+def _takes_real_values(name: str, arguments: SetupArguments) -> bool:
+    """Whether the likelihood that was given for a modality takes real values, so that X need not be counts."""
+    label = _given_name(name, arguments)
+    return label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
+
+
+def _likelihood_of(
+    setup: Setup, name: str, kind: Kind, found: Scan, arguments: SetupArguments
+) -> tuple[Any | None, str]:
+    given = arguments.likelihoods or {}
+    if name not in given:
+        return choose_likelihood(kind, found)
+    try:
+        Likelihood.named(str(_given_name(name, arguments)))
+    except ValueError as error:
+        setup.faults.append(f"modality '{name}': {error}")
+        return None, ""
+    return given[name], "given"
+
+
+def _place(layer: str | None) -> str:
+    return "X" if layer is None else f"layer '{layer}'"
+
+
+def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str]:
+    """What values there are that the likelihood does not take, a sentence each."""
+    values = Likelihood.named(taken.likelihood_name).values
+    where = f"modality '{taken.name}', {_place(taken.layer)}"
+    wants = f"likelihood '{taken.likelihood_name}' needs {values} values"
+    advice = f"Correct them, use layers= to name raw counts, or likelihoods={{'{taken.name}': 'normal'}} for what is no counts."
+    if found.nonfinite.n:
+        return [
+            f"{where}: {found.nonfinite.n} values are NaN or infinite, or beyond single precision, {_examples(found.nonfinite, adata)}. "
+            "Absent measurements belong in no row at all: drop those cells from the modality, or the features."
+        ]
+    wrong = [
+        ("negative", found.negative, values != "real"),
+        ("not integers", found.fractional, values in ("counts", "binary")),
+    ]
+    faults = [
+        f"{where}: {each.n} values are {what}, {_examples(each, adata)}; {wants}. {advice}"
+        for what, each, is_wrong in wrong
+        if each.n and is_wrong
+    ]
+    if values == "binary" and found.is_counts and found.maximum > 1:
+        faults.append(f"{where}: values go up to {found.maximum:g}; {wants} (0 or 1). Use 'poisson', or binarise.")
+    return faults
+
+
+def _examples(found: Found, adata: AnnData) -> str:
+    values = ", ".join(f"{value:g}" for value in found.values)
+    return f"such as {values}, in cells such as {', '.join(map(repr, adata.obs_names[found.rows].tolist()))}"
+
+
+def _value_notes(taken: ModalitySetup, found: Scan) -> list[str]:
+    """What is allowed and worth knowing."""
+    notes = []
+    readable = found.nonfinite.n == 0 and found.n_nonzero > 0 and taken.n_cells > 1
+    if found.moments is not None and readable and not (found.moments.statistics().sd > 0).any():
+        notes.append(
+            f"modality '{taken.name}': every feature has the same value in all cells, so it tells nothing of them."
+        )
+    if found.n_empty and taken.likelihood_name not in ("normal", "student_t"):
+        notes.append(
+            f"modality '{taken.name}': {found.n_empty} measured cells hold only zeros. They count as measured; drop "
+            "them from the modality if the measurement failed."
+        )
+    if taken.kind == "atac" and taken.likelihood_name == "poisson" and found.looks_like_reads:
+        notes.append(
+            f"modality '{taken.name}' looks like reads, not fragments: {found.n_odd / found.n_small:.0%} of the counts "
+            "up to 4 are odd. Model fragments, about (reads + 1) // 2."
+        )
+    return notes

@@ -129,6 +129,29 @@ def test_counts_are_found_and_what_is_not_counts_is_averaged():
     graph = mmvae.pp.spatial(logged)["spatial"].obsp["spatial_connectivities"].toarray()
     mean = graph @ logged.X.toarray() / graph.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(mmvae.pp.spatial(logged)["spatial"].X.toarray(), mean, rtol=1e-5)
+    adata.layers["logged"] = logged.X
+    np.testing.assert_allclose(mmvae.pp.spatial(adata, layer="logged")["spatial"].X.toarray(), mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.float32])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_sums_may_be_larger_than_counts_of_few_bits(dtype, kind):
+    adata = AnnData(kind(np.full((36, 3), 120, dtype=dtype)), obsm={"spatial": squares(6, 6)})
+    adata.X *= 1 if dtype == np.uint8 else 250
+    mdata = mmvae.pp.spatial(adata)
+    expected = degrees(mdata)[:, None] * int(adata.X.max()) * np.ones(3)
+    np.testing.assert_array_equal(mdata["spatial"].X.toarray() if kind != np.asarray else mdata["spatial"].X, expected)
+
+
+def test_the_spots_keep_what_scanpy_finds_of_their_counts():
+    adata = spots(hexagons(5, 5))
+    adata.varm["PCs"] = np.ones((8, 2))
+    adata.obsp["connectivities"] = sp.eye(25, format="csr")
+    adata.obsp["spatial_connectivities"] = sp.eye(25, format="csr")
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities"}
+    rna = mmvae.pp.spatial(adata)["rna"]
+    assert list(rna.varm) == ["PCs"]
+    assert list(rna.obsp) == ["connectivities"]  # the graph in space is that of the other modality
 
 
 def test_further_matrices_become_modalities():
@@ -186,6 +209,12 @@ def test_faults_of_places_and_names(change, message):
     change(adata)
     with pytest.raises(SetupError, match=message):
         mmvae.pp.spatial(adata)
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_neighbors", 2.5), ("n_neighbors", "6"), ("radius", "100")])
+def test_numbers_of_another_kind_are_faults(name, value):
+    with pytest.raises(SetupError, match=f"{name} is {value}"):
+        mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})
 
 
 def test_a_column_that_looks_like_slides_is_pointed_out():

@@ -23,6 +23,7 @@ from .setup import (
     print_setup,
     prior_covariate_notes,
     resolve_columns,
+    scan,
     shared_cells,
     text_of,
 )

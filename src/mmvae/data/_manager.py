@@ -38,26 +38,24 @@ from .setup import (
 def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:
     """Fields that register ``setup``; values were checked before and are not touched."""
     prefix = "" if isinstance(data, AnnData) else "MuData"
-    kinds = (
-        "Layer",
-        "LabelsWithUnlabeledObs",
-        "CategoricalObs",
-        "NumericalObs",
-        "CategoricalJointObs",
-        "NumericalJointObs",
-    )
-    layer, label, category, number, joint, numbers = (getattr(fields, f"{prefix}{kind}Field") for kind in kinds)
-    by_role = {role: [c.name for c in setup.columns if c.role == role] for role in get_args(Role)}
+
+    def field(kind: str, *arguments: Any, **options: Any) -> fields.BaseAnnDataField:
+        return getattr(fields, f"{prefix}{kind}Field")(*arguments, **options)
+
     unchecked = {"is_count_data": False, "correct_data_format": False}
     where = {m.name: {"mod_key": m.name} if prefix else {} for m in setup.modalities}
+    by_role = {role: [c.name for c in setup.columns if c.role == role] for role in get_args(Role)}
     return [
-        *(layer(layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
-        category(REGISTRY_KEYS.BATCH_KEY, next(iter(by_role["batch"]), None)),
-        *(label(REGISTRY_KEYS.LABELS_KEY, name, setup.unlabelled) for name in by_role["labels"]),
-        joint(REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
-        numbers(REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
-        joint(PRIOR_COVARIATES, by_role["prior_covariate"]),
-        *(number(size_factor_key(c.detail), c.name) for c in setup.columns if c.role == "size_factor"),
+        *(field("Layer", layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
+        field("CategoricalObs", REGISTRY_KEYS.BATCH_KEY, next(iter(by_role["batch"]), None)),
+        *(
+            field("LabelsWithUnlabeledObs", REGISTRY_KEYS.LABELS_KEY, name, setup.unlabelled)
+            for name in by_role["labels"]
+        ),
+        field("CategoricalJointObs", REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
+        field("NumericalJointObs", REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
+        field("CategoricalJointObs", PRIOR_COVARIATES, by_role["prior_covariate"]),
+        *(field("NumericalObs", size_factor_key(c.detail), c.name) for c in setup.columns if c.role == "size_factor"),
     ]
 
 

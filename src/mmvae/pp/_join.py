@@ -21,9 +21,8 @@ from ._join_input import JoinInput
 def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay") -> AnnData:
     """Put the cells of several assays below each other, with the genes that all of them measured.
 
-    Dissociated cells and the spots of a section share genes but no cell. As two modalities nothing connects them; as one
-    modality whose batch is the assay they do: labels of the cells can then be predicted for the spots. Nothing of
-    ``adatas`` is changed.
+    Dissociated cells and the spots of a section share genes but no cell. Nothing connects them as two modalities; as one
+    whose batch is the assay, labels of the cells can be predicted for the spots. Nothing of ``adatas`` is changed.
 
     Genes that an assay lacks are left out, since a zero would say that it looked for them. Choose genes that vary
     afterwards: those chosen in each assay alone have few in common.
@@ -62,8 +61,8 @@ def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay")
     Notes
     -----
     A spot holds several cells: probabilities that :meth:`~mmvae.MultiVAE.predict` gives for it say which type its latent is
-    most like, and are no proportions. Labels that the spots have, such as regions, are not of the same kind as those of the
-    cells. Give the cells' labels in a column that the spots lack.
+    most like, and are no proportions. Labels of the spots, such as regions, are of another kind: give the cells' labels in a
+    column that the spots lack.
 
     Examples
     --------
@@ -77,11 +76,12 @@ def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay")
     taken = JoinInput.of(adatas, key)
     if faults := taken.faults():
         raise SetupError(faults)
-    prefix = taken.clashes()
-    if prefix:
+    cells = [cell for adata in taken.adatas.values() for cell in adata.obs_names]
+    names_clash = len(set(cells)) < len(cells)
+    if names_clash:
         msg = "Assays use the same names for cells, so each name is preceded by that of its assay."
         warnings.warn(msg, UserWarning, stacklevel=2)
-    parts = [_part(taken, name, f"{name}:" if prefix else "") for name in taken.adatas]
+    parts = [_part(taken, name, f"{name}:" if names_clash else "") for name in taken.adatas]
     joined = anndata.concat(parts, join="outer", merge="same", uns_merge="unique")
     joined.obs[key] = pd.Categorical(joined.obs[key], categories=list(taken.adatas))
     return joined
@@ -89,19 +89,15 @@ def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay")
 
 def _part(taken: JoinInput, name: str, prefix: str) -> AnnData:
     """What is taken of an assay."""
-    adata = taken.adatas[name]
-    layer, _ = taken.layers[name]
-    values = _in_memory(values_of(adata, layer))[:, adata.var_names.get_indexer(taken.shared)]
+    adata, (layer, _) = taken.adatas[name], taken.layers[name]
+    values: Any = values_of(adata, layer)
+    if hasattr(values, "to_memory"):
+        values = values.to_memory()
+    values = values.tocsr() if sp.issparse(values) else np.asarray(values)
     obs = taken.obs_of(name).assign(**{taken.key: name})
-    part = AnnData(values, obs=obs, var=adata.var.loc[taken.shared], obsm=dict(adata.obsm))
+    genes = adata.var_names.get_indexer(taken.shared)
+    part = AnnData(values[:, genes], obs=obs, var=adata.var.loc[taken.shared], obsm=dict(adata.obsm))
     part.obs_names = prefix + part.obs_names
     if images := {**taken.uns.get(SPATIAL, {}), **adata.uns.get(SPATIAL, {})}:
         part.uns[SPATIAL] = images
     return part
-
-
-def _in_memory(matrix: Any) -> Any:
-    """The matrix, read if it is in a file; rows of a sparse one together, as those of the result."""
-    if hasattr(matrix, "to_memory"):
-        matrix = matrix.to_memory()
-    return matrix.tocsr() if sp.issparse(matrix) else np.asarray(matrix)

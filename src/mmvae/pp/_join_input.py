@@ -1,12 +1,10 @@
 """What `pp.join_features` is given, and what is wrong with it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from anndata import AnnData
@@ -33,14 +31,8 @@ class JoinInput:
     uns: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: Mapping[str, AnnData] | MuData, key: str) -> JoinInput:
-        """Arguments as the user gives them.
-
-        Raises
-        ------
-        TypeError
-            If ``data`` is neither a mapping of AnnData nor a MuData.
-        """
+    def of(cls, data: Mapping[str, AnnData] | MuData, key: str) -> Self:
+        """Arguments as the user gives them; a ``TypeError`` for ``data`` of another type."""
         if isinstance(data, MuData):
             return cls(dict(data.mod), key, tuple(_shared_cell_faults(data)), _own_columns(data), data.uns)
         if not isinstance(data, Mapping):
@@ -54,11 +46,10 @@ class JoinInput:
     @cached_property
     def shared(self) -> pd.Index:
         """Genes of all assays, in the order of the first."""
-        names = [adata.var_names for adata in self.adatas.values()]
-        kept = names[0]
-        for others in names[1:]:
-            kept = kept[kept.isin(others)]
-        return kept
+        first, *others = [adata.var_names for adata in self.adatas.values()]
+        for names in others:
+            first = first[first.isin(names)]
+        return first
 
     @cached_property
     def layers(self) -> dict[str, tuple[str | None, bool]]:
@@ -71,21 +62,14 @@ class JoinInput:
         obs = self.adatas[name].obs
         return obs if self.columns is None else obs.join(self.columns)
 
-    def clashes(self) -> bool:
-        """Whether assays have names of cells in common."""
-        names = [name for adata in self.adatas.values() for name in adata.obs_names]
-        return len(set(names)) < len(names)
-
     def faults(self) -> list[str]:
         """Everything that is wrong, a sentence each."""
         if len(self.adatas) < 2:
             return [f"expected two assays at the least; got {list(self.adatas)}."]
-        faults = [*self.found, *self._each(), *self._key_faults(), *self._matrix_faults()]
+        each = [fault for name, adata in self.adatas.items() for fault in _faults_of(name, adata)]
+        faults = [*self.found, *each, *self._key_faults(), *self._matrix_faults()]
         empty = any(0 in adata.shape for adata in self.adatas.values())
         return faults if empty else faults + self._value_faults() + self._gene_faults()
-
-    def _each(self) -> list[str]:
-        return [fault for name, adata in self.adatas.items() for fault in _faults_of(name, adata)]
 
     def _key_faults(self) -> list[str]:
         """Assays whose column of that name says something else."""
@@ -116,18 +100,17 @@ class JoinInput:
             return []
         counts = [name for name, (_, is_counts) in self.layers.items() if is_counts]
         others = [name for name in self.layers if name not in counts]
-        if not counts or not others:
+        if not (counts and others):
             return []
         return [f"{counts} hold counts and {others} do not. Put their counts in X, or in a layer named 'counts'."]
 
     def _gene_faults(self) -> list[str]:
         """Few genes in common, and what names would have more."""
         least = min(adata.n_vars for adata in self.adatas.values())
-        names = {name: adata.var_names for name, adata in self.adatas.items()}
-        hints = [hint for pair in combinations(names, 2) for hint in self._pair_hints(*pair)]
+        hints = [hint for pair in combinations(self.adatas, 2) for hint in self._pair_hints(*pair)]
         if len(self.shared) >= FEW * least and not hints:
             return []
-        examples = {name: list(found[:EXAMPLES]) for name, found in names.items()}
+        examples = {name: list(adata.var_names[:EXAMPLES]) for name, adata in self.adatas.items()}
         advice = " ".join(hints) or "Name genes alike, or take the shared ones yourself if there are no more."
         return [
             f"the assays share {len(self.shared):,} genes, of {least:,} at the most; they begin {examples}. {advice}"
@@ -149,7 +132,13 @@ class JoinInput:
                 f"'{left}' and '{right}' share {n:,} if upper and lower case are not told apart, as between human and "
                 "mouse: var_names = var_names.str.upper()."
             )
-        return hints or _id_hints(left, one, right, two)
+        if hints:
+            return hints
+        by_id = [bool(adata.var_names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5) for adata in (one, two)]
+        if by_id[0] == by_id[1]:
+            return []
+        ids, symbols = (left, right) if by_id[0] else (right, left)
+        return [f"'{ids}' has Ensembl ids and '{symbols}' symbols: translate one of them."]
 
 
 def _faults_of(name: str, adata: AnnData) -> list[str]:
@@ -159,20 +148,10 @@ def _faults_of(name: str, adata: AnnData) -> list[str]:
     faults = []
     if not is_supported(adata.X):
         faults.append(f"'{name}': expected X in a numpy array or a CSR or CSC matrix; got {type(adata.X).__name__}.")
-    for what, names in (("genes", adata.var_names), ("cells", adata.obs_names)):
+    for what, axis, names in (("genes", "var", adata.var_names), ("cells", "obs", adata.obs_names)):
         if n := int(names.duplicated().sum()):
-            axis = "var" if what == "genes" else "obs"
             faults.append(f"'{name}': {n} names of {what} are repeated. Use adata.{axis}_names_make_unique().")
     return faults
-
-
-def _id_hints(left: str, one: AnnData, right: str, two: AnnData) -> list[str]:
-    """Say so where one assay has Ensembl ids and the other has not."""
-    by_id = [bool(adata.var_names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5) for adata in (one, two)]
-    if by_id[0] == by_id[1]:
-        return []
-    ids, symbols = (left, right) if by_id[0] else (right, left)
-    return [f"'{ids}' has Ensembl ids and '{symbols}' symbols: translate one of them."]
 
 
 def _shared_cell_faults(mdata: MuData) -> list[str]:

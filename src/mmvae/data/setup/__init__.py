@@ -8,3 +8,4 @@ from ._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
 from ._links import confounding_notes, prior_covariate_notes, shared_cells
 from ._reference import feature_faults, inspect_or_raise, known_labels
 from ._result import ModalitySetup, Setup, print_setup
+from ._scan import scan

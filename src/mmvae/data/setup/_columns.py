@@ -110,7 +110,7 @@ def resolve_columns(
         series = [f for f in found if isinstance(f, pd.Series)]
         if keys and len(series) == len(keys):
             columns.append(_column(role, keys, series, detail))
-            faults += _column_faults(data, columns[-1], series)
+            faults += _column_faults(data, columns[-1], series, is_query)
     return columns, faults
 
 
@@ -185,7 +185,7 @@ def _missing(series: list[pd.Series]) -> np.ndarray:
     return np.logical_or.reduce([s.isna().to_numpy() for s in series])
 
 
-def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series]) -> list[str]:
+def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series], is_query: bool) -> list[str]:
     faults = []
     is_factor = column.role == "size_factor"
     needed = rows_of(data, column.detail) >= 0 if is_factor else np.ones(data.n_obs, dtype=bool)
@@ -197,7 +197,8 @@ def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Serie
         )
     if column.role in NUMBERS:
         faults += _number_faults(column, series[0], needed)
-    elif column.role != "labels" and column.values.nunique() > max(2, data.n_obs // 2):
+    # The few cells of a query may well be of as many batches.
+    elif column.role != "labels" and not is_query and column.values.nunique() > max(2, data.n_obs // 2):
         faults.append(
             f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
             "Give a column that groups cells; numbers belong in continuous_covariate_keys."

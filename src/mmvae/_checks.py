@@ -33,21 +33,10 @@ SHARE_BELOW_1 = Number("a share of at least 0, below 1", 0, nextafter(1, 0))
 
 
 def check_numbers(takes: Mapping[str, Number], others: Sequence[str] = (), /, **given: Any) -> None:
-    """Refuse what is not the number that its argument takes; ``None`` is left to the argument's default.
+    """Refuse what is not the number that its argument takes, with a sentence for each fault in one ``ValueError``.
 
-    Parameters
-    ----------
-    takes
-        By argument, what it takes.
-    others
-        Sentences on other faults of the arguments.
-    **given
-        By argument, its value or a mapping of values.
-
-    Raises
-    ------
-    ValueError
-        With a sentence for each fault.
+    ``takes`` says by argument what it takes, ``given`` holds a value or a mapping of values; ``None`` is left to the
+    argument's default. ``others`` are sentences on other faults of the arguments.
     """
     faults = [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
     if faults or others:

@@ -7,23 +7,12 @@ from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
 from ._statistics import feature_statistics
-from .setup import (
-    FEATURE_TYPES,
-    KINDS,
-    Column,
-    ModalitySetup,
-    Setup,
-    SetupArguments,
-    choose_layer,
-    confounding_notes,
-    feature_types,
-    inspect,
-    inspect_or_raise,
-    modality_name_faults,
-    print_setup,
-    prior_covariate_notes,
-    resolve_columns,
-    scan,
-    shared_cells,
-    text_of,
-)
+from .setup._arguments import SetupArguments
+from .setup._categories import text_of
+from .setup._columns import Column, resolve_columns
+from .setup._inspect import inspect, modality_name_faults
+from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
+from .setup._links import confounding_notes, prior_covariate_notes, shared_cells
+from .setup._reference import inspect_or_raise
+from .setup._result import Setup, print_setup
+from .setup._scan import scan

@@ -35,10 +35,7 @@ def presence_of(data: AnnData | MuData, names: list[str]) -> np.ndarray:
 def numbers_of(data: AnnData | MuData, indices: Sequence[int] | Sequence[bool] | np.ndarray | None) -> np.ndarray:
     """Numbers of the cells that ``indices`` names by number or as a mask of all cells, ``(n_cells,)``; all if ``None``.
 
-    Raises
-    ------
-    ValueError
-        If ``indices`` are neither, or reach beyond the data.
+    Raises a ``ValueError`` if ``indices`` are neither, or reach beyond the data.
     """
     everything = np.arange(data.n_obs)
     chosen = everything if indices is None else np.asarray(indices)

@@ -21,16 +21,8 @@ class MosaicDataset(AnnTorchDataset):
     ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are
     found through ``mdata.obsmap``, so the order of the cells inside a modality does not matter, and nothing is padded.
 
-    Parameters
-    ----------
-    manager
-        Registered data.
-    matrices
-        By modality that the data have, its values in a form whose rows are quick to take.
-    n_features
-        By modality of the model, its number of features.
-    getitem_tensors, load_sparse_tensor
-        As in :class:`~scvi.data.AnnTorchDataset`: registry keys to return, and whether sparse values are CSR tensors.
+    ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
+    numbers of features of all of the model's. The other arguments are those of :class:`~scvi.data.AnnTorchDataset`.
     """
 
     def __init__(

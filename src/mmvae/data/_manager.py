@@ -21,18 +21,11 @@ from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows
 from ._statistics import feature_statistics
 from ._unchanged import Fingerprint, changed_faults, fingerprints_of
-from .setup import (
-    Column,
-    Role,
-    Scale,
-    Setup,
-    SetupArguments,
-    categories,
-    inspect_or_raise,
-    keep_scales,
-    known_labels,
-    scales_of,
-)
+from .setup._arguments import SetupArguments
+from .setup._categories import categories
+from .setup._columns import Column, Role, Scale, keep_scales, scales_of
+from .setup._reference import inspect_or_raise, known_labels
+from .setup._result import Setup
 
 
 def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:

@@ -13,27 +13,10 @@ GOLDEN = (5**0.5 - 1) / 2
 def split_cells(
     strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split cells at random within strata.
+    """Split cells at random within strata, such as missing patterns by batch, ``(n_cells,)``.
 
-    Parameters
-    ----------
-    strata
-        Stratum of each cell, such as its missing pattern and batch, ``(n_cells,)``.
-    train_size
-        Share of the cells to train on, in (0, 1].
-    validation_size
-        Share to validate on; what remains after training where it is ``None``.
-    seed
-        Of the shuffle.
-
-    Returns
-    -------
-    Indices of the training, validation and test cells, each ascending.
-
-    Raises
-    ------
-    ValueError
-        If the shares are not in range.
+    ``train_size`` is the share to train on, in (0, 1], and ``validation_size`` the share to validate on, by default what
+    remains. Returns the indices of the training, validation and test cells, each ascending.
     """
     validation, test = _checked_shares(train_size, validation_size)
     n_cells = len(strata)
@@ -48,23 +31,9 @@ def split_cells(
 def split_groups(
     groups: np.ndarray, strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split cells as :func:`split_cells` does, but so that those of a group stay together.
+    """Split cells as :func:`split_cells` does, but so that those of a group, each in one stratum, stay together.
 
-    A share that is less than half a group in every stratum gets one group.
-
-    Parameters
-    ----------
-    groups
-        Group of each cell, ``(n_cells,)``.
-    strata
-        Stratum of each cell, ``(n_cells,)``. A group is in one stratum.
-    train_size, validation_size, seed
-        As in :func:`split_cells`, as are the indices returned.
-
-    Raises
-    ------
-    ValueError
-        If the shares are not in range, or there are fewer groups than shares.
+    ``groups`` and ``strata`` are ``(n_cells,)``. A share that is less than half a group in every stratum gets one group.
     """
     validation, test = _checked_shares(train_size, validation_size)
     found = np.zeros(len(groups), dtype=int)
@@ -85,18 +54,10 @@ def split_groups(
 
 
 def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Patches of about 30 neighbouring cells, and the connected part of the graph that each cell is in.
+    """Number of each cell's patch of about 30 neighbours, and of the connected part of the graph that it is in.
 
-    Parameters
-    ----------
-    graph
-        Neighbours, symmetric, ``(n_cells, n_cells)``.
-    seed
-        Of the patches' centres.
-
-    Returns
-    -------
-    Number of each cell's patch, that of its nearest centre, and of its part; each ``(n_cells,)``.
+    ``graph`` is symmetric, ``(n_cells, n_cells)``, and both numbers ``(n_cells,)``. A patch is the cells of which its centre,
+    drawn at random, is the nearest one, and is named by it.
     """
     _, part = connected_components(graph, directed=False)
     n_cells = graph.shape[0]

@@ -13,7 +13,8 @@ from mmvae._keys import DATA, FIELDS
 
 from ._access import modalities_of
 from ._matrix import Matrix, is_sparse, is_supported, take, values_of
-from .setup import feature_faults, name_faults
+from .setup._inspect import name_faults
+from .setup._reference import feature_faults
 
 SAMPLED_CELLS = 256
 # Relative to the sum of a cell's absolute values: more than a change of precision does, less than one count.
@@ -75,19 +76,10 @@ def changed_faults(
     layers: Mapping[str, str | None],
     fingerprints: Mapping[str, Fingerprint],
 ) -> list[str]:
-    """What was changed in data that were registered, a sentence each.
+    """What was changed in data since they were registered, in ``layers`` and with ``fingerprints``; a sentence each.
 
     Reads the names of cells and features, and the values of a sample of cells. Cells that were left out, of all modalities
     and ``obs`` alike, are no fault.
-
-    Parameters
-    ----------
-    data, registry
-        The registered object, and what was registered.
-    layers
-        By modality that the data had, the layer that was registered.
-    fingerprints
-        What :func:`fingerprints_of` found at registration.
     """
     present = _registered(data, layers)
     faults = [f"modality '{name}' is gone. {ADVICE}" for name in layers if name not in present]

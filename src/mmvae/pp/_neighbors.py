@@ -17,14 +17,8 @@ def spot_graph(
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Neighbours within each slide: connectivities, 1 for a neighbour, and distances; symmetric, ``(n_spots, n_spots)``.
 
-    Parameters
-    ----------
-    coordinates
-        Places, ``(n_spots, 2)`` or ``(n_spots, 3)``.
-    slides
-        Number of each spot's slide, ``(n_spots,)``.
-    n_neighbors, radius
-        As in :func:`mmvae.pp.spatial`.
+    ``coordinates`` are ``(n_spots, n_dimensions)`` and ``slides`` the numbers of the spots' slides, ``(n_spots,)``; the other
+    arguments are those of :func:`mmvae.pp.spatial`.
     """
     order = np.argsort(slides, kind="stable")
     pairs = [np.empty((0, 2), dtype=int)]

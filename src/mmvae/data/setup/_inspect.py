@@ -24,22 +24,9 @@ RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 
 def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:
-    """Look at the data without changing them.
+    """Look at the data without changing them; a ``TypeError`` if they are neither AnnData nor MuData.
 
-    Parameters
-    ----------
-    data
-        AnnData or MuData.
-    arguments
-        What the user asked for.
-    is_query
-        Whether the data are to be mapped onto a reference: such data may be few, lack modalities, and hold
-        modalities that no cell shares.
-
-    Raises
-    ------
-    TypeError
-        If ``data`` is neither AnnData nor MuData.
+    A query, to be mapped onto a reference, may be small, lack modalities, and hold modalities that no cell shares.
     """
     setup = Setup(unlabelled=text_of(arguments.unlabeled_category))
     if structural := _structure_faults(data, is_query):

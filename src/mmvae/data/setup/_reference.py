@@ -33,23 +33,9 @@ CATEGORY_FIELDS: dict[Role, str] = {
 def inspect_or_raise(
     data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None, *, extend: bool = False
 ) -> Setup:
-    """Inspect ``data``, against the registry ``source`` of a reference if there is one.
+    """Inspect ``data``, against the registry ``source`` of a reference if there is one; raise all faults in one error.
 
-    Parameters
-    ----------
-    data
-        AnnData or MuData.
-    arguments
-        What the user asked for, or what the reference was set up with.
-    source
-        Registry of a reference.
-    extend
-        Whether batches and categories that the reference does not know are welcome.
-
-    Raises
-    ------
-    SetupError
-        If the data have faults; all of them in one message.
+    ``extend`` says whether batches and categories that the reference does not know are welcome.
     """
     if source is not None and (wrong := _type_faults(data, source)):
         raise SetupError(wrong)

@@ -18,9 +18,9 @@ class Number:
     whole: bool = False
 
     def __contains__(self, value: object) -> bool:
-        if self.whole:
-            return isinstance(value, Integral) and not isinstance(value, bool) and self.low <= int(value) <= self.high
-        return isinstance(value, Real) and not isinstance(value, bool) and self.low <= float(value) <= self.high
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        return self.low <= (int(value) if isinstance(value, Integral) else float(value)) <= self.high
 
 
 COUNT = Number("a whole number above 0", 1, whole=True)

@@ -1,8 +1,7 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
-from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
+from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, rows_of, within
 from ._dataset import MosaicDataset
-from ._graph import graph_faults, graph_of, within
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups

@@ -41,10 +41,7 @@ def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataFi
     return [
         *(field("Layer", layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
         field("CategoricalObs", REGISTRY_KEYS.BATCH_KEY, next(iter(by_role["batch"]), None)),
-        *(
-            field("LabelsWithUnlabeledObs", REGISTRY_KEYS.LABELS_KEY, name, setup.unlabelled)
-            for name in by_role["labels"]
-        ),
+        *(field("LabelsWithUnlabeledObs", REGISTRY_KEYS.LABELS_KEY, n, setup.unlabelled) for n in by_role["labels"]),
         field("CategoricalJointObs", REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
         field("NumericalJointObs", REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
         field("CategoricalJointObs", PRIOR_COVARIATES, by_role["prior_covariate"]),
@@ -73,28 +70,23 @@ class MosaicManager(AnnDataManager):
         return list(SetupArguments.of(self._registry[SETUP_ARGS]).chosen)
 
     @property
-    def _present(self) -> list[str]:
-        """Names of the modalities that the data had when they were registered."""
-        return [name for name in self.names if layer_key(name) in self.data_registry]
+    def _layers(self) -> dict[str, str | None]:
+        """Layer of each modality that the data had when they were registered."""
+        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers or {}
+        return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
 
     def _matrices(self) -> dict[str, Matrix]:
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
-        for name in self._present:
+        for name in (present := self._layers):
             source = self.get_from_registry(layer_key(name))
             if name not in self._by_rows or self._by_rows[name][0] is not source:
                 self._by_rows[name] = source, by_rows(source)
-        return {name: self._by_rows[name][1] for name in self._present}
+        return {name: self._by_rows[name][1] for name in present}
 
     def statistics(self, name: str) -> FeatureStatistics:
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""
         moments = self._moments.get(name)
         return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
-
-    @property
-    def _layers(self) -> dict[str, str | None]:
-        """Layer of each modality that is registered."""
-        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers or {}
-        return {name: layers.get(name) for name in self._present}
 
     def check_unchanged(self) -> None:
         """Refuse data that are no longer what was registered.
@@ -160,9 +152,7 @@ class MosaicManager(AnnDataManager):
 def _scales(setup: Setup, source: Mapping[str, Any] | None) -> dict[str, Scale]:
     """What numbers are divided by; a registry that does not say was made of them as they were."""
     numbers = [c for c in setup.columns if c.role == "continuous"]
-    if source is None:
-        return {c.name: c.scale for c in numbers}
-    known = scales_of(source)
+    known = {c.name: Scale.of(c.values) for c in numbers} if source is None else scales_of(source)
     return {c.name: known.get(c.name, Scale(0.0, 1.0)) for c in numbers}
 
 
@@ -186,6 +176,5 @@ def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
         for store, before in ((data.obsm, obsm), (data.uns, uns)):
             for key in set(store) - set(before):
                 del store[key]
-            for key, value in before.items():
-                store[key] = value
+            store.update(before)
         raise

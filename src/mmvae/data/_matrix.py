@@ -63,14 +63,3 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
             block = block.copy()
             block.sum_duplicates()
         yield start, block
-
-
-def stored_values(block: Block) -> np.ndarray:
-    """Values of a block that are written down, flat: all of a dense one, the non-zero ones of a sparse one."""
-    return block.data if is_sparse(block) else np.asarray(block).ravel()
-
-
-def rows_of_stored(block: Block) -> np.ndarray:
-    """Row, within the block, of each of its :func:`stored_values`."""
-    stored = np.diff(block.indptr) if is_sparse(block) else block.shape[1]
-    return np.repeat(np.arange(block.shape[0]), stored)

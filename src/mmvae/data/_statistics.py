@@ -32,14 +32,14 @@ class Moments:
 
     def statistics(self) -> FeatureStatistics:
         """Mean, standard deviation and share of every feature, and the median total of a cell."""
-        mean, square, log_mean, log_square = self._sums / max(self.n_cells, 1)
-        counts = np.abs(self._sums[0]) + 1e-3
+        mean, square, log_mean, log_square = torch.as_tensor(self._sums / max(self.n_cells, 1))
+        counts = torch.as_tensor(np.abs(self._sums[0]) + 1e-3)
         return FeatureStatistics(
-            mean=_tensor(mean),
+            mean=mean.float(),
             sd=_sd(square, mean),
-            log_mean=_tensor(log_mean),
+            log_mean=log_mean.float(),
             log_sd=_sd(log_square, log_mean),
-            proportion=_tensor(counts / counts.sum()),
+            proportion=(counts / counts.sum()).float(),
             size_factor=max(float(np.median(self._totals)), 1.0),
         )
 
@@ -56,10 +56,6 @@ def _square(values: Block) -> Block:
     return values.multiply(values) if is_sparse(values) else values**2
 
 
-def _sd(square: np.ndarray, mean: np.ndarray) -> torch.Tensor:
+def _sd(square: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
     variance = square - mean**2
-    return _tensor(np.sqrt(np.where(variance > ROUNDING * mean**2, variance, 0.0)))
-
-
-def _tensor(values: np.ndarray) -> torch.Tensor:
-    return torch.as_tensor(values, dtype=torch.float32)
+    return torch.where(variance > ROUNDING * mean**2, variance, 0.0).sqrt().float()

@@ -1,8 +1,7 @@
 """Spots and their surroundings as two modalities. N spots, G genes."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,13 +19,11 @@ from ._neighbors import spot_graph
 from ._spatial_input import SpatialInput, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from spatialdata import SpatialData
 
 
 def spatial(
-    data: AnnData | SpatialData,
+    data: "AnnData | SpatialData",
     *,
     spatial_key: str = SPATIAL,
     slide_key: str | None = None,

@@ -75,11 +75,6 @@ class Column:
         """Column of ``obs`` that scvi-tools reads: one of ours, since the user's own may be of any type."""
         return f"{RESOLVED_PREFIX}{self.role}_{self.key}"
 
-    @property
-    def scale(self) -> Scale:
-        """Mean and standard deviation of numbers."""
-        return Scale.of(self.values)
-
 
 def resolve_columns(
     data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False

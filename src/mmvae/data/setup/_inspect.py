@@ -9,8 +9,7 @@ from mudata import MuData
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
-from mmvae.data._access import modalities_of, presence_of, rows_of
-from mmvae.data._graph import graph_faults
+from mmvae.data._access import graph_faults, modalities_of, presence_of, rows_of
 
 from ._arguments import SetupArguments
 from ._categories import text_of
@@ -123,11 +122,11 @@ def _duplicates(where: str, names: pd.Index) -> list[str]:
 
 def _is_indexed(mdata: MuData, name: str) -> bool:
     """Whether ``obsmap`` leads from each cell to the row of that name, and reaches every row."""
-    rows, adata = rows_of(mdata, name), mdata.mod[name]
+    rows, names = rows_of(mdata, name), mdata.mod[name].obs_names
     present = rows >= 0
-    if present.sum() != adata.n_obs or (present.any() and rows.max() >= adata.n_obs):
+    if present.sum() != len(names) or rows.max(initial=-1) >= len(names):
         return False
-    return bool(np.array_equal(adata.obs_names.to_numpy()[rows[present]], mdata.obs_names.to_numpy()[present]))
+    return bool(np.array_equal(names.to_numpy()[rows[present]], mdata.obs_names.to_numpy()[present]))
 
 
 def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:

@@ -63,6 +63,6 @@ def choose_likelihood(kind: Kind, found: Scan) -> tuple[str, str]:
         return COUNT_LIKELIHOODS[kind], "all but a few values are counts"
     if not found.is_counts:
         return "normal", "values are not counts"
-    if found.is_binary and kind in ("atac", "other"):
+    if found.maximum <= 1 and kind in ("atac", "other"):
         return "bernoulli", "every value is 0 or 1"
     return COUNT_LIKELIHOODS[kind], f"counts of kind {kind}"

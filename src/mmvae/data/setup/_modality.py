@@ -9,7 +9,7 @@ from mmvae.data._matrix import is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
 from ._arguments import SetupArguments
-from ._kinds import FEATURE_TYPES, Kind, choose_layer, choose_likelihood, feature_types, kind_of
+from ._kinds import FEATURE_TYPES, choose_layer, choose_likelihood, feature_types, kind_of
 from ._result import ModalitySetup, Setup
 from ._scan import Found, Scan, scan
 
@@ -18,12 +18,24 @@ def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupAr
     """Add to ``setup`` what is taken of a modality, what is wrong with its values, and what to watch."""
     role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
     kind = kind_of(name, adata, role)
-    layer, found, why = _layer_of(setup, name, adata, arguments, with_moments=not is_query)
+    given = (arguments.likelihoods or {}).get(name)
+    label = given.get("name") if isinstance(given, Mapping) else given
+    # A likelihood of real values needs no counts, so none are looked for.
+    as_it_is = label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
+    layer, found, why = _layer_of(
+        setup, name, adata, arguments.layers or {}, as_it_is=as_it_is, with_moments=not is_query
+    )
     if found is None:
         return
-    likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
-    if likelihood is None:
-        return
+    if name in (arguments.likelihoods or {}):
+        likelihood, reason = given, "given"
+        try:
+            Likelihood.named(str(label))
+        except ValueError as error:
+            setup.faults.append(f"modality '{name}': {error}")
+            return
+    else:
+        likelihood, reason = choose_likelihood(kind, found)
     reason = "; ".join(filter(None, [reason, why]))
     taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
     setup.faults += _value_faults(taken, found, adata)
@@ -49,10 +61,9 @@ def feature_type_faults(name: str, adata: AnnData, where: str) -> list[str]:
 
 
 def _layer_of(
-    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, with_moments: bool
+    setup: Setup, name: str, adata: AnnData, layers: Mapping[str, str | None], *, as_it_is: bool, with_moments: bool
 ) -> tuple[str | None, Scan | None, str]:
-    layers = arguments.layers or {}
-    if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
+    if name not in layers and is_supported(adata.X) and not as_it_is:
         return choose_layer(adata, with_moments=with_moments)
     layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
@@ -66,32 +77,6 @@ def _layer_of(
         f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. Convert it."
     )
     return None, None, ""
-
-
-def _given_name(name: str, arguments: SetupArguments) -> Any:
-    """Name of the likelihood that was given for a modality, if any."""
-    given = (arguments.likelihoods or {}).get(name)
-    return given.get("name") if isinstance(given, Mapping) else given
-
-
-def _takes_real_values(name: str, arguments: SetupArguments) -> bool:
-    """Whether the likelihood that was given for a modality takes real values, so that X need not be counts."""
-    label = _given_name(name, arguments)
-    return label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
-
-
-def _likelihood_of(
-    setup: Setup, name: str, kind: Kind, found: Scan, arguments: SetupArguments
-) -> tuple[Any | None, str]:
-    given = arguments.likelihoods or {}
-    if name not in given:
-        return choose_likelihood(kind, found)
-    try:
-        Likelihood.named(str(_given_name(name, arguments)))
-    except ValueError as error:
-        setup.faults.append(f"modality '{name}': {error}")
-        return None, ""
-    return given[name], "given"
 
 
 def _place(layer: str | None) -> str:

@@ -90,20 +90,18 @@ def _renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[s
     if isinstance(data, AnnData):
         return []
     known = list(SetupArguments.of(source[SETUP_ARGS]).chosen)
-    absent, unknown = [n for n in known if n not in data.mod], [n for n in modalities_of(data) if n not in known]
+    absent, unknown = [n for n in known if n not in data.mod], [n for n in data.mod if n not in known]
     if not absent or not unknown:
         return []
-    hints = [f"'{new}' has the features of '{old}': name it so." for old in absent for new in _alike(data, old, source)]
+    hints = []
+    for old in absent:
+        features = _features(old, source)
+        alike = [
+            n for n, a in data.mod.items() if features is not None and a.var_names.isin(features).mean() > SAME_FEATURES
+        ]
+        hints += [f"'{new}' has the features of '{old}': name it so." for new in alike]
     advice = " ".join(hints) or "Rename those that are the same; make a MuData without the others."
     return [f"the reference's {absent} are missing, and it does not know {unknown}. {advice}"]
-
-
-def _alike(data: MuData, old: str, source: Mapping[str, Any]) -> list[str]:
-    """Modalities most of whose features are those that the reference knows as ``old``."""
-    features = _features(old, source)
-    if features is None:
-        return []
-    return [n for n, adata in modalities_of(data).items() if adata.var_names.isin(features).mean() > SAME_FEATURES]
 
 
 def _far_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:

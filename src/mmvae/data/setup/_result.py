@@ -13,7 +13,7 @@ from mmvae._errors import SetupError
 from mmvae.data._access import pattern_names
 from mmvae.data._statistics import Moments
 
-from ._columns import Column
+from ._columns import Column, Scale
 from ._kinds import Kind
 
 
@@ -85,6 +85,6 @@ def _column_line(column: Column) -> str:
     if column.role == "size_factor":
         return line
     if column.role == "continuous":
-        scale = column.scale
+        scale = Scale.of(column.values)
         return f"{line}, standardised: mean {scale.mean:.4g}, standard deviation {scale.sd:.4g}"
     return f"{line}, {column.values.nunique()} categories"

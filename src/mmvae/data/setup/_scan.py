@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mmvae.data._matrix import Block, Matrix, blocks, by_rows, rows_of_stored, stored_values
+from mmvae.data._matrix import Block, Matrix, blocks, by_rows, is_sparse
 from mmvae.data._statistics import Moments
 
 EXAMPLES = 3
@@ -26,7 +26,8 @@ class Found:
         """Count those of a block's stored ``values`` that ``where`` says; ``start`` is the block's first row."""
         if where.any():
             self.n += int(where.sum())
-            rows = np.unique(rows_of_stored(block)[where]) + start
+            stored = np.diff(block.indptr) if is_sparse(block) else block.shape[1]
+            rows = np.unique(np.repeat(np.arange(block.shape[0]), stored)[where]) + start
             self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
             self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
 
@@ -61,11 +62,6 @@ class Scan:
         return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
 
     @property
-    def is_binary(self) -> bool:
-        """Whether every value is 0 or 1."""
-        return self.is_counts and self.maximum <= 1
-
-    @property
     def looks_like_reads(self) -> bool:
         """Whether the small counts are even far too often for fragments."""
         return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
@@ -75,14 +71,15 @@ def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     """Read every value of a matrix once, block by block."""
     found = Scan(moments=Moments(*matrix.shape) if with_moments else None)
     for start, block in blocks(by_rows(matrix)):
-        _count(found, stored_values(block), start, block)
+        _count(found, start, block)
         found.n_empty += int((np.asarray((block != 0).sum(axis=1)).ravel() == 0).sum())
         if found.moments is not None:
             found.moments.add(start, block)
     return found
 
 
-def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
+def _count(found: Scan, start: int, block: Block) -> None:
+    values = block.data if is_sparse(block) else np.asarray(block).ravel()
     if values.size == 0:
         return
     with np.errstate(over="ignore"):

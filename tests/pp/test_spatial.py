@@ -217,6 +217,11 @@ def test_numbers_of_another_kind_are_faults(name, value):
         mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})
 
 
+def test_spots_without_any_neighbour_are_a_fault():
+    with pytest.raises(SetupError, match="no spot has a neighbour"):
+        mmvae.pp.spatial(spots(hexagons(4, 4)), radius=0.1)
+
+
 def test_a_column_that_looks_like_slides_is_pointed_out():
     adata = spots(np.vstack([hexagons(4, 4), hexagons(4, 4) + 10_000]), slides=[16, 16])
     with pytest.warns(UserWarning, match="slide_key='section'"):

@@ -5,7 +5,6 @@ from ._dataset import MosaicDataset
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
-from ._statistics import feature_statistics
 from .setup._arguments import SetupArguments
 from .setup._categories import text_of
 from .setup._columns import Column, resolve_columns
@@ -14,4 +13,4 @@ from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
 from .setup._links import confounding_notes, prior_covariate_notes, shared_cells
 from .setup._reference import inspect_or_raise
 from .setup._result import Setup, print_setup
-from .setup._scan import scan
+from .setup._scan import feature_statistics, scan

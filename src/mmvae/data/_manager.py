@@ -19,13 +19,13 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows
-from ._statistics import feature_statistics
 from ._unchanged import Fingerprint, changed_faults, fingerprints_of
 from .setup._arguments import SetupArguments
 from .setup._categories import categories
 from .setup._columns import Column, Role, Scale, keep_scales, scales_of
 from .setup._reference import inspect_or_raise, known_labels
 from .setup._result import Setup
+from .setup._scan import feature_statistics
 
 
 def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:

@@ -115,6 +115,8 @@ def spatial(
     else:
         found = scan(values_of(adata, layer))
     connectivities, distances = spot_graph(taken.coordinates, taken.slides, n_neighbors, radius)
+    if connectivities.nnz == 0:
+        raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
     has = np.diff(connectivities.indptr) > 0
     surroundings = _surroundings(adata, layer, connectivities, found.is_counts)
     surroundings.obsp[DISTANCES] = distances[has][:, has]

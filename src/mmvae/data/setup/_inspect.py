@@ -75,9 +75,11 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
     available = modalities_of(data)
     if not available:
         return {}, ["the MuData holds no modality."]
-    wanted = available if arguments.modalities is None else list(arguments.modalities.values())
+    wanted = list(available if arguments.modalities is None else arguments.modalities.values())
+    if not wanted:
+        return {}, [f"modalities= names none; the MuData has {list(available)}."]
     absent = [name for name in wanted if name not in available]
-    if absent and not (is_query and len(absent) < len(list(wanted))):
+    if absent and not (is_query and len(absent) < len(wanted)):
         return {}, [_unknown_modality(name, list(available)) for name in absent]
     return {name: available[name] for name in wanted if name in available}, []
 

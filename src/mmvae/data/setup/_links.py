@@ -36,8 +36,10 @@ def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) 
         return faults
     groups = [[n for n, g in zip(names, group, strict=True) if g == k] for k in range(n_groups)]
     if pair := _same_features(data, groups):
-        advice = "'{}' and '{}' share features: make them one modality with a batch_key for the assay (mmvae.pp.join_features)."
-        advice = advice.format(*pair)
+        advice = (
+            f"'{pair[0]}' and '{pair[1]}' share features: make them one modality with a batch_key for the assay "
+            "(mmvae.pp.join_features)."
+        )
     else:
         advice = "Measure some cells with both, or train a model for each group."
     return [

@@ -21,7 +21,7 @@ def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupAr
     given = (arguments.likelihoods or {}).get(name)
     label = given.get("name") if isinstance(given, Mapping) else given
     # A likelihood of real values needs no counts, so none are looked for.
-    as_it_is = label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
+    as_it_is = str(label) in Likelihood.registry and Likelihood.named(str(label)).values == "real"
     layer, found, why = _layer_of(
         setup, name, adata, arguments.layers or {}, as_it_is=as_it_is, with_moments=not is_query
     )
@@ -72,9 +72,12 @@ def _layer_of(
     matrix: Any = values_of(adata, layer)
     if is_supported(matrix):
         return layer, scan(matrix, with_moments=with_moments), ""
-    got = "nothing" if matrix is None else f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}"
+    if matrix is None:
+        got, advice = "nothing", f"Name one of its layers with layers=: {list(adata.layers)}."
+    else:
+        got, advice = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}", "Convert it."
     setup.faults.append(
-        f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. Convert it."
+        f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. {advice}"
     )
     return None, None, ""
 

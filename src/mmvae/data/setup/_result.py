@@ -11,10 +11,10 @@ from rich.text import Text
 
 from mmvae._errors import SetupError
 from mmvae.data._access import pattern_names
-from mmvae.data._statistics import Moments
 
 from ._columns import Column, Scale
 from ._kinds import Kind
+from ._scan import Moments
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from anndata import AnnData
 
 import mmvae
 from mmvae import SetupError
+from mmvae._compat import unpulled
 
 
 def hexagons(rows: int, columns: int, pitch: float = 100.0) -> np.ndarray:
@@ -215,6 +216,15 @@ def test_faults_of_places_and_names(change, message):
 def test_numbers_of_another_kind_are_faults(name, value):
     with pytest.raises(SetupError, match=f"{name} is {value}"):
         mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})
+
+
+def test_places_survive_a_copy_whatever_they_were_called():
+    adata = spots(hexagons(4, 4))
+    adata.obsm["X_places"] = adata.obsm.pop("spatial")
+    with unpulled():  # mudata puts which cells have the modality of that name in place of obsm["spatial"]
+        mdata = mmvae.pp.spatial(adata, spatial_key="X_places").copy()
+    np.testing.assert_array_equal(mdata["rna"].obsm["spatial"], adata.obsm["X_places"])
+    assert list(adata.obsm) == ["X_places"]
 
 
 def test_spots_without_any_neighbour_are_a_fault():

@@ -28,7 +28,9 @@ def check(
     ----------
     data
         MuData, or AnnData as a MuData of one modality called ``"rna"`` unless ``modalities`` says otherwise.
-    batch_key, labels_key, categorical_covariate_keys, continuous_covariate_keys, size_factor_keys, layers, likelihoods, modalities
+    batch_key, labels_key, categorical_covariate_keys, continuous_covariate_keys
+        As in :meth:`~mmvae.MultiVAE.setup_mudata`.
+    size_factor_keys, layers, likelihoods, modalities
         As in :meth:`~mmvae.MultiVAE.setup_mudata`.
 
     Returns

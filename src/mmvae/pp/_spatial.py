@@ -67,7 +67,7 @@ def spatial(
 
     Returns
     -------
-    MuData with the spots' annotations in ``obs``, their places in ``obsm["spatial"]``, and modalities
+    MuData with the spots' annotations in ``obs``, their places in ``obsm["spatial"]``, of ``"rna"`` too, and modalities
 
     - ``"rna"``: the spots' own counts, with all else of ``data`` but a graph in space and ``raw``;
     - ``"spatial"``: summed counts of the neighbours, sparse, ``(n_spots_with_neighbours, n_genes)``; their mean where the
@@ -117,15 +117,15 @@ def spatial(
     connectivities, distances = spot_graph(taken.coordinates, taken.slides, n_neighbors, radius)
     if connectivities.nnz == 0:
         raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
-    has = np.diff(connectivities.indptr) > 0
-    surroundings = _surroundings(adata, layer, connectivities, found.is_counts)
-    surroundings.obsp[DISTANCES] = distances[has][:, has]
+    surroundings = _surroundings(adata, layer, connectivities, distances, found.is_counts)
     surroundings.uns[NEIGHBORS] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
         "params": {"n_neighbors": n_neighbors} | ({} if radius is None else {"radius": radius}),
     }
     mods = {RNA: _own(adata, layer), SPATIAL: surroundings}
+    # Copies and files of a MuData lose what `obsm` holds under the name of a modality.
+    mods[RNA].obsm[SPATIAL] = taken.coordinates
     mods |= {name: _matrix(adata, key) for name, key in taken.features.items()}
     with unpulled():
         mdata = MuData(mods)
@@ -141,7 +141,7 @@ def _own(adata: AnnData, layer: str | None) -> AnnData:
         values_of(adata, layer),
         obs=adata.obs.copy(),
         var=adata.var.copy(),
-        uns=dict(adata.uns),
+        uns={name: value for name, value in adata.uns.items() if name != NEIGHBORS},
         obsm=dict(adata.obsm),
         varm=dict(adata.varm),
         obsp={name: graph for name, graph in adata.obsp.items() if name not in (CONNECTIVITIES, DISTANCES)},
@@ -150,7 +150,9 @@ def _own(adata: AnnData, layer: str | None) -> AnnData:
     )
 
 
-def _surroundings(adata: AnnData, layer: str | None, graph: sp.csr_matrix, is_counts: bool) -> AnnData:
+def _surroundings(
+    adata: AnnData, layer: str | None, graph: sp.csr_matrix, distances: sp.csr_matrix, is_counts: bool
+) -> AnnData:
     """What the neighbours of each spot that has some hold together."""
     degree = np.diff(graph.indptr)
     has = degree > 0
@@ -163,8 +165,8 @@ def _surroundings(adata: AnnData, layer: str | None, graph: sp.csr_matrix, is_co
     # Names of features are to be unique over modalities.
     names = [f"{SPATIAL}:{name}" for name in adata.var_names]
     var = pd.DataFrame({"gene": adata.var_names.to_numpy()}, index=pd.Index(names))
-    found = AnnData(sums, obs=pd.DataFrame(index=adata.obs_names[has]), var=var)
-    found.obsp[CONNECTIVITIES] = graph[has][:, has]
+    obsp = {CONNECTIVITIES: graph[has][:, has], DISTANCES: distances[has][:, has]}
+    found = AnnData(sums, obs=pd.DataFrame(index=adata.obs_names[has]), var=var, obsp=obsp)
     found.uns[DEFAULTS] = {"prior": "gmrf", "weight": float(1 / degree[has].mean())}
     return found
 

@@ -69,6 +69,8 @@ def _faults(adata: AnnData) -> list[str]:
     if not adata.obs_names.is_unique:
         faults.append("adata.obs_names are not unique. Use adata.obs_names_make_unique().")
     names = pd.Series({each: _name_of(each) for each in feature_types(adata).index})
+    # A MuData keeps there which cells have the modality.
+    faults += [f"obsm['{key}'] has the name of a modality. Rename it." for key in adata.obsm if key in set(names)]
     return faults + [
         f"the types {list(alike.index)} would all be called '{name}'. Rename them, or make them one."
         for name, alike in names.groupby(names)

@@ -91,16 +91,16 @@ def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str
     values = Likelihood.named(taken.likelihood_name).values
     where = f"modality '{taken.name}', {_place(taken.layer)}"
     wants = f"likelihood '{taken.likelihood_name}' needs {values} values"
-    advice = f"Correct them, use layers= to name raw counts, or likelihoods={{'{taken.name}': 'normal'}} for what is no counts."
+    normal = f"likelihoods={{'{taken.name}': 'normal'}}"
+    advice = f"Correct them, use layers= to name raw counts, or {normal} for what is no counts."
     if found.nonfinite.n:
         return [
-            f"{where}: {found.nonfinite.n} values are NaN or infinite, or beyond single precision, {_examples(found.nonfinite, adata)}. "
-            "Absent measurements belong in no row at all: drop those cells from the modality, or the features."
+            f"{where}: {found.nonfinite.n} values are NaN or infinite, or beyond single precision, "
+            f"{_examples(found.nonfinite, adata)}. Absent measurements belong in no row at all: drop those cells "
+            "from the modality, or the features."
         ]
-    wrong = [
-        ("negative", found.negative, values != "real"),
-        ("not integers", found.fractional, values in ("counts", "binary")),
-    ]
+    whole = values in ("counts", "binary")
+    wrong = [("negative", found.negative, values != "real"), ("not integers", found.fractional, whole)]
     faults = [
         f"{where}: {each.n} values are {what}, {_examples(each, adata)}; {wants}. {advice}"
         for what, each, is_wrong in wrong

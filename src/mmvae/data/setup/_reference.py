@@ -51,10 +51,8 @@ def _type_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]
     """An AnnData for a model of a MuData, or the other way round."""
     modality = source[SETUP_ARGS].get("modality")
     if isinstance(data, AnnData) and modality is None:
-        names = list(SetupArguments.of(source[SETUP_ARGS]).chosen)
-        return [
-            f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{names[0]}': adata}})."
-        ]
+        name = next(iter(SetupArguments.of(source[SETUP_ARGS]).chosen))
+        return [f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{name}': adata}})."]
     if isinstance(data, MuData) and modality is not None:
         return [f"expected an AnnData, as the model was set up with; got a MuData. Give mdata['{modality}']."]
     return []

@@ -15,7 +15,8 @@ from mmvae.nn import Component
 from mmvae.priors import Prior
 from mmvae.train import seeded
 
-from ._reader import Data, labels_of
+from ._data import Data
+from ._reader import labels_of
 
 PRIOR = "mog"
 BATCH_ADVERSARY = 10.0

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
-from scvi.model.base import ArchesMixin, BaseModelClass
+from scvi.model.base import ArchesMixin
 from torch import nn
 
 from mmvae._errors import SetupError
 from mmvae.module import train_new_categories
 
-from ._memory import Remembering
-from ._reader import Data
+from ._data import Data, DataAccess
 
 
-class Loading(Remembering, ArchesMixin, BaseModelClass):
+class Loading(DataAccess, ArchesMixin):
     """``load`` and ``load_query_data``."""
 
     @classmethod

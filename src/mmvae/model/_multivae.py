@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
+from scvi.model.base import VAEMixin
 
 from mmvae._config import NetworkConfig
 from mmvae.data import SetupArguments, presence_of, shared_cells
@@ -15,13 +15,14 @@ from mmvae.priors import Prior
 from mmvae.train import defaults_for, seeded
 
 from ._configuration import Choices, configuration, default_adversary
+from ._data import Data, ReferenceMemory
 from ._loading import Loading
-from ._memory import ReferenceMemory
 from ._prior_checks import check_graph, check_priors, warn_of_batch
-from ._reader import Data, features_of, labels_of
+from ._reader import features_of, labels_of
 from ._setup import Registration
 from ._training import Training
-from .methods import (
+from .readouts import (
+    ComponentMethods,
     ContributionMethods,
     ExpressionMethods,
     LabelMethods,
@@ -35,6 +36,7 @@ class MultiVAE(
     Registration,
     Loading,
     LatentMethods,
+    ComponentMethods,
     PriorMethods,
     ContributionMethods,
     ExpressionMethods,
@@ -42,8 +44,6 @@ class MultiVAE(
     SpaceMethods,
     VAEMixin,
     Training,
-    ArchesMixin,
-    BaseModelClass,
 ):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 

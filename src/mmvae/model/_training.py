@@ -9,6 +9,7 @@ import torch
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
+from mmvae._keys import layer_key, size_factor_key
 from mmvae.data import SetupArguments, pattern_names, presence_of, resolve_columns
 from mmvae.module import table_sizes
 from mmvae.train import (
@@ -29,16 +30,13 @@ from mmvae.train import (
 )
 
 from ._data import DataAccess
-from ._graph import clear_graphs, fill_graphs
-from ._initialisation import init_from_data
-from ._memory import Remembering
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
 
 PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 
 
-class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
+class Training(UnsupervisedTrainingMixin, DataAccess):
     """``train`` with defaults that follow the number of cells."""
 
     best_epoch_: int | None
@@ -154,8 +152,8 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         try:
             self._forget()
             if self.memory.n_categories is None and not self.memory.is_query:
-                init_from_data(self.module, self.adata_manager)
-            fill_graphs(self, self.adata)
+                self._init_from_data()
+            self._fill_graphs(self.adata)
             self.module.train()
             with seeded(seed), quiet():
                 super().train(
@@ -171,6 +169,18 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
         return self._report(before)
+
+    def _init_from_data(self) -> None:
+        """Initialise likelihoods from summaries of the data, and bring the user's size factors to the scale of totals."""
+        module, manager = self.module, self.adata_manager
+        for name, has in zip(module.names, presence_of(self.adata, module.names).T, strict=True):
+            if layer_key(name) not in manager.data_registry:
+                continue
+            statistics = manager.statistics(name)
+            module.likelihoods[name].init_from(statistics)
+            if size_factor_key(name) in manager.data_registry:
+                given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[has]
+                module.size_factor_scale[name].data.fill_(statistics.size_factor / float(np.median(given)))
 
     def _plan(self, schedule: Schedule) -> dict[str, Any]:
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
@@ -189,7 +199,7 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
             self._remember(keep, 0)
         else:
             before.restore(self)
-            clear_graphs(self)
+            self._clear_graphs()
             state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
             return TrainingDivergedError(diverged.describe(self.adata.obs_names, state))
@@ -203,7 +213,7 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
 
     def _remember(self, keep: KeepWeights, n_before: int) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        clear_graphs(self)
+        self._clear_graphs()
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
         self.remember(n_categories=table_sizes(self.module))
         if not self.memory.is_query:
@@ -213,7 +223,7 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
         """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""
-        fill_graphs(self, self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
+        self._fill_graphs(self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
         cells = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
         for tensors in self._loader(self.adata, np.sort(cells), PRIOR_BATCH):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mmvae.analysis import split_half_reliability, total_scale
 from mmvae.fusion import Fusion
-from mmvae.model._memory import ReferenceMemory
+from mmvae.model._data import ReferenceMemory
 from mmvae.model._reader import Reader
 from mmvae.train import seeded
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from mmvae.fusion import Posteriors
-from mmvae.model._reader import Data, Indices, Reader
+from mmvae.model._data import Data, Indices
+from mmvae.model._reader import Reader
 from mmvae.module import Minibatch, MultiVAEModule
 from mmvae.priors import CoupledPrior, Prior, PriorContext
 

@@ -196,7 +196,7 @@ def test_samples_of_one_prior_for_all(name, request):
 
 
 def test_sampling_refuses_nonsense(model):
-    with pytest.raises(ValueError, match="n of at least 1"):
+    with pytest.raises(ValueError, match="n as a whole number above 0"):
         model.sample(0, "rna")
     with pytest.raises(ValueError, match="Expected a modality"):
         model.sample(5)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from mmvae._checks import COUNT, check_numbers
 from mmvae.data import graph_of, numbers_of, presence_of, within
 from mmvae.graph import CellGraph
+from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
 
 Data: TypeAlias = MuData | AnnData
@@ -28,6 +30,8 @@ class ReferenceMemory:
 
     Attributes
     ----------
+    cells
+        Digest of the names of the cells of the data that the model was trained with.
     labelled
         Codes and posteriors of the labelled cells, from which :meth:`~mmvae.MultiVAE.predict` learns.
     reliability, scale
@@ -42,6 +46,7 @@ class ReferenceMemory:
         Whether a query is trained without dropout.
     """
 
+    cells: str | None = None
     labelled: dict[str, Any] | None = None
     reliability: dict[str, float] | None = None
     scale: dict[str, float] | None = None
@@ -55,9 +60,16 @@ class ReferenceMemory:
         """Whether the model is a reference onto which other data were mapped, whose encoders stay as they are."""
         return self.known_categories is not None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a saved model."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+def digest_of(data: Data) -> str:
+    """Digest of the names of cells and their order."""
+    return sha256("\n".join(data.obs_names).encode()).hexdigest()
+
+
+def has_latent(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
+    """Which cells have any of a latent's modalities, boolean, ``(n_cells,)``."""
+    inside = [name for name in module.names if module.fusion.latent_of(name)[0] == latent]
+    return np.asarray(presence_of(data, inside).any(axis=1))
 
 
 class DataAccess(BaseModelClass):
@@ -74,18 +86,10 @@ class DataAccess(BaseModelClass):
 
     def remember(self, **values: Any) -> None:
         """Replace what is remembered under these names, those of :class:`ReferenceMemory`."""
-        self.memory_ = replace(self.memory, **values).to_dict()
+        self.memory_ = dict(vars(replace(self.memory, **values)))
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
-        """``adata`` registered like the model's own data, which they default to.
-
-        Raises
-        ------
-        SetupError
-            If the data do not fit the model, or were changed since they were registered.
-        ValueError
-            If there are neither.
-        """
+        """``adata`` registered like the model's own data, which they default to; refuses data that were changed since."""
         is_bare = self.adata is None
         if adata is None and is_bare:
             msg = (
@@ -131,8 +135,7 @@ class DataAccess(BaseModelClass):
         graphs, graph = {}, graph_of(data)
         for name, prior in priors.items():
             if graph is not None:
-                inside = [m for m in self.module.names if self.module.fusion.latent_of(m)[0] == name]
-                has = np.asarray(presence_of(data, inside).any(axis=1))
+                has = has_latent(self.module, name, data)
                 graphs[name] = CellGraph(within(graph, has), has)
             prior.set_graph(graphs.get(name))
         self._graphs = data, graphs

@@ -13,24 +13,13 @@ from mmvae.data import numbers_of, presence_of, text_of
 from mmvae.fusion import Posteriors
 from mmvae.module import Minibatch
 
-from ._data import Data, DataAccess, Indices
+from ._data import Data, DataAccess, Indices, digest_of
 
 READOUT_BATCH = 1_024
 
 
 class Reader:
-    """Cells of a trained model's data, or of others, as minibatches on the model's device, the module in evaluation mode.
-
-    Parameters
-    ----------
-    model
-        The model.
-
-    Raises
-    ------
-    RuntimeError
-        If the model is not trained.
-    """
+    """Cells of a trained model's data, or of others, as minibatches on the model's device, the module in evaluation mode."""
 
     def __init__(self, model: DataAccess) -> None:
         model._check_if_trained(warn=False)
@@ -47,11 +36,27 @@ class Reader:
         cells = numbers_of(data, indices)
         return cells, presence_of(data, self.names)[cells]
 
+    @property
+    def has_training_data(self) -> bool:
+        """Whether the model's own data are those that it was trained with, as those that it was loaded with need not be."""
+        return self.model.memory.cells in (None, digest_of(self.data()))
+
     def training_cells(self, most: int | None = None) -> np.ndarray:
         """Numbers of the training cells, ascending; ``most`` of them at random, always the same ones."""
+        if not self.has_training_data:
+            msg = (
+                "Expected the data that the model was trained with; got others. Load it with those; for outlier scores, "
+                "give reference instead, and the shared subspace is saved with a model once it has been asked for."
+            )
+            raise ValueError(msg)
         trained = self.model.train_indices_
         cells = np.arange(self.data().n_obs) if trained is None else np.asarray(trained)
         return np.sort(np.random.default_rng(0).permutation(cells)[:most])
+
+    def validation_cells(self) -> np.ndarray:
+        """Numbers of the cells that training validated on; none if there were none, or in other data."""
+        held_out = self.model.validation_indices_ if self.has_training_data else None
+        return np.asarray(() if held_out is None else held_out, dtype=int)
 
     def minibatches(
         self,
@@ -88,13 +93,7 @@ class Reader:
         return features_of(self.model.registry_, [name])[name]
 
     def modality(self, name: str | None) -> str:
-        """``name``, which may be left out where there is one modality.
-
-        Raises
-        ------
-        ValueError
-            If it is unknown.
-        """
+        """``name``, which may be left out where there is one modality."""
         if name is None and len(self.names) == 1:
             return self.names[0]
         if name is None or name not in self.names:
@@ -103,13 +102,7 @@ class Reader:
         return name
 
     def batch_code(self, batch: Any) -> int | None:
-        """Code of a batch; ``None`` where it is ``None``.
-
-        Raises
-        ------
-        ValueError
-            If it is unknown.
-        """
+        """Code of a batch; ``None`` where it is ``None``."""
         if batch is None:
             return None
         state = self.model.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]

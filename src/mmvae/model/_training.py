@@ -29,7 +29,7 @@ from mmvae.train import (
     training_report,
 )
 
-from ._data import DataAccess
+from ._data import DataAccess, digest_of
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
 
@@ -215,7 +215,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
         self._clear_graphs()
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        self.remember(n_categories=table_sizes(self.module))
+        self.remember(n_categories=table_sizes(self.module), cells=digest_of(self.adata))
         if not self.memory.is_query:
             reader = Reader(self)
             with seeded(0):

@@ -4,7 +4,6 @@ from ._components import ComponentMethods
 from ._contributions import ContributionMethods
 from ._expression import ExpressionMethods
 from ._labels import LabelMethods, remember_labelled
-from ._latent import LatentMethods
+from ._latent import LatentMethods, measure_reliability
 from ._priors import PriorMethods
-from ._reliability import measure_reliability
 from ._space import SpaceMethods

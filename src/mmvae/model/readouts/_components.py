@@ -1,26 +1,24 @@
 """Components of mixture priors: which cells belong to them and what they mean. C cells, K components."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
+from mmvae._checks import COUNT_OR_ZERO, check_numbers
 from mmvae.analysis import batch_evenness, effective_number, responsibilities, top_features
 from mmvae.fusion import PriorTerm
-from mmvae.model._data import Data, DataAccess, Indices
+from mmvae.model._data import Data, DataAccess, Indices, has_latent
 from mmvae.model._reader import Reader, labels_of
 from mmvae.module import MultiVAEModule
 from mmvae.priors import LabelledMixture, PriorContext
 from mmvae.train import seeded
 
-from ._profiles import component_rates
+from ._fused import fused_from
 from ._unimodal import N_DRAWS, standard_draws
 
 DECODED_CELLS = 32
@@ -36,8 +34,8 @@ class ComponentMethods(DataAccess):
 
     def get_responsibilities(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         *,
         latent: str | None = None,
         batch_size: int | None = None,
@@ -51,15 +49,11 @@ class ComponentMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
-        indices
-            Cells, by number or as a mask; all by default.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
         latent
             Which latent: a modality, ``"joint"`` for fusions with one latent, ``"coupled"`` for a coupled prior; may be
             left out if there is one.
-        batch_size
-            Cells at a time.
 
         Returns
         -------
@@ -113,6 +107,7 @@ class ComponentMethods(DataAccess):
         -----
         Components are sorted by their cells; their numbers mean nothing across models.
         """
+        check_numbers({"n_features": COUNT_OR_ZERO}, n_features=n_features)
         reader = Reader(self)
         reader.data()
         return pd.concat([_prior_rows(reader, latent, n_features) for latent in self.module.priors], ignore_index=True)
@@ -180,7 +175,8 @@ def _draws(term: PriorTerm) -> Tensor:
 def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     mixture, prior = _mixture(reader.module, latent), reader.module.priors[latent]
     if mixture is None:
-        return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [_cells_with(reader, latent)]})
+        n_cells = float(has_latent(reader.module, latent, reader.data()).sum())
+        return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [n_cells]})
     mass = _responsibilities(reader, latent, None, None, None)
     has = ~np.isnan(mass[:, 0])
     mass, n_cells = mass[has], mass[has].sum(axis=0)
@@ -198,28 +194,21 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values("n_cells", ascending=False, kind="stable")
 
 
-def _cells_with(reader: Reader, latent: str) -> float:
-    """Cells of the model's data that have any of the latent's modalities."""
-    inside = [reader.module.fusion.latent_of(name)[0] == latent for name in reader.names]
-    _, presence = reader.cells(reader.data(), None)
-    return float(presence[:, inside].any(axis=1).sum())
-
-
 @torch.inference_mode()
 def _top_features(
     reader: Reader, latent: str, mixture: MixtureSameFamily, n_cells: np.ndarray, n_features: int
 ) -> dict[str, list[str]]:
+    """In words, from expected values at each component's mean, averaged over some cells' covariates."""
     module, own = reader.module, reader.data()
     cells = np.random.default_rng(0).permutation(own.n_obs)[:DECODED_CELLS]
     (minibatch,) = reader.minibatches(own, np.sort(cells), DECODED_CELLS)
-    rates = component_rates(module, latent, mixture.component_distribution.mean, minibatch.covariates)
-    return {
-        f"top_{name}": top_features(
-            rates[name],
-            n_cells,
-            reader.features(name),
-            n_features=n_features,
-            is_real=module.likelihoods[name].values == "real",
+    places = fused_from(module.fusion, latent, mixture.component_distribution.mean, draw=False)
+    found = {}
+    for name in reader.names:
+        decoded = [module.rates(name, z.expand(len(minibatch), -1), minibatch.covariates).mean(dim=0) for z in places]
+        rates = torch.stack(decoded).cpu().double().numpy()
+        is_real = module.likelihoods[name].values == "real"
+        found[f"top_{name}"] = top_features(
+            rates, n_cells, reader.features(name), n_features=n_features, is_real=is_real
         )
-        for name in reader.names
-    }
+    return found

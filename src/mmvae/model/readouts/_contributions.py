@@ -1,22 +1,17 @@
 """What each modality tells of a cell: C cells, M modalities, U fused dimensions."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from torch import Tensor
 
 from mmvae.fusion import Posteriors
-from mmvae.model._data import Data, DataAccess
+from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Inference, Minibatch, MultiVAEModule, Step, emission_kl, reconstruction
 from mmvae.train import seeded
 
-from ._profiles import fused_mean
-from ._reliability import weighted
+from ._fused import fused_mean, weighted
 from ._unimodal import UnimodalPosterior, by_modality
 
 SCALE_CELLS = 2_000
@@ -28,8 +23,8 @@ class ContributionMethods(DataAccess):
 
     def get_modality_information(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         *,
         batch_size: int | None = None,
     ) -> pd.DataFrame:
@@ -45,12 +40,8 @@ class ContributionMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
-        indices
-            Cells, by number or as a mask; all by default.
-        batch_size
-            Cells at a time.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
 
         Returns
         -------
@@ -65,8 +56,8 @@ class ContributionMethods(DataAccess):
     @torch.inference_mode()
     def leave_one_out(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         *,
         batch_size: int | None = None,
     ) -> pd.DataFrame:
@@ -77,12 +68,8 @@ class ContributionMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
-        indices
-            Cells, by number or as a mask; all by default.
-        batch_size
-            Cells at a time.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
 
         Returns
         -------

@@ -7,14 +7,14 @@ from typing import Any, Self, cast
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
+
+TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,14 @@ class Request:
         cls,
         reader: Reader,
         modality: str | None,
-        *,
         features: Sequence[str] | None = None,
         transform_batch: Any = None,
         library_size: float = 1.0,
         n_samples: int = 1,
     ) -> Self:
-        """From what a user asks for.
-
-        Raises
-        ------
-        ValueError
-            If modality, a feature or batch is unknown, or ``n_samples`` is no number of samples.
-        """
+        """From what a user asks for; refuses names that are unknown, and what are no numbers."""
         name = reader.modality(modality)
-        check_numbers({"n_samples": COUNT}, n_samples=n_samples)
+        check_numbers(TAKES, n_samples=n_samples, library_size=library_size)
         known = pd.Index(reader.features(name))
         columns = slice(None) if features is None else _columns(name, known, features)
         factor = library_size if reader.module.likelihoods[name].relative else 1.0
@@ -59,9 +52,9 @@ class ExpressionMethods(DataAccess):
 
     def get_normalized_expression(
         self,
-        adata: MuData | AnnData | None = None,
+        adata: Data | None = None,
         modality: str | None = None,
-        indices: Sequence[int] | None = None,
+        indices: Indices | None = None,
         *,
         features: Sequence[str] | None = None,
         transform_batch: str | None = None,
@@ -77,12 +70,10 @@ class ExpressionMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
         modality
             Which modality; may be left out if there is one.
-        indices
-            Cells, by number or as a mask; all by default.
         features
             Features to return, by name; all by default. The result is dense, ``(n_cells, n_features)``: name the ones
             needed where there are many cells.
@@ -92,8 +83,6 @@ class ExpressionMethods(DataAccess):
             What shares are multiplied by.
         n_samples
             1: values at the posterior mean. More: the mean over so many samples of the posterior.
-        batch_size
-            Cells at a time.
 
         Returns
         -------
@@ -105,23 +94,16 @@ class ExpressionMethods(DataAccess):
             If a modality, feature or batch is unknown.
         """
         reader = Reader(self)
-        request = Request.of(
-            reader,
-            modality,
-            features=features,
-            transform_batch=transform_batch,
-            library_size=library_size,
-            n_samples=n_samples,
-        )
+        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
         values = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
         return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
 
     def impute(
         self,
         modality: str,
-        indices: Sequence[int] | None = None,
+        indices: Indices | None = None,
         *,
-        adata: MuData | AnnData | None = None,
+        adata: Data | None = None,
         features: Sequence[str] | None = None,
         transform_batch: str | None = None,
         library_size: float = 1.0,
@@ -155,14 +137,7 @@ class ExpressionMethods(DataAccess):
             If a cell has nothing but ``modality``, or a modality, feature or batch is unknown.
         """
         reader = Reader(self)
-        request = Request.of(
-            reader,
-            modality,
-            features=features,
-            transform_batch=transform_batch,
-            library_size=library_size,
-            n_samples=n_samples,
-        )
+        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
         data = reader.data(adata)
         cells = _imputable(reader, data, request.modality, indices)
         minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, batch_size))
@@ -171,7 +146,8 @@ class ExpressionMethods(DataAccess):
 
 
 def _columns(name: str, known: pd.Index, features: Sequence[str]) -> np.ndarray:
-    found = known.get_indexer(pd.Index(list(features)))
+    features = [features] if isinstance(features, str) else list(features)
+    found = known.get_indexer(pd.Index(features))
     if (found < 0).any():
         unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
         msg = f"Expected features of '{name}'; {len(unknown)} are unknown, such as '{unknown[0]}'."

@@ -1,22 +1,19 @@
 """Labels of cells, from what is remembered of labelled ones. C cells, M modalities, Y labels."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
 from mmvae.analysis import DiscriminantAnalysis, few_of_each
 from mmvae.fusion import Posteriors
-from mmvae.model._data import DataAccess
+from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader, labels_of
 
-from ._profiles import fused_mean
+from ._fused import fused_mean
 
 MIN_LABELLED = 10
 
@@ -27,8 +24,8 @@ class LabelMethods(DataAccess):
     @torch.inference_mode()
     def predict(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         *,
         soft: bool = False,
         batch_size: int | None = None,
@@ -43,14 +40,10 @@ class LabelMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
-        indices
-            Cells, by number or as a mask; all by default.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
         soft
             Whether to return probabilities.
-        batch_size
-            Cells at a time.
 
         Returns
         -------

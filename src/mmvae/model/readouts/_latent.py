@@ -1,29 +1,28 @@
 """Where a cell lies: in the fused latent, in a modality's own, in what the modalities share. C cells."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import FUSED, SHARED, UNWEIGHTED
-from mmvae.analysis import SharedSubspace
+from mmvae.analysis import SharedSubspace, split_half_reliability, total_scale
 from mmvae.fusion import Fusion, Posteriors
-from mmvae.model._data import DataAccess
+from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 from mmvae.train import seeded
 
-from ._reliability import weighted
+from ._fused import weighted
 
 N_DRAWS = 64
+RELIABILITY_CELLS = 10_000
 
 
 class LatentMethods(DataAccess):
@@ -32,8 +31,8 @@ class LatentMethods(DataAccess):
     @torch.inference_mode()
     def get_latent_representation(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         give_mean: bool = True,
         mc_samples: int = 1,
         batch_size: int | None = None,
@@ -213,7 +212,7 @@ def _shared_subspace(reader: Reader) -> SharedSubspace:
         cells = reader.training_cells()
         means, presence = _modality_means(reader, reader.posteriors(None, cells))
         batches = reader.codes(REGISTRY_KEYS.BATCH_KEY)[cells]
-        model.remember(shared=SharedSubspace.fit(means, presence, batches).to_dict())
+        model.remember(shared=dict(vars(SharedSubspace.fit(means, presence, batches))))
     return SharedSubspace(**model.memory.shared or {})
 
 
@@ -229,3 +228,39 @@ def _modality_means(
             means[name].append(reader.module.fusion.unimodal_posterior(name, posteriors).loc.cpu())
         present.append(minibatch.present.cpu())
     return {n: torch.cat(m).double().numpy() for n, m in means.items()}, torch.cat(present).numpy()
+
+
+@torch.inference_mode()
+def measure_reliability(reader: Reader) -> dict[str, dict[str, float]]:
+    """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features."""
+    generator = np.random.default_rng(0)
+    cells = np.sort(generator.permutation(reader.training_cells())[:RELIABILITY_CELLS])
+    halves = {name: _halves(reader, name, generator) for name in reader.names}
+    read: dict[str, list[Tensor]] = {name: [] for name in reader.names}
+    drawn: dict[str, list[Tensor]] = {name: [] for name in reader.names}
+    module = reader.module
+    with seeded(0):
+        for minibatch, posteriors in reader.posteriors(None, cells):
+            parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
+            for name in reader.names:
+                if len(minibatch.rows[name]):
+                    shown = module.encoder_input(name, minibatch)
+                    read[name].append(_means_of_halves(module.encoders[name], shown, halves[name]).cpu())
+                    drawn[name].append(minibatch.take(name, parts[name]).cpu() if parts else torch.zeros(0, 1))
+    ones = dict.fromkeys(reader.names, 1.0)
+    reliability = {n: split_half_reliability(*torch.cat(r, dim=1).double()) for n, r in read.items() if r}
+    scale = {n: total_scale(torch.cat(d).double()) for n, d in drawn.items() if d}
+    return {"reliability": ones | reliability, "scale": ones | scale}
+
+
+def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor:
+    """Which features are in the first half and which in the second, ``(2, G_m)``; all in both if there is one."""
+    n_features = reader.module.likelihoods[name].n_features
+    first = generator.permutation(n_features) < n_features // 2
+    both = np.stack([first, ~first]) if n_features > 1 else np.ones((2, 1), dtype=bool)
+    return torch.as_tensor(both, dtype=torch.float32, device=reader.module.device)
+
+
+def _means_of_halves(encoder: torch.nn.Module, shown: Tensor, halves: Tensor) -> Tensor:
+    """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
+    return torch.stack([encoder(shown * half / half.mean()).loc for half in halves])

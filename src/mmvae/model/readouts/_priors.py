@@ -1,25 +1,24 @@
 """Whether the priors fit, what they draw, and which cells are outliers to them: C cells, M modalities."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import starmap
 
 import numpy as np
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 from torch import Tensor
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
 from mmvae.fusion import Fusion
-from mmvae.model._data import DataAccess
+from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
-from mmvae.module import Inference
 from mmvae.priors import Prior, PriorContext
 from mmvae.train import seeded
 
 from ._expression import Request
-from ._profiles import fused_from
+from ._fused import fused_from
 from ._unimodal import UnimodalPosterior, by_modality
 
 MIN_HELD_OUT = 200
@@ -62,9 +61,9 @@ class PriorMethods(DataAccess):
         ValueError
             If the model was loaded without data.
         """
+        check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
-        own = reader.data()
-        held_out = np.asarray(() if self.validation_indices_ is None else self.validation_indices_, dtype=int)
+        own, held_out = reader.data(), reader.validation_cells()
         cells = held_out if len(held_out) >= MIN_HELD_OUT else np.arange(own.n_obs)
         chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
         with seeded(seed):
@@ -122,20 +121,18 @@ class PriorMethods(DataAccess):
         Raises
         ------
         ValueError
-            If a modality or batch is unknown, ``n`` is below 1, or the model was loaded without data.
+            If a modality or batch is unknown, ``n`` is no number of cells, or the model was loaded without data.
         """
+        check_numbers({"n": COUNT}, n=n)
         reader, module = Reader(self), self.module
         request = Request.of(reader, modality, transform_batch=batch, library_size=library_size)
         source = request.modality if source is None else reader.modality(source)
-        if n < 1:
-            msg = f"Expected n of at least 1; got {n}."
-            raise ValueError(msg)
         latent, _ = module.fusion.latent_of(source)
         _, presence = reader.cells(reader.data())
         cells = np.random.default_rng(seed).choice(np.flatnonzero(presence[:, reader.names.index(source)]), n)
         blocks = []
         with seeded(seed):
-            for inference in _inferences(reader, cells):
+            for inference in starmap(module.infer, reader.posteriors(None, cells)):
                 values = _draw(module.priors[latent], inference.contexts[latent], len(inference.latent))
                 covariates = inference.minibatch.in_batch(request.batch).covariates
                 fused = fused_from(module.fusion, latent, values, draw=True)
@@ -146,10 +143,10 @@ class PriorMethods(DataAccess):
 
     def get_outlier_score(
         self,
-        adata: MuData | AnnData | None = None,
-        indices: Sequence[int] | None = None,
+        adata: Data | None = None,
+        indices: Indices | None = None,
         *,
-        reference: MuData | AnnData | None = None,
+        reference: Data | None = None,
         batch_size: int | None = None,
     ) -> np.ndarray:
         r"""Outlier score: rank of a cell's negative log prior density among the training cells, 0 to 1.
@@ -169,15 +166,11 @@ class PriorMethods(DataAccess):
 
         Parameters
         ----------
-        adata
-            Data other than the model's own.
-        indices
-            Cells, by number or as a mask; all by default.
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
         reference
             Data to compare with instead of training cells; needed after a query was mapped, when the training cells
             are the query's.
-        batch_size
-            Cells at a time.
 
         Returns
         -------
@@ -186,7 +179,7 @@ class PriorMethods(DataAccess):
         Raises
         ------
         ValueError
-            If the model has no data and ``reference`` is not given.
+            If ``reference`` is not given and the model has no data, or others than it was trained with.
         """
         reader = Reader(self)
         if reference is None and self.adata is None:
@@ -210,16 +203,11 @@ def _places(fusion: Fusion) -> dict[str, tuple[str, slice]]:
     return places
 
 
-def _inferences(reader: Reader, cells: np.ndarray) -> Iterator[Inference]:
-    for minibatch, posteriors in reader.posteriors(None, cells):
-        yield reader.module.infer(minibatch, posteriors)
-
-
 @torch.inference_mode()
 def _both_draws(reader: Reader, cells: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """A draw of the posterior and one of the prior for each latent and cell, ``(n_cells, width)``; NaN where not encoded."""
     found: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
-    for inference in _inferences(reader, cells):
+    for inference in starmap(reader.module.infer, reader.posteriors(None, cells)):
         for term in inference.prior_terms:
             encoded = term.mask[:, None]
             if term.observed_dims is not None:

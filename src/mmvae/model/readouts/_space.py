@@ -2,11 +2,9 @@
 
 import pandas as pd
 import torch
-from anndata import AnnData
-from mudata import MuData
 
-from mmvae.model._data import DataAccess
-from mmvae.model._prior_checks import check_graph
+from mmvae.model._configuration import check_graph
+from mmvae.model._data import Data, DataAccess
 from mmvae.model._reader import Reader
 from mmvae.priors import GaussianMarkovField
 
@@ -14,7 +12,7 @@ from mmvae.priors import GaussianMarkovField
 class SpaceMethods(DataAccess):
     """What priors of neighbouring cells have learnt."""
 
-    def spatial_spectrum(self, adata: MuData | AnnData | None = None) -> pd.DataFrame:
+    def spatial_spectrum(self, adata: Data | None = None) -> pd.DataFrame:
         r"""Which dimensions of the latents are smooth in space, by what their prior ``gmrf`` learnt.
 
         Parameters
@@ -42,7 +40,7 @@ class SpaceMethods(DataAccess):
         if not priors:
             msg = f"Expected a latent with prior 'gmrf'; got { {name: prior.name for name, prior in every.items()} }."
             raise ValueError(msg)
-        check_graph(list(priors.values()), data)
+        check_graph(priors.values(), data)
         self._fill_graphs(data, priors)
         tables = [_spectrum(name, prior) for name, prior in priors.items()]
         return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)

@@ -147,8 +147,10 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
         start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
-        options["callbacks"] = [start, keep, *options.get("callbacks", [])]
-        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | options.get("datasplitter_kwargs", {})
+        options["callbacks"] = [start, keep, *(options.get("callbacks") or ())]
+        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | (options.get("datasplitter_kwargs") or {})
+        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
+        options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:
             self._forget()
             if self.memory.n_categories is None and not self.memory.is_query:
@@ -156,9 +158,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             self._fill_graphs(self.adata)
             self.module.train()
             with seeded(seed), quiet():
-                super().train(
-                    schedule.max_epochs, batch_size=schedule.batch_size, plan_kwargs=self._plan(schedule), **options
-                )
+                super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception
             before.load(self.module, keep.best_weights or self.module.state_dict())
@@ -181,10 +181,6 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if size_factor_key(name) in manager.data_registry:
                 given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[has]
                 module.size_factor_scale[name].data.fill_(statistics.size_factor / float(np.median(given)))
-
-    def _plan(self, schedule: Schedule) -> dict[str, Any]:
-        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
-        return schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
 
     def _after(
         self, error: BaseException, before: Snapshot, keep: KeepWeights, parts: tuple[np.ndarray, ...]

@@ -13,7 +13,6 @@ import numpy as np
 from ._agreement import RIDGE, CentredLatents, Pair, chance, evidence
 
 Pairs = Mapping[tuple[int, int], Pair]
-
 # Dimensions kept where none is shared, so that there is an embedding.
 MIN_DIMENSIONS = 2
 

@@ -157,8 +157,10 @@ def test_a_query_of_a_query_leaves_both_as_they_are(reference, query):
 def test_an_untrained_reference_is_refused(query):
     mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
     MultiVAE.setup_mudata(mdata, batch_key="batch")
+    columns = list(query.obs)
     with pytest.raises(ValueError, match="trained reference"):
         MultiVAE.load_query_data(query, MultiVAE(mdata, n_hidden=16, n_latent=4))
+    assert list(query.obs) == columns
 
 
 def test_training_again_goes_on_from_the_priors(reference):

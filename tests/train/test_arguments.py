@@ -140,3 +140,9 @@ def test_smallest_numbers_train(registered):
         accelerator="cpu",
     )
     assert np.isfinite(model.get_latent_representation()).all()
+
+
+def test_none_is_no_callbacks(registered):
+    model = MultiVAE(registered, n_hidden=4)
+    model.train(1, callbacks=None, datasplitter_kwargs=None, enable_progress_bar=False)
+    assert len(model.history_["elbo_train"]) == 1

@@ -19,6 +19,9 @@ MINIBATCH: Final = "minibatch"
 INFERENCE: Final = "inference"
 # The metric by which training stops and chooses its best epoch.
 OBJECTIVE: Final = "objective"
+# Metrics of each latent: its KL, and in how many cells of a minibatch.
+KL: Final = "kl_"
+N_CELLS: Final = "n_cells_"
 # What the joint-posterior fusions call their one latent, and what the latents are called where one prior covers them all.
 JOINT: Final = "joint"
 COUPLED: Final = "coupled"

@@ -14,12 +14,13 @@ from torch.distributions import Normal
 class ObservedDims:
     """Which dimensions of the concatenated latents the encoders set.
 
-    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that occurs in it, boolean, ``(L,)``, with the
-    numbers of the cells that have it.
+    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that occurs in it, ``(n_patterns, L)``, and
+    ``pattern`` which of them is a cell's, ``(n_cells,)``.
     """
 
     mask: Tensor
-    patterns: tuple[tuple[Tensor, Tensor], ...]
+    patterns: Tensor
+    pattern: Tensor
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,4 @@ class Posteriors:
         """What the encoders set of :attr:`joined`."""
         powers = 2 ** torch.arange(self.encoded.shape[1], device=self.encoded.device)
         codes, pattern = torch.unique((self.encoded * powers).sum(dim=1), return_inverse=True)
-        sets = self.by_dimension((codes[:, None] & powers) > 0)
-        cells = [(pattern == index).nonzero(as_tuple=True)[0] for index in range(len(codes))]
-        return ObservedDims(self.by_dimension(self.encoded), tuple(zip(sets, cells, strict=True)))
+        return ObservedDims(self.by_dimension(self.encoded), self.by_dimension((codes[:, None] & powers) > 0), pattern)

@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +30,13 @@ class FeatureStatistics:
 class Emission:
     """How the decoder explains a modality: a distribution of shape ``(n_cells, n_features)``.
 
-    ``kl`` is the cost in nats of latents that the likelihood has of its own, shape ``(n_cells,)``, if any.
+    Of latents that the likelihood has of its own, if any, ``kl`` is the cost in nats, and ``log_ratio`` the log-density
+    of their posterior minus that of their prior at the draw that was used; both have shape ``(n_cells,)``.
     """
 
     distribution: Distribution
     kl: Tensor | None = None
+    log_ratio: Tensor | None = None
 
 
 class Likelihood(Component, family="likelihood"):
@@ -123,3 +125,12 @@ def head(n_hidden: int, n_features: int) -> nn.Linear:
     nn.init.normal_(layer.weight, std=0.1 / n_hidden**0.5)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+D = TypeVar("D", bound=Distribution)
+
+
+def unchecked(distribution: D) -> D:
+    """The distribution without the check of values in ``log_prob``, for which every step would wait for the device."""
+    distribution._validate_sample = lambda value: None  # type: ignore[method-assign]
+    return distribution

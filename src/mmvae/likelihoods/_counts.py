@@ -6,7 +6,7 @@ from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
 
-from ._base import Emission, FeatureStatistics, Likelihood, head
+from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
 
 LOG_THETA_RANGE = (-6.9, 6.9)  # inverse dispersions of 1e-3 to 1e3
 
@@ -73,4 +73,5 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         mean = size_factor * self.rates(hidden, batch)
-        return Emission(ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden)))
+        mixture = ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden))
+        return Emission(unchecked(mixture))

@@ -13,7 +13,7 @@ from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
-from mmvae.data import graph_of, numbers_of, presence_of, within
+from mmvae.data import graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
 from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
@@ -87,6 +87,11 @@ class DataAccess(BaseModelClass):
     def remember(self, **values: Any) -> None:
         """Replace what is remembered under these names, those of :class:`ReferenceMemory`."""
         self.memory_ = dict(vars(replace(self.memory, **values)))
+
+    def _count_pairs(self) -> None:
+        """Tell the fusion how many of the model's cells each pair of modalities shares."""
+        shared = shared_cells(presence_of(self.adata, self.adata_manager.names))
+        self.module.fusion.set_pair_counts(torch.as_tensor(shared))
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
         """``adata`` registered like the model's own data, which they default to; refuses data that were changed since."""

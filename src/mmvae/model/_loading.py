@@ -10,7 +10,7 @@ from scvi.model.base import ArchesMixin
 from torch import nn
 
 from mmvae._errors import SetupError
-from mmvae.module import train_new_categories
+from mmvae.module import start_new_categories, train_new_categories
 
 from ._data import Data, DataAccess
 
@@ -93,6 +93,9 @@ class Loading(DataAccess, ArchesMixin):
                 msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
                 raise SetupError([msg]) from error
         known = _categories_of(model)
+        start_new_categories(model.module, known)
+        if unfrozen:
+            model._count_pairs()
         model.remember(
             n_categories=known if unfrozen else None,
             known_categories=None if unfrozen else known,
@@ -106,6 +109,7 @@ class Loading(DataAccess, ArchesMixin):
         if self.memory.known_categories is not None:
             train_new_categories(self.module, self.memory.known_categories)
         if self.memory.dropout_is_frozen:
+            self.module.dropout.rate = 0.0
             for part in self.module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = 0.0

@@ -5,11 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
 from scvi.model.base import VAEMixin
 
 from mmvae._config import NetworkConfig
-from mmvae.data import SetupArguments, presence_of, shared_cells
+from mmvae.data import SetupArguments
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.priors import Prior
@@ -160,7 +159,7 @@ class MultiVAE(
             self.adata_manager.check_unchanged()
             check_graph(self.module.priors.values(), mdata)
             warn_of_batch(self.module, mdata, SetupArguments.of(self.registry_["setup_args"]))
-            self.module.fusion.set_pair_counts(torch.as_tensor(shared_cells(presence_of(mdata, self.modalities))))
+            self._count_pairs()
         self.seed = seed
         self.memory_ = dict(vars(ReferenceMemory()))
         self.best_epoch_ = None

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
+from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
@@ -147,7 +149,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
         start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
-        options["callbacks"] = [start, keep, *(options.get("callbacks") or ())]
+        own = [keep] if self.memory.is_query else [start, keep]
+        given = options.get("callbacks") or []
+        options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
         options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | (options.get("datasplitter_kwargs") or {})
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
         options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
@@ -218,10 +222,18 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
                 self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
-        """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""
+        """Minibatches of training cells, always the same ones, on the model's device.
+
+        ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
+        """
         self._fill_graphs(self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
-        cells = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
-        for tensors in self._loader(self.adata, np.sort(cells), PRIOR_BATCH):
+        cells = np.random.default_rng(0).permutation(indices)
+        rare = presence_of(self.adata, self.adata_manager.names)
+        if REGISTRY_KEYS.LABELS_KEY in self.adata_manager.data_registry:
+            labels = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+            rare = np.column_stack([rare, (labels >= 0) & (labels < self.module.n_labels)])
+        chosen = [cells[:PRIOR_CELLS], *(cells[has[cells]][:PRIOR_CELLS] for has in rare.T)]
+        for tensors in self._loader(self.adata, np.unique(np.concatenate(chosen)), PRIOR_BATCH):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}
 
     def _report(self, before: Snapshot) -> list[str]:

@@ -3,8 +3,19 @@
 from ._component import Component
 from ._covariates import Covariates
 from ._decoder import Decoder
+from ._draw import draw_category
 from ._encoder import Encoder
+from ._precision import in_full_precision
 from ._predictor import Predictor
 from ._table import CategoryTable
 
-__all__ = ["CategoryTable", "Component", "Covariates", "Decoder", "Encoder", "Predictor"]
+__all__ = [
+    "CategoryTable",
+    "Component",
+    "Covariates",
+    "Decoder",
+    "Encoder",
+    "Predictor",
+    "draw_category",
+    "in_full_precision",
+]

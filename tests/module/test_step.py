@@ -177,10 +177,10 @@ def test_no_likelihood_waits_for_the_device(likelihood):
     assert waits == []
 
 
-def test_the_coupled_prior_waits_once_for_the_patterns_of_a_mosaic():
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+def test_the_coupled_prior_does_not_wait_for_the_device(presence):
     module = small_module(prior={"name": "coupled", "kind": "gaussian"}, **DEFAULT)
-    assert waits_of_a_training_step(module, small_tensors())[0] == []
-    assert len(waits_of_a_training_step(module, small_tensors(MOSAIC))[0]) == 1
+    assert waits_of_a_training_step(module, small_tensors(presence))[0] == []
 
 
 @pytest.mark.parametrize("prior", ["mog", {"name": "coupled", "kind": "mog_full"}, "labels"], ids=str)

@@ -9,12 +9,15 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+ALL_PATTERNS_UP_TO = 3
+"""Modalities of which all missing patterns are few: to look for those of a minibatch is to wait for the device."""
+
 
 @dataclass(frozen=True)
 class ObservedDims:
     """Which dimensions of the concatenated latents the encoders set.
 
-    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that occurs in it, ``(n_patterns, L)``, and
+    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that may occur in it, ``(n_patterns, L)``, and
     ``pattern`` which of them is a cell's, ``(n_cells,)``.
     """
 
@@ -66,5 +69,8 @@ class Posteriors:
     def observed_dims(self) -> ObservedDims:
         """What the encoders set of :attr:`joined`."""
         powers = 2 ** torch.arange(self.encoded.shape[1], device=self.encoded.device)
-        codes, pattern = torch.unique((self.encoded * powers).sum(dim=1), return_inverse=True)
+        pattern = (self.encoded * powers).sum(dim=1)
+        codes = torch.arange(2 ** len(powers), device=powers.device)
+        if len(powers) > ALL_PATTERNS_UP_TO:
+            codes, pattern = torch.unique(pattern, return_inverse=True)
         return ObservedDims(self.by_dimension(self.encoded), self.by_dimension((codes[:, None] & powers) > 0), pattern)

@@ -219,7 +219,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
         """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""
-        self._fill_graphs(self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
+        self._fill_graphs(self.adata, list(self.module.priors))
         cells = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
         for tensors in self._loader(self.adata, np.sort(cells), PRIOR_BATCH):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}

@@ -220,6 +220,7 @@ def test_the_variance_of_a_cell_is_saved_as_the_parameters_give_it():
     mean, variance = posteriors(25)
     graph = grid(5, 5)
     prior = field(graph, mean, variance)
+    prior.refresh()
     saved = prior.state_dict()["variance"]
     laplacian = np.diag(graph.toarray().sum(axis=1)) - graph.toarray()
     precision, smoothness = (value.detach().numpy() for value in (prior.precision, prior.smoothness))

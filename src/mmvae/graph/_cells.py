@@ -34,11 +34,14 @@ class CellGraph:
         Symmetric weights, 0 on the diagonal, ``(n_cells, n_cells)``. Edges lead between ``members`` alone.
     members
         Which cells have the latent, boolean, ``(n_cells,)``.
+    source
+        Name of the data that hold the cells, for whoever asks whose graph this is.
     """
 
     # What is made in inference mode could not be part of a training step later.
     @torch.inference_mode(False)
-    def __init__(self, graph: sp.csr_matrix, members: np.ndarray) -> None:
+    def __init__(self, graph: sp.csr_matrix, members: np.ndarray, source: str | None = None) -> None:
+        self.source = source
         self._inside = graph[members][:, members]
         self._spectrum: Spectrum | None = None
         degrees = np.diff(graph.indptr)

@@ -76,8 +76,6 @@ class DataAccess(BaseModelClass):
     """scvi-tools' access to data, for mosaics, and the model's memory, which it saves as the name ends so."""
 
     memory_: dict[str, Any]
-    # The data whose neighbours the priors see, and the graph of each latent; none where the data have no graph.
-    _graphs: tuple[Data | None, Mapping[str, CellGraph]] = (None, {})
 
     @property
     def memory(self) -> ReferenceMemory:
@@ -135,20 +133,19 @@ class DataAccess(BaseModelClass):
     def _attach_graph(self, data: Data) -> None:
         """Let priors that look at neighbours see those of ``data``; they know no posteriors until :meth:`_fill_graphs`."""
         priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
-        if not priors or self._graphs[0] is data:
+        source = self.get_anndata_manager(data, required=True).adata_uuid
+        if all(prior.graph is not None and prior.graph.source == source for prior in priors.values()):
             return
-        graphs, graph = {}, graph_of(data)
+        graph = graph_of(data)
         for name, prior in priors.items():
-            if graph is not None:
-                has = has_latent(self.module, name, data)
-                graphs[name] = CellGraph(within(graph, has), has)
-            prior.set_graph(graphs.get(name))
-        self._graphs = data, graphs
+            has = has_latent(self.module, name, data)
+            prior.set_graph(None if graph is None else CellGraph(within(graph, has), has, source))
 
     def _clear_graphs(self) -> None:
         """Let the attached graphs forget the posteriors of their cells, as where the weights have changed."""
-        for graph in self._graphs[1].values():
-            graph.clear()
+        for prior in self.module.priors.values():
+            if prior.graph is not None:
+                prior.graph.clear()
 
     def _fill_graphs(self, data: Data, latents: Collection[str] | None = None) -> None:
         """Let graphs of ``data`` know the posteriors of all cells, which KLs need; the module stays in its mode.
@@ -158,7 +155,8 @@ class DataAccess(BaseModelClass):
         self._attach_graph(data)
         if latents is None:
             latents = [name for name, prior in self.module.priors.items() if prior.is_initialised]
-        waiting = {name: graph for name, graph in self._graphs[1].items() if name in latents and not graph.is_filled}
+        graphs = {name: self.module.priors[name].graph for name in latents}
+        waiting = {name: graph for name, graph in graphs.items() if graph is not None and not graph.is_filled}
         if waiting:
             self._fill(data, waiting)
 

@@ -226,7 +226,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
 
         ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
         """
-        self._fill_graphs(self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
+        self._fill_graphs(self.adata, list(self.module.priors))
         cells = np.random.default_rng(0).permutation(indices)
         rare = presence_of(self.adata, self.adata_manager.names)
         if REGISTRY_KEYS.LABELS_KEY in self.adata_manager.data_registry:

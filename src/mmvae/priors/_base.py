@@ -98,6 +98,9 @@ class Prior(Component, family="prior"):
     is_joint: ClassVar[bool] = False
     """Whether one such prior covers the latents of all modalities."""
 
+    graph: CellGraph | None = None
+    """That of the cells whose latents are to come, for a prior that needs one; ``None`` if the data have none."""
+
     zeros: Tensor
 
     def __init__(self, n_latent: int) -> None:
@@ -167,7 +170,11 @@ class Prior(Component, family="prior"):
         return None
 
     def set_graph(self, graph: CellGraph | None) -> None:
-        """Take the graph of the cells whose latents are to come, ``None`` if the data have none."""
+        """Let :attr:`graph` be this one."""
+        self.graph = graph
+
+    def refresh(self) -> None:
+        """Bring buffers up to date with parameters; called after each epoch that trains them."""
 
     def regularizer(self) -> Tensor:
         """Cost in nats, per cell, of the prior's own parameters; a scalar."""

@@ -1,7 +1,6 @@
 """Gaussian Markov random field over a graph of cells: C cells, D latent dimensions, N cells in the graph."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -56,8 +55,6 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         self.log_smoothness = nn.Parameter(torch.full((n_latent,), -2.0))
         # Of a single cell. Saved, because without data there is no graph to compute it from.
         self.register_buffer("variance", torch.ones(n_latent))
-        self.register_state_dict_pre_hook(_before_saving)  # type: ignore[no-untyped-call]
-        self.graph: CellGraph | None = None
 
     @property
     def precision(self) -> Tensor:
@@ -68,9 +65,6 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
     def smoothness(self) -> Tensor:
         r""":math:`\tau`, ``(n_latent,)``."""
         return self.log_smoothness.clamp(*LOG_RANGE).exp()
-
-    def set_graph(self, graph: CellGraph | None) -> None:
-        self.graph = graph
 
     def learned(self, context: PriorContext) -> Distribution:
         return Independent(Normal(torch.zeros_like(self.variance), self.variance.sqrt(), validate_args=False), 1)
@@ -144,12 +138,12 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         self.log_precision.copy_(logs[0])
         self.log_smoothness.copy_(logs[1])
         self.mark_initialised()
-        self.update_variance()
+        self.refresh()
 
     @torch.no_grad()
-    def update_variance(self) -> None:
+    def refresh(self) -> None:
         """Let ``variance`` be that of a single cell under the parameters as they are, on the present graph."""
-        if self.graph is not None:
+        if self.is_initialised and self.graph is not None:
             self.variance.copy_(self._variance(self.graph))
 
     def regularizer(self) -> Tensor:
@@ -178,12 +172,6 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         values = spectrum.values[:, None]
         spread = 1 / (self.precision + self.smoothness * values)
         return 1 - spectrum.mean(values * spread) / (spectrum.mean(values) * spectrum.mean(spread)).clamp_min(1e-12)
-
-
-def _before_saving(prior: GaussianMarkovField, *_: Any) -> None:
-    # Not where other data are read: their graph is not the one that the prior was trained on.
-    if prior.training and prior.is_initialised:
-        prior.update_variance()
 
 
 @torch.enable_grad()

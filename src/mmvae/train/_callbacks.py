@@ -30,16 +30,24 @@ class InitPriors(Callback):
         self.module, self.read = module, read
         self.waiting = [(early, False), (late, True)]
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the priors whose epoch has come."""
-        self._start(trainer, trainer.current_epoch)
+        self._start(trainer, pl_module, trainer.current_epoch)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Refresh the priors that are trained, which a query's are not."""
+        pl_module.attach_graphs()
+        for prior in self.module.priors.values():
+            if any(parameter.requires_grad for parameter in prior.parameters()):
+                prior.refresh()
+
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Start the priors whose epoch never came."""
-        self._start(trainer, None)
+        self._start(trainer, pl_module, None)
 
-    def _start(self, trainer: Trainer, until: int | None) -> None:
+    def _start(self, trainer: Trainer, pl_module: Any, until: int | None) -> None:
         plugin = trainer.precision_plugin
+        pl_module.attach_graphs()
         while self.waiting and (until is None or self.waiting[0][0] <= until):
             _, late = self.waiting.pop(0)
             with plugin.forward_context():

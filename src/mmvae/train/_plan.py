@@ -46,9 +46,16 @@ class MultiVAEPlan(TrainingPlan):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._unseen: list[_Step] = []
+        self._graphs = {name: prior.graph for name, prior in self.module.priors.items() if prior.needs_graph}
+
+    def attach_graphs(self) -> None:
+        """Show the priors the graphs of this training's cells; a callback may have read from others."""
+        for name, graph in self._graphs.items():
+            self.module.priors[name].set_graph(graph)
 
     def forward(self, batch: dict[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, Any, LossOutput]:
         """Pass to the module; raises :class:`NonFiniteError` where latents that are not finite make it fail."""
+        self.attach_graphs()
         given = kwargs.get("loss_kwargs", {})
         if self.max_kl_weight > 0 and "kl_weight" in given:
             kwargs["loss_kwargs"] = given | {"warmup": given["kl_weight"] / self.max_kl_weight}

@@ -10,7 +10,7 @@ from mudata import MuData
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset, Subset
 
-from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
+from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
 
 from ._access import rows_of
 from ._matrix import Matrix, is_sparse, take
@@ -38,8 +38,9 @@ class RowSource(Protocol):
 class MosaicDataset(AnnTorchDataset):
     """Rows of each modality for the cells of a minibatch, in the cells' order.
 
-    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``, and the places
-    of these cells in the minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean,
+    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``, or where they
+    are sparse the stored ones, ``(n_stored,)``, with their ``columns_m`` and where each row ``starts_m``,
+    ``(n_present + 1,)``; the places of these cells in the minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean,
     ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are
     found through ``mdata.obsmap``, so the order of the cells inside a modality does not matter, and nothing is padded.
 
@@ -50,7 +51,7 @@ class MosaicDataset(AnnTorchDataset):
     getitem_tensors
         Registry keys to return, as in :class:`~scvi.data.AnnTorchDataset`.
     load_sparse_tensor
-        Whether to return sparse values as CSR tensors, to be made dense on the device.
+        Taken for scvi-tools' sake: sparse values are never made dense here.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class MosaicDataset(AnnTorchDataset):
         for name, own in rows.items():
             places = np.flatnonzero(own >= 0)
             batch[rows_key(name)] = places
-            batch[layer_key(name)] = self._values(name, own[places])
+            batch |= self._values(name, own[places])
         for key, values in self.covariates.items():
             chosen = values[cells]
             batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
@@ -104,16 +105,14 @@ class MosaicDataset(AnnTorchDataset):
         chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
         return np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
 
-    def _values(self, name: str, rows: np.ndarray) -> np.ndarray | torch.Tensor:
+    def _values(self, name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
         if name not in self.matrices or len(rows) == 0:
-            return np.zeros((0, self.n_features[name]), dtype=np.float32)
+            return {layer_key(name): np.zeros((0, self.n_features[name]), dtype=np.float32)}
         block = take(self.matrices[name], rows)
         if not is_sparse(block):
-            return np.asarray(block, dtype=np.float32)
-        block = block.astype(np.float32, copy=False)
-        if not self.load_sparse_tensor:
-            return block.toarray()
-        # scipy has made a valid matrix: no need for torch to check it again.
-        return torch.sparse_csr_tensor(
-            block.indptr, block.indices, block.data, size=block.shape, check_invariants=False
-        )
+            return {layer_key(name): np.asarray(block, dtype=np.float32)}
+        return {
+            layer_key(name): block.data.astype(np.float32, copy=False),
+            columns_key(name): block.indices.astype(np.int64),
+            starts_key(name): block.indptr.astype(np.int64),
+        }

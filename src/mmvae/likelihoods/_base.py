@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.nn import Component
+from mmvae.nn import Component, SparseRows, dense
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,23 @@ class FeatureStatistics:
     size_factor: float
 
 
-@dataclass(frozen=True)
 class Emission:
-    """How the decoder explains a modality: a distribution of shape ``(n_cells, n_features)``.
+    """How the decoder explains a modality.
 
-    ``kl`` is the cost in nats of latents that the likelihood has of its own, shape ``(n_cells,)``, if any.
+    Parameters
+    ----------
+    distribution
+        Of the values, batch shape ``(n_cells, n_features)``.
+    kl
+        Cost in nats of latents that the likelihood has of its own, ``(n_cells,)``, if any.
     """
 
-    distribution: Distribution
-    kl: Tensor | None = None
+    def __init__(self, distribution: Distribution, kl: Tensor | None = None) -> None:
+        self.distribution, self.kl = distribution, kl
+
+    def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
+        """Log-probability of each cell's ``values``, ``(n_cells, n_features)``, in nats, ``(n_cells,)``."""
+        return self.distribution.log_prob(dense(values)).sum(dim=-1)
 
 
 class Likelihood(Component, family="likelihood"):
@@ -74,6 +82,8 @@ class Likelihood(Component, family="likelihood"):
     """Unit of :meth:`rates`, for tables and docs."""
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
+    zeros_stay: ClassVar[bool] = False
+    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only."""
 
     size_factor: Tensor
 

@@ -5,6 +5,18 @@ from ._covariates import Covariates
 from ._decoder import Decoder
 from ._encoder import Encoder
 from ._predictor import Predictor
+from ._sparse import InputLayer, SparseRows, dense, sparse_product
 from ._table import CategoryTable
 
-__all__ = ["CategoryTable", "Component", "Covariates", "Decoder", "Encoder", "Predictor"]
+__all__ = [
+    "CategoryTable",
+    "Component",
+    "Covariates",
+    "Decoder",
+    "Encoder",
+    "InputLayer",
+    "Predictor",
+    "SparseRows",
+    "dense",
+    "sparse_product",
+]

@@ -8,6 +8,7 @@ from mmvae.analysis import split_half_reliability, total_scale
 from mmvae.fusion import Fusion
 from mmvae.model._memory import ReferenceMemory
 from mmvae.model._reader import Reader
+from mmvae.nn import SparseRows
 from mmvae.train import seeded
 
 MAX_CELLS = 10_000
@@ -56,6 +57,9 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
     return torch.as_tensor(both, dtype=torch.float32, device=reader.module.device)
 
 
-def _means_of_halves(encoder: torch.nn.Module, shown: Tensor, halves: Tensor) -> Tensor:
+def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
     """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
-    return torch.stack([encoder(shown * half / half.mean()).loc for half in halves])
+    rows = SparseRows.of(shown)
+    return torch.stack(
+        [encoder(rows.apply(lambda x, w=half / half.mean(): x * w[rows.columns])).loc for half in halves]
+    )

@@ -73,9 +73,8 @@ def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tenso
 
     Parameters are those of :func:`poisson_log_likelihood`; ``theta`` holds the inverse dispersions, ``(n_features,)``.
     """
-    gammas = torch.lgamma(counts.values + theta[counts.columns]) - torch.lgamma(theta)[counts.columns]
-    fit: Tensor = _DispersedFit.apply(logits, theta, total, counts)
-    return fit + counts.row_sums(gammas - torch.lgamma(counts.values + 1.0))
+    value: Tensor = _NegativeBinomial.apply(logits, theta, total, counts)
+    return value
 
 
 class _ProfileFit(torch.autograd.Function):
@@ -96,34 +95,35 @@ class _ProfileFit(torch.autograd.Function):
         return counts.add_to(back, gradient[counts.rows] * counts.values), None
 
 
-class _DispersedFit(torch.autograd.Function):
-    r""":math:`\sum_g \theta_g \log r_g + \sum_g x_g \log(\mu_g r_g / \theta_g)`, with :math:`r = \theta / (\theta + \mu)`.
+class _NegativeBinomial(torch.autograd.Function):
+    r"""See :func:`negative_binomial_log_likelihood`. With :math:`r = \theta / (\theta + \mu)`:
 
-    Its gradient in :math:`\log \mu` is :math:`s = r (x - \mu)`, in a :math:`s - \rho \sum_g s_g`, and in :math:`\theta`
-    :math:`\log r + 1 - r - x / (\theta + \mu)`.
+    The gradient in :math:`\log \mu` is :math:`s = r (x - \mu)`, in a :math:`s - \rho \sum_g s_g`, and in :math:`\theta`
+    :math:`\log r + 1 - r - x / (\theta + \mu) + \psi(x + \theta) - \psi(\theta)`.
     """
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares = logits.softmax(dim=1)
+        shares, place, own = logits.softmax(dim=1), (counts.rows, counts.columns), theta[counts.columns]
         log_ratio = torch.log1p(shares * total / theta).neg_()
         ctx.save_for_backward(shares, log_ratio, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
-        place = counts.rows, counts.columns
-        log_scale = total[:, 0].log() - logits.logsumexp(dim=1)
-        stored = logits[place] + log_scale[counts.rows] - theta.log()[counts.columns] + log_ratio[place]
-        return log_ratio @ theta + counts.row_sums(counts.values * stored)
+        log_odds = logits[place] + (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows] - own.log()
+        gammas = (
+            torch.lgamma(counts.values + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(counts.values + 1.0)
+        )
+        return log_ratio @ theta + counts.row_sums(counts.values * (log_odds + log_ratio[place]) + gammas)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
         shares, log_ratio, theta, total = ctx.saved_tensors
-        ratio = log_ratio.exp()
-        own = counts.values * ratio[counts.rows, counts.columns]
-        score = counts.add_to((ratio * shares).mul_(-total), own)
+        ratio, own = log_ratio.exp(), theta[counts.columns]
+        kept = counts.values * ratio[counts.rows, counts.columns]
+        score = counts.add_to((ratio * shares).mul_(-total), kept)
         back = score.sub_(shares * score.sum(dim=1, keepdim=True)).mul_(gradient[:, None])
-        of_theta = gradient @ (log_ratio + 1 - ratio)
-        of_theta.index_add_(0, counts.columns, -gradient[counts.rows] * own / theta[counts.columns])
+        of_stored = torch.digamma(counts.values + own) - torch.digamma(theta)[counts.columns] - kept / own
+        of_theta = (gradient @ (log_ratio + 1 - ratio)).index_add_(0, counts.columns, gradient[counts.rows] * of_stored)
         return back, of_theta, None, None
 
 

@@ -59,7 +59,5 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
 
 def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
     """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
-    rows = SparseRows.of(shown)
-    return torch.stack(
-        [encoder(rows.apply(lambda x, w=half / half.mean(): x * w[rows.columns])).loc for half in halves]
-    )
+    rows, shares = SparseRows.of(shown), halves / halves.mean(dim=1, keepdim=True)
+    return torch.stack([encoder(rows.apply(share[rows.columns].mul)).loc for share in shares])

@@ -61,13 +61,18 @@ def test_an_empty_measured_cell_stays_observed():
     assert batch["X_rna"].sum() == 0
 
 
-def test_sparse_values_stay_sparse_and_dense_ones_dense():
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_few_values_travel_by_their_non_zeros_however_they_are_stored(share):
     mdata = mmvae.datasets.simulate(60)
-    mdata.mod["rna"].X, mdata.mod["protein"].X = sp.csr_matrix(mdata["rna"].X), dense(mdata["protein"].X)
-    batch = registered(mdata)[[1, 5]]
-    assert len(batch["X_rna"]) == mdata["rna"].X[[1, 5]].nnz
-    assert batch["X_protein"].shape == (2, mdata["protein"].n_vars)
-    assert np.array_equal(read(batch, mdata, "rna"), dense(mdata["rna"].X[[1, 5]]))
+    values = 1.0 + np.arange(60 * mdata["rna"].n_vars, dtype="f4").reshape(60, -1) % 7
+    values *= np.random.default_rng(0).random(values.shape) < share
+    forms = {}
+    for store in (np.asarray, sp.csr_matrix, sp.csc_matrix):
+        mdata.mod["rna"].X = store(values)
+        forms[store] = batch = registered(mdata)[[1, 5]]
+        assert np.array_equal(read(batch, mdata, "rna"), values[[1, 5]])
+    assert forms[sp.csr_matrix]["X_rna"].ndim == 1
+    assert forms[np.asarray]["X_rna"].ndim == (1 if share < 0.25 else 2)
 
 
 def test_storage_is_not_changed():

@@ -33,7 +33,13 @@ def total_of(values: torch.Tensor) -> torch.Tensor:
     return values.sum(dim=1, keepdim=True).clamp_min(1)
 
 
-@pytest.fixture(params=[stored, SparseRows.of], ids=["non-zeros", "every value"])
+def every(values: torch.Tensor) -> SparseRows:
+    """With zeros stored, too."""
+    numbers = torch.arange(values.numel() + 1)
+    return SparseRows(values.flatten(), numbers[:-1] % values.shape[1], numbers[:: values.shape[1]], values.shape[1])
+
+
+@pytest.fixture(params=[stored, every])
 def form(request):
     return request.param
 

@@ -26,14 +26,14 @@ def rows(request):
 def test_they_are_the_matrix(rows):
     sparse, full = rows
     assert torch.equal(dense(sparse), full)
-    assert torch.equal(SparseRows.of(full).dense(), full)
     assert torch.allclose(sparse.row_sums(), full.sum(dim=1))
     assert torch.allclose(sparse.apply(torch.sqrt).dense(), full.sqrt())
+    assert torch.allclose(sparse.scale_columns(torch.arange(G)).dense(), full * torch.arange(G))
     assert sparse.density == pytest.approx(float((full != 0).float().mean()))
 
 
 def test_no_rows_are_a_matrix_without_rows():
-    none = SparseRows.of(torch.zeros(0, G))
+    none = SparseRows(torch.zeros(0), torch.zeros(0, dtype=torch.long), torch.zeros(1, dtype=torch.long), G)
     assert len(none) == 0
     assert none.dense().shape == (0, G)
     assert none.row_sums().shape == (0,)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from anndata import AnnData
 from mudata import MuData
+from scipy.sparse import csr_matrix
 from scvi.data import AnnTorchDataset
 from torch.utils.data import Dataset, Subset
 
@@ -14,6 +15,9 @@ from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts
 
 from ._access import rows_of
 from ._matrix import Matrix, is_sparse, take
+
+SPARSE_UP_TO = 0.25
+"""Share of non-zeros up to which dense values, too, are handed on by their non-zeros."""
 
 
 class RowSource(Protocol):
@@ -110,7 +114,10 @@ class MosaicDataset(AnnTorchDataset):
             return {layer_key(name): np.zeros((0, self.n_features[name]), dtype=np.float32)}
         block = take(self.matrices[name], rows)
         if not is_sparse(block):
-            return {layer_key(name): np.asarray(block, dtype=np.float32)}
+            block = np.asarray(block, dtype=np.float32)
+            if np.count_nonzero(block) > SPARSE_UP_TO * block.size:
+                return {layer_key(name): block}
+            block = csr_matrix(block)
         return {
             layer_key(name): block.data.astype(np.float32, copy=False),
             columns_key(name): block.indices.astype(np.int64),

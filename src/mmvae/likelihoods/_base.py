@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.nn import Component, SparseRows, dense
+from mmvae.nn import Component, SparseRows
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,13 @@ class Emission:
 
     def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
         """Log-probability of each cell's ``values``, ``(n_cells, n_features)``, in nats, ``(n_cells,)``."""
-        return self.distribution.log_prob(dense(values)).sum(dim=-1)
+        if isinstance(values, SparseRows):
+            return self.of_stored(values)
+        return self.distribution.log_prob(values).sum(dim=-1)
+
+    def of_stored(self, values: SparseRows) -> Tensor:
+        """:meth:`log_likelihood` of sparse values; overridden where it needs no more than those that are stored."""
+        return self.log_likelihood(values.dense())
 
 
 class Likelihood(Component, family="likelihood"):

@@ -53,13 +53,13 @@ class _PoissonEmission(Emission):
         rates = self.likelihood.profile(self.hidden).softmax(dim=-1)
         return PoissonDistribution(self.total * rates + 1e-8, validate_args=False)
 
-    def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
-        own, counts = self.likelihood, SparseRows.of(values)
+    def of_stored(self, values: SparseRows) -> Tensor:
+        own = self.likelihood
         if own.n_sampled is None or not own.training:
-            return poisson_log_likelihood(own.profile(self.hidden), self.total, counts)
+            return poisson_log_likelihood(own.profile(self.hidden), self.total, values)
         weight, bias = own.profile.weight, own.profile.bias
         return sampled_poisson_log_likelihood(
-            self.hidden, weight, bias, own.proposal, own.n_sampled, self.total, counts
+            self.hidden, weight, bias, own.proposal, own.n_sampled, self.total, values
         )
 
 
@@ -73,8 +73,8 @@ class _NegativeBinomialEmission(Emission):
     def distribution(self) -> Distribution:  # type: ignore[override]
         return NegativeBinomialDistribution(mu=self.total * self.logits.softmax(dim=-1), theta=self.theta)
 
-    def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
-        return negative_binomial_log_likelihood(self.logits, self.theta, self.total, SparseRows.of(values))
+    def of_stored(self, values: SparseRows) -> Tensor:
+        return negative_binomial_log_likelihood(self.logits, self.theta, self.total, values)
 
 
 class Poisson(_Profile, name="poisson"):
@@ -90,7 +90,7 @@ class Poisson(_Profile, name="poisson"):
         Width of the decoder's last hidden layer, H.
     n_sampled
         Number of features drawn for each minibatch in training, from which the softmax's normaliser is estimated; all
-        are used if it is ``None``, and always outside training. See :func:`sampled_poisson_log_likelihood`.
+        are used if it is ``None``, outside training, and for values that are mostly not 0.
     """
 
     proposal: Tensor

@@ -226,10 +226,11 @@ class MultiVAEModule(BaseModuleClass):
     def _metrics(self, step: Step, terms: Terms) -> dict[str, Tensor]:
         """KL in nats per cell that has the latent, and what scvi-tools' tuner looks for."""
         inference = step.inference
-        minibatch, counts = inference.minibatch, {t.name: t.mask.sum().clamp_min(1) for t in inference.prior_terms}
-        metrics = {
-            f"kl_{name}": value.detach().sum() / counts.get(name, len(value)) for name, value in terms.kl.items()
-        }
+        minibatch, masks = inference.minibatch, {term.name: term.mask for term in inference.prior_terms}
+        everywhere = next(iter(masks.values())).new_ones(len(minibatch))
+        counts = torch.stack([masks.get(name, everywhere) for name in terms.kl]).sum(dim=1).clamp_min(1)
+        nats = torch.stack(list(terms.kl.values())).detach().sum(dim=1) / counts
+        metrics = {f"kl_{name}": value for name, value in zip(terms.kl, nats.unbind(), strict=True)}
         seen = {"z": inference.fused, "batch": minibatch.covariates.batch}
         if self.n_labels:
             seen["labels"] = minibatch.annotations.labels[:, None]

@@ -26,16 +26,6 @@ class SparseRows:
     starts: Tensor
     n_columns: int
 
-    @classmethod
-    def of(cls, values: Tensor | Self) -> Self:
-        """Rows that are sparse as they are, dense ones with every value stored."""
-        if isinstance(values, SparseRows):
-            return values
-        n_rows, n_columns = values.shape
-        numbers = torch.arange(max(n_rows + 1, n_columns), device=values.device)
-        columns = numbers[:n_columns].repeat(n_rows)
-        return cls(values.flatten(), columns, numbers[: n_rows + 1] * n_columns, n_columns)
-
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -46,6 +36,10 @@ class SparseRows:
         return torch.searchsorted(
             self.starts[1:], torch.arange(len(self.values), device=self.starts.device), right=True
         )
+
+    def scale_columns(self, factors: Tensor) -> Self:
+        """The rows with each column times its factor, ``(n_columns,)``."""
+        return self.apply(factors[self.columns].mul)
 
     @property
     def density(self) -> float:

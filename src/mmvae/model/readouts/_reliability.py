@@ -59,5 +59,6 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
 
 def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
     """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
-    rows, shares = SparseRows.of(shown), halves / halves.mean(dim=1, keepdim=True)
-    return torch.stack([encoder(rows.apply(share[rows.columns].mul)).loc for share in shares])
+    scaled = halves / halves.mean(dim=1, keepdim=True)
+    parts = [shown.scale_columns(half) if isinstance(shown, SparseRows) else shown * half for half in scaled]
+    return torch.stack([encoder(part).loc for part in parts])

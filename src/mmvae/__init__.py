@@ -1,7 +1,5 @@
 """Multi-encoder variational autoencoder with a learned prior for each modality."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -11,18 +9,8 @@ if TYPE_CHECKING:
     from ._errors import SetupError, TrainingDivergedError
     from .model import MultiVAE
 
-__all__ = [
-    "MultiVAE",
-    "SetupError",
-    "TrainingDivergedError",
-    "datasets",
-    "fusion",
-    "likelihoods",
-    "pl",
-    "pp",
-    "priors",
-    "tl",
-]
+__all__ = ["MultiVAE", "SetupError", "TrainingDivergedError"]
+__all__ += ["datasets", "fusion", "likelihoods", "pl", "pp", "priors", "tl"]
 
 __version__ = version("mmvae")
 

@@ -18,9 +18,9 @@ class Number:
     whole: bool = False
 
     def __contains__(self, value: object) -> bool:
-        if self.whole:
-            return isinstance(value, Integral) and not isinstance(value, bool) and self.low <= int(value) <= self.high
-        return isinstance(value, Real) and not isinstance(value, bool) and self.low <= float(value) <= self.high
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return False
+        return self.low <= (int(value) if isinstance(value, Integral) else float(value)) <= self.high
 
 
 COUNT = Number("a whole number above 0", 1, whole=True)
@@ -33,21 +33,10 @@ SHARE_BELOW_1 = Number("a share of at least 0, below 1", 0, nextafter(1, 0))
 
 
 def check_numbers(takes: Mapping[str, Number], others: Sequence[str] = (), /, **given: Any) -> None:
-    """Refuse what is not the number that its argument takes; ``None`` is left to the argument's default.
+    """Refuse what is not the number that its argument takes, with a sentence for each fault in one ``ValueError``.
 
-    Parameters
-    ----------
-    takes
-        By argument, what it takes.
-    others
-        Sentences on other faults of the arguments.
-    **given
-        By argument, its value or a mapping of values.
-
-    Raises
-    ------
-    ValueError
-        With a sentence for each fault.
+    ``takes`` says by argument what it takes, ``given`` holds a value or a mapping of values; ``None`` is left to the
+    argument's default. ``others`` are sentences on other faults of the arguments.
     """
     faults = [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
     if faults or others:

@@ -6,10 +6,10 @@ import mudata
 
 
 def unpulled() -> AbstractContextManager[object]:
-    """Context in which mudata 0.3 behaves as mudata 0.4 does, and keeps its hands off ``obs``.
+    """Context in which mudata 0.3 behaves as 0.4 does, and keeps its hands off ``obs``.
 
-    Until 0.4, making, copying or reading a MuData copied columns of the modalities' ``obs`` to the MuData's, and in a
-    mosaic put the cells in another order, unless an option that 0.4 no longer has was switched off.
+    Before, making, copying or reading a MuData copied columns of the modalities' ``obs`` to the MuData's, and put the cells
+    of a mosaic in another order, unless an option that 0.4 no longer has was switched off.
     """
     set_options = getattr(mudata, "set_options", None)
     return nullcontext() if set_options is None else set_options(pull_on_update=False)

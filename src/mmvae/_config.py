@@ -30,10 +30,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True)
 class CovariateConfig:
-    """Numbers of batches, of categories of each further covariate, and of continuous covariates.
-
-    For the priors, of labels and of categories of each biological covariate.
-    """
+    """Numbers of batches, of categories and of continuous covariates; for the priors, of labels and biological categories."""
 
     n_batch: int = 1
     n_categories: tuple[int, ...] = ()

@@ -2,75 +2,53 @@
 
 from typing import Final
 
-# Parts of scvi-tools' registry.
+# Parts of scvi-tools' registry, and biological covariates that priors may look at.
 SETUP_ARGS: Final = "setup_args"
 FIELDS: Final = "field_registries"
 STATE: Final = "state_registry"
 DATA: Final = "data_registry"
-
-# Registry: one layer per modality, one optional size factor per modality.
-LAYER_PREFIX: Final = "X_"
-SIZE_FACTOR_PREFIX: Final = "size_factor_"
-
+PRIOR_COVARIATES: Final = "prior_covariates"
 # Minibatch entries that are not registered fields.
 PRESENT: Final = "present"
 CELLS: Final = "ind_x"
-
 # Columns that `setup_mudata` adds to `obs`.
 RESOLVED_PREFIX: Final = "_mmvae_"
-
-# Registry: biological covariates that priors may look at.
-PRIOR_COVARIATES: Final = "prior_covariates"
-
 # Outputs of a module. scvi-tools' tuner reads the first.
 Z: Final = "z"
 MINIBATCH: Final = "minibatch"
 INFERENCE: Final = "inference"
-
 # The metric by which training stops and chooses its best epoch.
 OBJECTIVE: Final = "objective"
-
-# What the joint-posterior fusions call their one latent.
+# Metrics of each latent: its KL, and in how many cells of a minibatch.
+KL: Final = "kl_"
+N_CELLS: Final = "n_cells_"
+# What the joint-posterior fusions call their one latent, and what the latents are called where one prior covers them all.
 JOINT: Final = "joint"
-
-# What the modalities' latents are called together where one prior covers them all.
 COUPLED: Final = "coupled"
-
 # Readouts of a cell.
 FUSED: Final = "fused"
 UNWEIGHTED: Final = "unweighted"
 SHARED: Final = "shared"
-
-# What `mmvae.tl.embed` writes.
-EMBEDDING: Final = "X_mmvae"
+# Where `mmvae.tl.embed` writes what it read, in `uns`.
 PROVENANCE: Final = "mmvae"
-
-# What `mmvae.tl.responsibilities` writes.
-RESPONSIBILITIES: Final = "mmvae_components"
-COMPONENT: Final = "mmvae_component"
-
 # What `mmvae.pp.spatial` calls the modalities that it makes, and the places of spots in `obsm`.
 RNA: Final = "rna"
 SPATIAL: Final = "spatial"
-
 # The graph of neighbouring spots in `obsp` and its description in `uns`, named as squidpy does.
 CONNECTIVITIES: Final = "spatial_connectivities"
 DISTANCES: Final = "spatial_distances"
 NEIGHBORS: Final = "spatial_neighbors"
-
 # Where a modality carries defaults of its own, in `uns`.
 DEFAULTS: Final = "mmvae_defaults"
-
 # Layers that hold counts where X does not.
 COUNT_LAYERS: Final = ("counts", "raw_counts", "raw", "umi")
-
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"
 
 
 def layer_key(modality: str) -> str:
     """Registry key of a modality's values."""
-    return f"{LAYER_PREFIX}{modality}"
+    return f"X_{modality}"
 
 
 def columns_key(modality: str) -> str:
@@ -90,19 +68,19 @@ def rows_key(modality: str) -> str:
 
 def size_factor_key(modality: str) -> str:
     """Registry key of a modality's size factors."""
-    return f"{SIZE_FACTOR_PREFIX}{modality}"
+    return f"size_factor_{modality}"
 
 
 def embedding_key(representation: str) -> str:
     """Name in ``obsm`` of a readout: ``X_mmvae``, ``X_mmvae_shared`` or ``X_mmvae_<modality>``."""
-    return EMBEDDING if representation == FUSED else f"{EMBEDDING}_{representation}"
+    return "X_mmvae" if representation == FUSED else f"X_mmvae_{representation}"
 
 
 def responsibilities_key(latent: str) -> str:
-    """Name in ``obsm`` of the responsibilities of a latent's components: ``mmvae_components_<latent>``."""
-    return f"{RESPONSIBILITIES}_{latent}"
+    """Name in ``obsm`` of the responsibilities of a latent's components."""
+    return f"mmvae_components_{latent}"
 
 
 def component_key(latent: str) -> str:
-    """Name in ``obs`` of a cell's most probable component: ``mmvae_component_<latent>``."""
-    return f"{COMPONENT}_{latent}"
+    """Name in ``obs`` of a cell's most probable component."""
+    return f"mmvae_component_{latent}"

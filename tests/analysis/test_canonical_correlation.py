@@ -213,7 +213,7 @@ def test_what_is_saved_is_all_there_is():
     _, latents = factors(500, {"a": 0.9, "b": 0.9}, width=4)
     presence = np.ones((500, 2), dtype=bool)
     shared = SharedSubspace.fit(latents, presence)
-    again = SharedSubspace(**shared.to_dict())
+    again = SharedSubspace(**vars(shared))
     assert again.n_shared == shared.n_shared
     np.testing.assert_array_equal(again.transform(latents, presence), shared.transform(latents, presence))
 

@@ -22,3 +22,10 @@ def test_a_pattern_that_no_reference_cell_has_is_ranked_by_each_modality():
     reference = np.full((200, 2), np.nan)
     reference[:100, 0] = reference[100:, 1] = np.arange(100.0)
     assert outlier_share(np.array([[49.5, 200.0]]), reference) == pytest.approx([0.75])
+
+
+def test_a_modality_that_no_reference_cell_has_is_left_aside():
+    reference = np.column_stack([np.arange(100.0), np.full(100, np.nan)])
+    found = outlier_share(np.array([[49.5, 3.0], [np.nan, 3.0]]), reference)
+    assert found[0] == pytest.approx(0.5)
+    assert np.isnan(found[1])

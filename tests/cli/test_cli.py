@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 from importlib import import_module
+from pathlib import Path
 
 import anndata
 import mudata
@@ -269,3 +270,15 @@ def test_half_written_files_are_removed(tmp_path):
         raise OSError("disk full")
     assert [path.name for path in tmp_path.iterdir()] == ["out.txt"]
     assert target.read_text() == "old"
+
+
+def test_a_model_that_cannot_be_saved_leaves_nothing_behind(folder, tmp_path, monkeypatch):
+    def fail(model, path, **_):
+        Path(path).mkdir(exist_ok=True)
+        (Path(path) / "model.pt").write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(mmvae.MultiVAE, "save", fail)
+    given = ["--modality", "atac", "--epochs", "1", "--no-umap", "--model", str(tmp_path)]
+    assert main(["fit", str(folder / "atac.h5ad"), "--out", str(tmp_path / "out.h5ad"), *given]) == 1
+    assert list(tmp_path.iterdir()) == []

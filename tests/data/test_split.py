@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmvae.data import split_cells
+from mmvae.data import split_cells, split_groups
 
 STRATA = np.repeat([0, 1, 2], [700, 200, 100])
 
@@ -42,3 +42,15 @@ def test_all_cells_may_train():
 def test_impossible_shares_are_refused(train, validation):
     with pytest.raises(ValueError, match="train_size"):
         split_cells(STRATA, train, validation, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_as_many_groups_as_parts_are_enough_however_large_one_is(seed):
+    groups = np.repeat([0, 1, 2], [100, 3, 3])
+    parts = split_groups(groups, np.zeros(106, dtype=int), 0.8, 0.1, seed)
+    assert sorted(len(part) for part in parts) == [3, 3, 100]
+
+
+def test_fewer_groups_than_parts_are_refused():
+    with pytest.raises(ValueError, match="Expected groups enough to train, validate and test on; got 2"):
+        split_groups(np.repeat([0, 1], 50), np.zeros(100, dtype=int), 0.8, 0.1, 0)

@@ -166,6 +166,20 @@ def test_a_copy_of_some_cells_is_read_as_they_were(missing):
             np.testing.assert_allclose(found, expected.loc[part.obs_names], atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Category .* has fewer than 3 cells")
+def test_a_few_cells_may_be_of_as_many_batches():
+    mdata = mmvae.datasets.simulate(N, modalities={"rna": 20, "protein": 6}, n_clusters=3, n_batches=3)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, n_hidden=8, n_latent=2)
+    model.train(max_epochs=2, enable_progress_bar=False, accelerator="cpu")
+    rows = np.sort(np.unique(mdata.obs["batch"].astype(str), return_index=True)[1])
+    with unpulled():
+        few = mdata[rows].copy()
+    np.testing.assert_allclose(
+        model.get_latent_representation(few), model.get_latent_representation(indices=rows), atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("missing", [None, 0.3])
 def test_cells_may_be_left_out_of_the_whole_in_place(missing):
     mdata = simulated(missing)
@@ -188,6 +202,19 @@ def test_cells_of_an_anndata_may_be_left_out_and_named_anew():
     expected = model.get_latent_representation()
     adata.obs_names = "new " + adata.obs_names
     np.testing.assert_array_equal(model.get_latent_representation(), expected)
+    adata.X = adata.X * 2
+    with pytest.raises(SetupError, match="not those that were set up"):
+        model.get_latent_representation()
+
+
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
+def test_cells_of_an_anndata_may_share_names():
+    adata = simulated()["rna"].copy()
+    adata.obs_names = ["cell"] * N
+    MultiVAE.setup_anndata(adata)
+    model = MultiVAE(adata, n_hidden=8, n_latent=2)
+    model.train(max_epochs=2, enable_progress_bar=False, accelerator="cpu")
+    assert model.get_latent_representation().shape == (N, 2)
     adata.X = adata.X * 2
     with pytest.raises(SetupError, match="not those that were set up"):
         model.get_latent_representation()

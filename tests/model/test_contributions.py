@@ -48,7 +48,7 @@ def test_draws_have_exact_moments():
 
 
 def unimodal(prior, q):
-    return UnimodalPosterior("rna", torch.ones(len(q.loc), dtype=torch.bool), q, prior, PriorContext(), slice(None))
+    return UnimodalPosterior(q, prior, PriorContext(), slice(None))
 
 
 def test_information_is_the_divergence():

@@ -12,6 +12,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 import mmvae
 from mmvae import MultiVAE
+from mmvae.model._reader import Reader
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 SIZES = {"rna": 200, "protein": 30}
@@ -123,7 +124,7 @@ def test_responsibilities_are_written_to_the_data(model, tmp_path):
 def planted(model, shift):
     """The model with priors that are its latents' own distribution, moved by ``shift``: a Gaussian at every posterior."""
     own = model.module.priors
-    ((_, posteriors),) = model._reader().posteriors(batch_size=CELLS)
+    ((_, posteriors),) = Reader(model).posteriors(batch_size=CELLS)
     of_cells = {
         name: (q.loc[has], q.scale[has]) for name, q in posteriors.normals.items() for has in [posteriors.mask(name)]
     }
@@ -195,7 +196,7 @@ def test_samples_of_one_prior_for_all(name, request):
 
 
 def test_sampling_refuses_nonsense(model):
-    with pytest.raises(ValueError, match="n of at least 1"):
+    with pytest.raises(ValueError, match="n as a whole number above 0"):
         model.sample(0, "rna")
     with pytest.raises(ValueError, match="Expected a modality"):
         model.sample(5)

@@ -157,8 +157,10 @@ def test_a_query_of_a_query_leaves_both_as_they_are(reference, query):
 def test_an_untrained_reference_is_refused(query):
     mdata = mmvae.datasets.simulate(100, modalities=SIZES, n_clusters=3, n_batches=2)
     MultiVAE.setup_mudata(mdata, batch_key="batch")
+    columns = list(query.obs)
     with pytest.raises(ValueError, match="trained reference"):
         MultiVAE.load_query_data(query, MultiVAE(mdata, n_hidden=16, n_latent=4))
+    assert list(query.obs) == columns
 
 
 def test_training_again_goes_on_from_the_priors(reference):
@@ -240,3 +242,62 @@ def test_a_model_of_an_anndata_is_loaded_with_its_data_and_takes_queries(query, 
     mapped.train(max_epochs=1, enable_progress_bar=False)
     assert list(mapped.get_var_names()) == list(adata.var_names)
     assert len(mapped.get_normalized_expression(indices=[0, 1])) == 2
+
+
+@pytest.mark.parametrize("unfrozen", [False, True])
+def test_new_categories_start_at_the_mean_of_those_that_are_known(reference, query, unfrozen):
+    model, folder = reference
+    start = MultiVAE.load_query_data(query, folder, unfrozen=unfrozen).module.state_dict()
+    for name, old in model.module.state_dict().items():
+        if name.endswith("weight") and start[name].shape != old.shape:
+            known = old.shape[1]
+            assert torch.allclose(start[name][:, known:], old.mean(dim=1, keepdim=True), atol=1e-6), name
+
+
+def test_proteins_of_a_new_batch_are_explained_as_well_as_those_of_the_reference():
+    mdata = mmvae.datasets.simulate(
+        300, modalities={"rna": 20, "protein": 10}, n_clusters=3, n_batches=2, batch_strength=0.1
+    )
+    batches = mdata.obs["batch"].astype(str)
+    known, new = (mdata[(batches == name).to_numpy()].copy() for name in sorted(batches.unique()))
+    MultiVAE.setup_mudata(known, batch_key="batch", likelihoods={"protein": "nb_mixture"})
+    model = MultiVAE(known, n_hidden=16, n_latent=4)
+    model.train(max_epochs=30, enable_progress_bar=False)
+    mapped = MultiVAE.load_query_data(new, model)
+    mapped.train(max_epochs=5, enable_progress_bar=False)
+    errors = [m.get_reconstruction_error()["protein"] for m in (model, mapped)]
+    assert errors[1] < 1.2 * errors[0]
+
+
+def test_a_query_does_not_start_the_priors_of_its_reference(query):
+    mdata = mmvae.datasets.simulate(60, modalities=SIZES, n_clusters=3, n_batches=2)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, n_hidden=8, n_latent=3)
+    model.train(max_epochs=1, enable_progress_bar=False)
+    for prior in model.module.priors.values():
+        prior.ready.fill_(False)
+        prior._is_initialised = False
+    mapped = MultiVAE.load_query_data(query, model)
+    with pytest.warns(UserWarning, match="is still N"):
+        mapped.train(max_epochs=3, enable_progress_bar=False)
+    assert not any(prior.is_initialised for prior in mapped.module.priors.values())
+
+
+def test_without_dropout_is_without_that_of_modalities(reference, query):
+    mapped = MultiVAE.load_query_data(query, reference[1], freeze_dropout=True)
+    assert mapped.module.dropout.rate == 0
+
+
+def test_a_model_made_of_a_query_learns_from_its_own_jointly_profiled_cells():
+    sizes = {"rna": 20, "atac": 20, "protein": 6}
+    patterns = {"rna+atac": 0.5, "rna+protein": 0.5}
+    apart, joint = (
+        mmvae.datasets.simulate(80, modalities=sizes, n_batches=2, missing=missing) for missing in (patterns, None)
+    )
+    MultiVAE.setup_mudata(apart, batch_key="batch")
+    model = MultiVAE(apart, n_hidden=8, n_latent=3)
+    model.train(max_epochs=1, enable_progress_bar=False)
+    pair = 1, 2
+    assert not model.module.fusion.predictor.linked[pair]
+    assert not MultiVAE.load_query_data(joint, model).module.fusion.predictor.linked[pair]
+    assert MultiVAE.load_query_data(joint, model, unfrozen=True).module.fusion.predictor.linked[pair]

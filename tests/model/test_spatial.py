@@ -273,3 +273,12 @@ def test_spots_that_lack_the_modality_are_left_out_of_the_field():
     model = fitted(mosaic, epochs=12)
     assert np.isfinite(float(model.get_elbo()))
     assert len(model.module.priors["spatial"].graph.spectrum.values) == few.n_obs
+
+
+def test_neighbours_are_not_where_a_single_modality_puts_them():
+    model = fitted(spots(1), epochs=5, prior="gmrf", fusion="poe")
+    before = model.spatial_spectrum()["morans_i"].to_numpy()
+    told = model.get_modality_information()
+    np.testing.assert_allclose(model.spatial_spectrum()["morans_i"], before, rtol=1e-5)
+    some = model.get_modality_information(indices=np.arange(10), batch_size=3)
+    np.testing.assert_allclose(some, told.iloc[:10], rtol=1e-4, atol=1e-5)

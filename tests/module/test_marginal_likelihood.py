@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from scvi.distributions import NegativeBinomialMixture
 from torch import nn
 from torch.distributions import MultivariateNormal, Normal
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
+from mmvae.likelihoods import Likelihood
 from mmvae.module import MultiVAEModule
 from mmvae.module._objective import importance_bound
 
@@ -155,3 +157,29 @@ def test_a_coupled_prior_is_exact_for_cells_of_one_modality_and_a_bound_for_othe
     assert torch.allclose(weights[:, single], exact[single].expand(4000, -1), atol=1e-3)
     assert (weights.mean(dim=0)[~single] < exact[~single] - 0.01).all()
     assert torch.allclose(importance_bound(weights)[~single], exact[~single], atol=0.05)
+
+
+def test_the_background_of_proteins_is_weighed_as_other_latent_variables_are():
+    """One protein, whose marginal likelihood is an integral over its background."""
+    likelihood = Likelihood.build("nb_mixture", n_features=1, n_hidden=4, n_batch=1).eval()
+    with torch.no_grad():
+        likelihood.prior_loc.weight.fill_(math.log(3))
+        likelihood.prior_log_scale.weight.fill_(0)
+        likelihood.background_log_scale.bias.fill_(0.5)
+        likelihood.background_logits.bias.fill_(6.0)
+        likelihood.log_phi.fill_(5.0)
+        torch.manual_seed(0)
+        n_draws, value = 200_000, torch.tensor([[30.0]])
+        emission = likelihood(torch.zeros(n_draws, 4), torch.ones(n_draws, 1), torch.zeros(n_draws, 1))
+        weights = emission.distribution.log_prob(value).sum(dim=-1) - emission.log_ratio
+        grid = torch.linspace(-8, 10, 20_001)
+        mixture = NegativeBinomialMixture(
+            grid.exp()[:, None],
+            grid.exp()[:, None] * likelihood._fold(torch.zeros(1, 4)),
+            theta1=torch.full((1,), math.exp(5.0)),
+            mixture_logits=torch.full((1,), 6.0),
+        )
+        density = mixture.log_prob(value).sum(dim=-1) + Normal(math.log(3), 1.0).log_prob(grid)
+        exact = (density + math.log(float(grid[1] - grid[0]))).logsumexp(dim=0)
+    assert float(importance_bound(weights[:, None])) == pytest.approx(float(exact), abs=0.02)
+    assert float(emission.log_ratio.mean()) == pytest.approx(float(emission.kl.mean()), abs=0.02)

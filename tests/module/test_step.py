@@ -15,6 +15,7 @@ from mmvae._config import CovariateConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
 from mmvae.fusion import Fusion
 from mmvae.graph import CellGraph
+from mmvae.likelihoods import Likelihood
 from mmvae.module import Step
 from mmvae.module._objective import prior_kl
 from mmvae.priors import Prior
@@ -167,6 +168,31 @@ DEFAULT = {"batch_adversary": 10.0, "n_layers": 1}
 def test_no_training_step_waits_for_the_device(fusion, presence):
     waits, _ = waits_of_a_training_step(small_module(fusion, **DEFAULT), small_tensors(presence))
     assert waits == []
+
+
+@pytest.mark.parametrize("likelihood", sorted(Likelihood.registry))
+def test_no_likelihood_waits_for_the_device(likelihood):
+    module = small_module(likelihoods={"rna": likelihood, "atac": "poisson", "protein": "nb"}, **DEFAULT)
+    waits, _ = waits_of_a_training_step(module, small_tensors(MOSAIC))
+    assert waits == []
+
+
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+def test_the_coupled_prior_does_not_wait_for_the_device(presence):
+    module = small_module(prior={"name": "coupled", "kind": "gaussian"}, **DEFAULT)
+    assert waits_of_a_training_step(module, small_tensors(presence))[0] == []
+
+
+@pytest.mark.parametrize("prior", ["mog", {"name": "coupled", "kind": "mog_full"}, "labels"], ids=str)
+def test_priors_are_in_full_precision_whatever_the_networks_are_in(prior):
+    module = small_module(prior=prior)
+    minibatch = module.minibatch(small_tensors(MOSAIC))
+    with torch.no_grad(), fixed_noise():
+        step = module.infer(minibatch, module.encode(minibatch))
+        expected = module.terms(Step(step, {}))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = module.terms(Step(step, {}))
+    assert all(torch.equal(found.kl[name], value) for name, value in expected.kl.items())
 
 
 def test_a_forward_step_of_three_modalities_takes_six_hundred_operations_at_most():

@@ -303,3 +303,49 @@ def test_showing_follows_scanpy(adata, monkeypatch):
         assert shown == [True]
     finally:
         sc.settings.autoshow = before
+
+
+@pytest.mark.parametrize(
+    ("values", "categories"),
+    [
+        pytest.param(pd.array([True, None, False] * 8, dtype="boolean"), ["False", "True"], id="nullable_boolean"),
+        pytest.param(pd.to_datetime(["2024-01-01", None, "2024-01-02"] * 8), ["2024-01-01", "2024-01-02"], id="dates"),
+        pytest.param(pd.array(["b", None, "a"] * 8, dtype="string"), ["a", "b"], id="text"),
+    ],
+)
+def test_columns_that_are_no_numbers_are_categories(adata, values, categories):
+    adata.obs["kind"] = values[:N]
+    adata.obsm["table"] = adata.obs[["kind"]].copy()
+    for color in ("kind", "table:kind"):
+        (panel,) = draw(adata, color, slide_key="section", slides=["s1"])
+        assert [text.get_text() for text in panel.get_legend().get_texts()] == [*categories, "NA"]
+
+
+def test_a_palette_names_categories_as_the_data_do(adata):
+    adata.obs["cluster"] = pd.Categorical([1, 2] * (N // 2))
+    (panel,) = draw(adata, "cluster", slide_key="section", slides=["s1"], palette={1: "#ff0000", 2: "#00ff00"})
+    assert [to_hex(c) for c in panel.collections[0].get_facecolor()] == ["#ff0000", "#00ff00"] * 6
+
+
+def test_colours_that_a_modality_keeps_are_taken_where_mudata_copies_its_columns(adata, mdata):
+    wanted = {"tumour": "#ff0000", "stroma": "#00ff00", "fat": "#0000ff"}
+    mdata["rna"].uns["region_colors"] = list(wanted.values())
+    mdata.obs["rna:region"] = mdata["rna"].obs["region"].astype(object).reindex(mdata.obs_names)
+    (panel,) = draw(mdata, "rna:region", slide_key="section", slides=["s2"])
+    drawn = [to_hex(c) for c in panel.collections[-1].get_facecolor()]
+    assert drawn == [wanted[r] for r in adata.obs["region"][12:]]
+
+
+def test_a_gene_without_values_and_an_empty_matrix_are_told(adata):
+    bare = AnnData(obs=adata.obs, var=adata.var, obsm={"spatial": adata.obsm["spatial"], "none": np.zeros((N, 0))})
+    with pytest.raises(SetupError, match="'EPCAM' has no values, as modality 'rna' has no X"):
+        draw(bare, "EPCAM", slide_key="section")
+    with pytest.raises(SetupError, match="'none:0' is neither a column"):
+        draw(bare, "none:0", slide_key="section")
+
+
+@pytest.mark.parametrize("kept", [True, {"is_single": True}])
+def test_what_others_keep_where_scanpy_keeps_images_is_no_image(adata, kept):
+    adata.uns["spatial"] = kept
+    alone = adata[:12].copy()
+    assert not draw(alone, "depth")[0].images

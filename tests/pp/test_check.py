@@ -70,6 +70,39 @@ def test_modality_that_cannot_be_read_is_a_fault(mdata):
         mmvae.pp.check(mdata, layers={"rna": "counts"})
 
 
+def test_layers_that_hold_no_numbers_are_passed_over(mdata):
+    adata = mdata["protein"].copy()
+    adata.X = np.log1p(np.asarray(adata.X))
+    adata.layers["raw"] = np.full(adata.shape, "low", dtype=object)
+    assert mmvae.pp.check(adata)["layer"].tolist() == ["X"]
+
+
+def test_columns_named_by_numbers_are_no_hindrance(mdata):
+    mdata.obs[0] = 1.0
+    with pytest.raises(SetupError, match=r"key 'batc' not found.*Did you mean 'batch'"):
+        mmvae.pp.check(mdata, batch_key="batc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"modalities": {}}, r"modalities= names none; the MuData has \['rna', 'atac', 'protein'\]"),
+        ({"likelihoods": {"rna": ["nb"]}}, "Expected the name of a likelihood"),
+    ],
+)
+def test_arguments_that_name_nothing_are_faults(mdata, arguments, message):
+    with pytest.raises(SetupError, match=message):
+        mmvae.pp.check(mdata, **arguments)
+
+
+def test_a_modality_without_x_is_told_of_its_layers(mdata):
+    adata = mdata["protein"].copy()
+    adata.layers["umis"] = adata.X
+    adata.X = None
+    with pytest.raises(SetupError, match=r"got nothing. Name one of its layers with layers=: \['umis'\]"):
+        mmvae.pp.check(adata)
+
+
 def test_anndata_is_one_modality(mdata):
     table = mmvae.pp.check(mdata["protein"].copy(), modalities={"protein": "protein"})
     assert table[["modality", "likelihood"]].to_numpy().tolist() == [["protein", "nb"]]

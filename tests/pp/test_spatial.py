@@ -12,6 +12,7 @@ from anndata import AnnData
 
 import mmvae
 from mmvae import SetupError
+from mmvae._compat import unpulled
 
 
 def hexagons(rows: int, columns: int, pitch: float = 100.0) -> np.ndarray:
@@ -129,6 +130,29 @@ def test_counts_are_found_and_what_is_not_counts_is_averaged():
     graph = mmvae.pp.spatial(logged)["spatial"].obsp["spatial_connectivities"].toarray()
     mean = graph @ logged.X.toarray() / graph.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(mmvae.pp.spatial(logged)["spatial"].X.toarray(), mean, rtol=1e-5)
+    adata.layers["logged"] = logged.X
+    np.testing.assert_allclose(mmvae.pp.spatial(adata, layer="logged")["spatial"].X.toarray(), mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.float32])
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_matrix])
+def test_sums_may_be_larger_than_counts_of_few_bits(dtype, kind):
+    adata = AnnData(kind(np.full((36, 3), 120, dtype=dtype)), obsm={"spatial": squares(6, 6)})
+    adata.X *= 1 if dtype == np.uint8 else 250
+    mdata = mmvae.pp.spatial(adata)
+    expected = degrees(mdata)[:, None] * int(adata.X.max()) * np.ones(3)
+    np.testing.assert_array_equal(mdata["spatial"].X.toarray() if kind != np.asarray else mdata["spatial"].X, expected)
+
+
+def test_the_spots_keep_what_scanpy_finds_of_their_counts():
+    adata = spots(hexagons(5, 5))
+    adata.varm["PCs"] = np.ones((8, 2))
+    adata.obsp["connectivities"] = sp.eye(25, format="csr")
+    adata.obsp["spatial_connectivities"] = sp.eye(25, format="csr")
+    adata.uns["neighbors"] = {"connectivities_key": "connectivities"}
+    rna = mmvae.pp.spatial(adata)["rna"]
+    assert list(rna.varm) == ["PCs"]
+    assert list(rna.obsp) == ["connectivities"]  # the graph in space is that of the other modality
 
 
 def test_further_matrices_become_modalities():
@@ -186,6 +210,26 @@ def test_faults_of_places_and_names(change, message):
     change(adata)
     with pytest.raises(SetupError, match=message):
         mmvae.pp.spatial(adata)
+
+
+@pytest.mark.parametrize(("name", "value"), [("n_neighbors", 2.5), ("n_neighbors", "6"), ("radius", "100")])
+def test_numbers_of_another_kind_are_faults(name, value):
+    with pytest.raises(SetupError, match=f"{name} is {value}"):
+        mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})
+
+
+def test_places_survive_a_copy_whatever_they_were_called():
+    adata = spots(hexagons(4, 4))
+    adata.obsm["X_places"] = adata.obsm.pop("spatial")
+    with unpulled():  # mudata puts which cells have the modality of that name in place of obsm["spatial"]
+        mdata = mmvae.pp.spatial(adata, spatial_key="X_places").copy()
+    np.testing.assert_array_equal(mdata["rna"].obsm["spatial"], adata.obsm["X_places"])
+    assert list(adata.obsm) == ["X_places"]
+
+
+def test_spots_without_any_neighbour_are_a_fault():
+    with pytest.raises(SetupError, match="no spot has a neighbour"):
+        mmvae.pp.spatial(spots(hexagons(4, 4)), radius=0.1)
 
 
 def test_a_column_that_looks_like_slides_is_pointed_out():

@@ -106,13 +106,14 @@ def no_type(adata):
     [
         (lambda a: a.var.__delitem__("feature_types"), ["no column 'feature_types'", "varies"]),
         (no_type, ["no value for 3 of 26 features"]),
+        (lambda a: a.obsm.__setitem__("rna", np.ones((N, 2))), ["obsm['rna'] has the name of a modality"]),
         (lambda a: setattr(a, "obs_names", ["cell"] * N), ["obs_names are not unique"]),
         (
             lambda a: a.var.__setitem__("feature_types", np.resize(["Peaks", "ATAC"], a.n_vars)),
             ["['Peaks', 'ATAC']", "'atac'"],
         ),
     ],
-    ids=["no column", "no type", "cells of one name", "types of one name"],
+    ids=["no column", "no type", "matrix of a modality's name", "cells of one name", "types of one name"],
 )
 @pytest.mark.filterwarnings("ignore:Observation names are not unique")
 def test_what_cannot_be_split_is_named(spoil, words):

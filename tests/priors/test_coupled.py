@@ -32,9 +32,8 @@ def prior(request) -> CoupledPrior:
 
 
 def observed(mask: torch.Tensor) -> ObservedDims:
-    """What a mask, ``(n_cells, L)``, observes, and the cells of each pattern."""
-    patterns, which = torch.unique(mask, dim=0, return_inverse=True)
-    return ObservedDims(mask, tuple((dims, (which == k).nonzero()[:, 0]) for k, dims in enumerate(patterns)))
+    """What a mask, ``(n_cells, L)``, observes, and the pattern of each cell."""
+    return ObservedDims(mask, *torch.unique(mask, dim=0, return_inverse=True))
 
 
 def mosaic(n: int = 12) -> torch.Tensor:

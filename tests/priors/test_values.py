@@ -125,10 +125,9 @@ def posteriors() -> Posteriors:
 
 
 def observed() -> ObservedDims:
-    sets = [((True, True), [0, 3]), ((True, False), [1, 4]), ((False, True), [2, 5])]
-    widths = torch.tensor([1, 3])
-    patterns = tuple((torch.tensor(has).repeat_interleave(widths), torch.tensor(rows)) for has, rows in sets)
-    return ObservedDims(ENCODED.repeat_interleave(widths, dim=1), patterns)
+    sets, widths = torch.tensor([(True, True), (True, False), (False, True)]), torch.tensor([1, 3])
+    dims, patterns = (marks.repeat_interleave(widths, dim=1) for marks in (ENCODED, sets))
+    return ObservedDims(dims, patterns, torch.tensor([0, 1, 2, 0, 1, 2]))
 
 
 def found(key: str) -> dict[str, object]:

@@ -100,6 +100,8 @@ def test_what_cannot_be_estimated_is_left_out_with_its_reason():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.train(1, accelerator="cpu", enable_progress_bar=False)
+    # as a model before has left it
+    adata.obsm["X_mmvae_shared"] = np.zeros((100, 2))
     mmvae.tl.embed(model, adata)
     assert set(adata.obsm) == {"X_mmvae", "X_mmvae_rna"}
     assert "two or more modalities" in adata.uns["mmvae"]["left_out"]["X_mmvae_shared"]

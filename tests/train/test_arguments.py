@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import LambdaCallback
 
 from mmvae import MultiVAE
 from mmvae._checks import COUNT, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_0, SHARE_BELOW_1, check_numbers
@@ -140,3 +141,16 @@ def test_smallest_numbers_train(registered):
         accelerator="cpu",
     )
     assert np.isfinite(model.get_latent_representation()).all()
+
+
+def test_none_is_no_callbacks(registered):
+    model = MultiVAE(registered, n_hidden=4)
+    model.train(1, callbacks=None, datasplitter_kwargs=None, enable_progress_bar=False)
+    assert len(model.history_["elbo_train"]) == 1
+
+
+def test_one_callback_is_taken_as_a_list_of_one(registered):
+    model = MultiVAE(registered, n_hidden=4)
+    seen = []
+    model.train(1, callbacks=LambdaCallback(on_train_end=lambda *_: seen.append(1)), enable_progress_bar=False)
+    assert seen == [1]

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import mmvae
+from mmvae import MultiVAE
+
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 CHOICES = {
     "plain": ({}, {}),
@@ -59,3 +62,34 @@ def test_the_objective_of_equal_weights_is_the_elbo(build, train):
 def test_early_stopping_looks_at_the_objective(build, train):
     model = train(build(), 2)
     assert model.trainer.early_stopping_callback.monitor == "objective_validation"
+
+
+def test_an_epoch_without_a_validation_is_not_the_best(build, train):
+    model = train(build(), 8, check_val_every_n_epoch=2, early_stopping=False)
+    assert model.best_epoch_ % 2 == 1
+
+
+@pytest.mark.parametrize("largest", [0.1, 5.0])
+def test_the_weight_of_the_kl_is_not_that_of_the_adversary(build, train, largest, monkeypatch):
+    model, seen = build(), []
+    original = type(model.module).terms
+
+    def spy(module, step, schedule=1.0):
+        seen.append(float(schedule))
+        return original(module, step, schedule)
+
+    monkeypatch.setattr(type(model.module), "terms", spy)
+    train(model, 6, plan_kwargs={"max_kl_weight": largest, "n_epochs_kl_warmup": 2})
+    assert max(seen) == pytest.approx(1.0)
+
+
+def test_the_nats_of_a_rare_modality_are_those_of_the_cells_that_have_it(train):
+    mdata = mmvae.datasets.simulate(
+        200, modalities={"rna": 20, "protein": 8}, n_batches=1, missing={"rna": 0.96, "rna+protein": 0.04}
+    )
+    MultiVAE.setup_mudata(mdata)
+    model = train(MultiVAE(mdata, n_hidden=8, n_latent=3, prior="normal"), 3, batch_size=8, lr=1e-9, train_size=1.0)
+    has = model.adata.obsm["protein"]
+    losses = [model.module(t)[-1] for t in model._make_data_loader(model.adata, np.flatnonzero(has), 8)]
+    expected = float(torch.cat([loss.kl_local["protein"].detach() for loss in losses]).mean())
+    assert values(model, "kl_protein_train")[-1] == pytest.approx(expected, rel=0.2)

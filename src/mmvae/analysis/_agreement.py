@@ -4,7 +4,7 @@ C cells, M modalities, D_m dimensions of a modality's latent, D their sum. A str
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Self
 
@@ -94,12 +94,12 @@ class CentredLatents:
         values = self.values.copy()
         for block in self.blocks[1:]:
             values[:, block] = values[np.argsort(self.strata + generator.random(len(values))), block]
-        return type(self)(values, self.presence, self.strata, self.blocks)
+        return replace(self, values=values)
 
     def jointly_profiled(self) -> Self:
         """Without cells of a single modality."""
         several = self.presence.sum(axis=1) > 1
-        return type(self)(self.values[several], self.presence[several], self.strata[several], self.blocks)
+        return replace(self, values=self.values[several], presence=self.presence[several], strata=self.strata[several])
 
 
 def evidence(latents: CentredLatents, pairs: Mapping[tuple[int, int], Pair]) -> np.ndarray:

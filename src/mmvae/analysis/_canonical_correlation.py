@@ -6,14 +6,13 @@ M modalities, D_m dimensions of a modality's latent, D their sum, K shared dimen
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from ._agreement import RIDGE, CentredLatents, Pair, chance, evidence
 
 Pairs = Mapping[tuple[int, int], Pair]
-
 # Dimensions kept where none is shared, so that there is an embedding.
 MIN_DIMENSIONS = 2
 
@@ -96,19 +95,14 @@ class SharedSubspace:
     def transform(self, latents: Mapping[str, np.ndarray], presence: np.ndarray) -> np.ndarray:
         """Place of each cell on the shared directions, ``(n_cells, K)``."""
         white = np.concatenate([(latents[n] - self.mean[n]) @ self.whitening[n] for n in self.mean], axis=1)
-        widths = [len(m) for m in self.mean.values()]
         out = np.zeros((len(presence), self.directions.shape[1]), dtype=np.float32)
         for pattern in np.unique(presence, axis=0):
             cells = (presence == pattern).all(axis=1)
-            seen = np.repeat(pattern, widths)
+            seen = np.repeat(pattern, [len(m) for m in self.mean.values()])
             inside = self.correlation[np.ix_(seen, seen)]
             weights = np.linalg.solve(inside, self.correlation[seen] @ self.directions)
             out[cells] = white[np.ix_(cells, seen)] @ weights
         return out
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for a saved model."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def _check_pairs(names: list[str], cells: CentredLatents, pairs: Pairs) -> None:

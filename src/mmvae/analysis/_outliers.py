@@ -10,7 +10,7 @@ def outlier_share(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     A cell's density is that of all modalities that it has, and it is ranked among the reference cells that have these
     too, by the same modalities: cells are compared on what they have in common. Where fewer than 50 reference cells
-    have all of them, it is the mean of its ranks by each.
+    have all of them, it is the mean of its ranks by each. Modalities that no reference cell has are left aside.
 
     Parameters
     ----------
@@ -21,9 +21,10 @@ def outlier_share(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    Share of the reference cells of lower energy; NaN for a cell without a modality.
+    Share of the reference cells of lower energy; NaN for a cell without any such modality.
     """
-    present, available = ~np.isnan(energy), ~np.isnan(reference)
+    available = ~np.isnan(reference)
+    present = ~np.isnan(energy) & available.any(axis=0)
     share = np.full(len(energy), np.nan)
     for pattern in np.unique(present, axis=0):
         if not pattern.any():
@@ -40,9 +41,7 @@ def outlier_share(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def _rank(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Share of ``reference`` that is smaller, ties counted half; NaN without any."""
-    if len(reference) == 0:
-        return np.full(len(values), np.nan)
+    """Share of ``reference`` that is smaller, ties counted half."""
     ordered = np.sort(reference)
     below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
     return below / (2 * len(ordered))

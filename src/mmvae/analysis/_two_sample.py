@@ -1,6 +1,7 @@
 """Classifier two-sample test: N draws in each sample, D dimensions."""
 
 import numpy as np
+from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -56,10 +57,8 @@ def two_sample_auc(first: np.ndarray, second: np.ndarray, seed: int = 0) -> floa
     folds = StratifiedKFold(N_FOLDS, shuffle=True, random_state=seed)
     log_odds = np.zeros(len(values))
     for classifier in (quadratic, trees):
-        found = cross_val_predict(classifier, values, origin, cv=folds, method="predict_proba")[:, 1].clip(
-            1e-4, 1 - 1e-4
-        )
-        log_odds += np.log(found / (1 - found))
+        found = cross_val_predict(classifier, values, origin, cv=folds, method="predict_proba")[:, 1]
+        log_odds += logit(found.clip(1e-4, 1 - 1e-4))
     return float(roc_auc_score(origin, log_odds))
 
 

@@ -1,16 +1,18 @@
-"""`mmvae check`."""
+"""`mmvae check`, and the options about data that it shares with `mmvae fit`."""
 
-from __future__ import annotations
+from argparse import Namespace
+from typing import Any
 
-from typing import TYPE_CHECKING
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae.pp import check
 
-from ._data import setup_arguments
 from ._files import read
+from ._parser import InputError
 
-if TYPE_CHECKING:
-    from argparse import Namespace
+DEFAULT_MODALITY = "rna"
+NO_LAYER = "X"
 
 
 def run(args: Namespace) -> None:
@@ -18,3 +20,18 @@ def run(args: Namespace) -> None:
     data = read(args.input)
     check(data, **setup_arguments(args, data))
     print("No faults found.")
+
+
+def setup_arguments(args: Namespace, data: MuData | AnnData) -> dict[str, Any]:
+    """Arguments of :func:`~mmvae.pp.check` and :meth:`~mmvae.MultiVAE.setup_mudata`."""
+    if args.modality is not None and isinstance(data, MuData):
+        msg = f"Expected --modality with a .h5ad file alone; got it with '{args.input}'. Leave it out."
+        raise InputError(msg)
+    name = args.modality or DEFAULT_MODALITY
+    return {
+        "batch_key": args.batch_key,
+        "labels_key": args.labels_key,
+        "layers": {modality: None if layer == NO_LAYER else layer for modality, layer in args.layer},
+        "likelihoods": dict(args.likelihood),
+        "modalities": None if isinstance(data, MuData) else {name: name},
+    }

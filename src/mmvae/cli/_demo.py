@@ -1,8 +1,6 @@
 """`mmvae demo`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from argparse import Namespace
 
 import matplotlib as mpl
 import torch
@@ -12,15 +10,9 @@ from mmvae.datasets import simulate
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
-from ._figures import save_history, save_umap
+from ._figures import add_umap, save_history, save_umap
 from ._files import make_folder, write
-from ._report import print_scores
-from ._umap import add_umap
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-
-    from mudata import MuData
+from ._scores import print_scores
 
 MISSING = {"rna+atac+protein": 0.4, "rna+protein": 0.2, "rna+atac": 0.15, "rna": 0.15, "atac": 0.1}
 BATCH_SIZE = 128
@@ -34,23 +26,14 @@ def run(args: Namespace) -> None:
     torch.set_num_threads(1)
     print(f"Simulating {args.cells:,} cells of a tumour: rna, atac and protein in three batches, some missing.")
     mdata = simulate(args.cells, missing=MISSING, keep_rates=True, seed=args.seed)
-    model = _train(mdata, args)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = MultiVAE(mdata, seed=args.seed)
+    model.train(args.epochs, batch_size=BATCH_SIZE)
     embed(model, mdata)
     print("Scoring, and drawing UMAPs ...")
     print_scores(model, mdata)
     for readout in (FUSED, SHARED):
         add_umap(mdata, readout)
-    _write(model, mdata, args)
-
-
-def _train(mdata: MuData, args: Namespace) -> MultiVAE:
-    MultiVAE.setup_mudata(mdata, batch_key="batch")
-    model = MultiVAE(mdata, seed=args.seed)
-    model.train(args.epochs, batch_size=BATCH_SIZE)
-    return model
-
-
-def _write(model: MultiVAE, mdata: MuData, args: Namespace) -> None:
     for name in model.modalities:
         # As large as all the counts together, and of no use once predictions are scored.
         del mdata.obsm[f"rate_{name}"]

@@ -1,37 +1,27 @@
-"""Reading and writing: nothing half-written, nothing overwritten unasked."""
-
-from __future__ import annotations
+"""Reading and writing: nothing half-written, nothing overwritten unasked, text as every anndata has it."""
 
 import os
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import anndata
 import mudata
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._compat import unpulled
 
-from ._errors import InputError
-from ._strings import store_as_objects
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from anndata import AnnData
-    from mudata import MuData
+from ._parser import InputError
 
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
 
 
 def read(path: Path) -> MuData | AnnData:
-    """Read a file of either format.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, or it is not of the format that its name says.
-    """
+    """Read a file of either format; raise :class:`InputError` if there is none, or not of the format its name says."""
     if path.suffix not in READERS:
         msg = f"Expected a .h5mu or .h5ad file; got '{path}'. Write your data in one of the two formats."
         raise InputError(msg)
@@ -49,7 +39,7 @@ def read(path: Path) -> MuData | AnnData:
 
 def write(data: MuData | AnnData, path: Path) -> None:
     """Write to a temporary name, then rename. Text of pandas' own types becomes objects in ``data``, too."""
-    store_as_objects(data)
+    _store_as_objects(data)
     with replacing(path) as part, unpulled():
         data.write(part)
 
@@ -76,15 +66,53 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder unless it is there.
-
-    Raises
-    ------
-    InputError
-        If it cannot be made.
-    """
+    """Make a folder unless it is there, or raise :class:`InputError`."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         msg = f"Expected a folder to write to; '{path}' cannot be made: {error}. Name another."
         raise InputError(msg) from error
+
+
+def _store_as_objects(data: MuData | AnnData) -> None:
+    """Put text that pandas holds in types of its own into objects: names, categories of annotations, and arrays in ``uns``.
+
+    anndata refuses to write pandas' string types unless a setting allows it.
+    """
+    parts = [data, *(data.mod.values() if isinstance(data, MuData) else ())]
+    for part in parts:
+        # All at first: anndata checks names in obsm against those in obs whenever it is asked for obsm.
+        for frame in list(_frames(part)):
+            _convert(frame)
+        _convert_values(part.uns)
+
+
+def _frames(data: MuData | AnnData) -> Iterator[pd.DataFrame]:
+    yield from (data.obs, data.var)
+    if (raw := getattr(data, "raw", None)) is not None:
+        yield raw.var
+    for store in (data.obsm, data.varm):
+        yield from (values for values in store.values() if isinstance(values, pd.DataFrame))
+
+
+def _convert(frame: pd.DataFrame) -> None:
+    if _is_text(frame.index.dtype):
+        frame.index = frame.index.astype(object)
+    for name, column in frame.items():
+        kept = column.astype("category") if _is_text(column.dtype) else column
+        if isinstance(kept.dtype, pd.CategoricalDtype) and _is_text(kept.cat.categories.dtype):
+            frame[name] = kept.cat.rename_categories(pd.Index(kept.cat.categories, dtype=object))
+
+
+def _convert_values(store: MutableMapping[str, Any]) -> None:
+    for key, value in store.items():
+        if isinstance(value, MutableMapping):
+            _convert_values(value)
+        elif isinstance(value, pd.DataFrame):
+            _convert(value)
+        elif isinstance(value, pd.api.extensions.ExtensionArray) and _is_text(value.dtype):
+            store[key] = np.asarray(value.fillna(""), dtype=object)
+
+
+def _is_text(dtype: object) -> bool:
+    return isinstance(dtype, pd.StringDtype) or (isinstance(dtype, pd.ArrowDtype) and dtype.type is str)

@@ -1,24 +1,20 @@
 """`mmvae fit`."""
 
-from __future__ import annotations
+from argparse import Namespace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from typing import TYPE_CHECKING
+from anndata import AnnData
+from mudata import MuData
 
 from mmvae._keys import FUSED
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
-from ._data import register, setup_arguments
-from ._errors import InputError
-from ._files import make_folder, read, refuse_existing, replacing, write
-from ._umap import add_umap
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from pathlib import Path
-
-    from anndata import AnnData
-    from mudata import MuData
+from ._check import setup_arguments
+from ._figures import add_umap
+from ._files import make_folder, read, refuse_existing, write
+from ._parser import InputError
 
 # The name under which scvi-tools looks for a model in its folder.
 MODEL_FILE = "model.pt"
@@ -28,7 +24,11 @@ def run(args: Namespace) -> None:
     """Train on a file and write it with the embeddings."""
     _check_outputs(args)
     data = read(args.input)
-    model = _build(data, args)
+    try:
+        _register(data, args)
+        model = MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
+    except (TypeError, ValueError) as error:
+        raise InputError(str(error)) from error
     model.train(args.epochs)
     embed(model, data)
     if args.umap:
@@ -54,18 +54,23 @@ def _check_outputs(args: Namespace) -> None:
         make_folder(args.model)
 
 
-def _build(data: MuData | AnnData, args: Namespace) -> MultiVAE:
-    try:
-        register(data, setup_arguments(args, data))
-        return MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from error
+def _register(data: MuData | AnnData, args: Namespace) -> None:
+    arguments = setup_arguments(args, data)
+    if isinstance(data, MuData):
+        MultiVAE.setup_mudata(data, **arguments)
+        return
+    (name,) = arguments.pop("modalities")
+    layers, likelihoods = arguments.pop("layers"), arguments.pop("likelihoods")
+    if unknown := sorted({*layers, *likelihoods} - {name}):
+        msg = (
+            f"Expected --layer and --likelihood for '{name}'; got them for {unknown}. Name what it holds by --modality."
+        )
+        raise InputError(msg)
+    MultiVAE.setup_anndata(data, modality=name, layer=layers.get(name), likelihood=likelihoods.get(name), **arguments)
 
 
 def _save(model: MultiVAE, folder: Path) -> None:
     """Save beside the final place, then move the one file there: the folder may hold other things of the user."""
-    with replacing(folder / MODEL_FILE) as part:
-        scratch = part.with_suffix("")
-        model.save(scratch)
-        (scratch / MODEL_FILE).rename(part)
-        scratch.rmdir()
+    with TemporaryDirectory(prefix=".", dir=folder) as scratch:
+        model.save(scratch, overwrite=True)
+        (Path(scratch) / MODEL_FILE).replace(folder / MODEL_FILE)

@@ -1,23 +1,22 @@
-"""Entry point: which command to run, and what its failure means to the shell."""
+"""Entry point: which command to run, what is shown of warnings, and what a failure means to the shell."""
 
-from __future__ import annotations
-
+import logging
 import sys
 import traceback
+import warnings
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 from mmvae._errors import TERMINATED, SetupError
 
-from ._errors import InputError
-from ._parser import make_parser
-from ._quiet import quiet
-
-if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Sequence
+from ._parser import InputError, make_parser
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+PACKAGE = Path(__file__).parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = make_parser().parse_args(argv)
     try:
-        with quiet():
+        with _quiet():
             # The commands import torch and scvi-tools, which take seconds.
             import_module(args.module, __package__).run(args)
     except (InputError, SetupError) as error:
@@ -57,3 +56,23 @@ def _report(args: Namespace, message: str, code: int) -> int:
         traceback.print_exc()
     print(f"mmvae {args.command}: {message}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Show mmvae's own warnings as notes, and neither those of libraries nor their information."""
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = _note
+            yield
+    finally:
+        logging.disable(before)
+
+
+def _note(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
+    # Libraries add filters of their own when they are imported: what is ours is decided here, by where it comes from.
+    if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
+        print(f"Note: {message}", file=sys.stderr)

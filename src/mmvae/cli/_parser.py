@@ -1,17 +1,12 @@
-"""What can be asked for."""
+"""What can be asked for, and the error for what cannot be used."""
 
-from __future__ import annotations
-
-import argparse
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ._types import cell_number, named, positive, seed
-
-if TYPE_CHECKING:
-    from argparse import ArgumentParser
-
+FEWEST_CELLS = 100
+SEEDS = 2**32
 DEMO_CELLS, DEMO_EPOCHS = 2_000, 40
 
 EPILOG = """\
@@ -46,90 +41,101 @@ uns["mmvae"], and neighbours and a UMAP of X_mmvae.
 """
 
 
+class InputError(Exception):
+    """A file or an option that the user can mend cannot be used."""
+
+
 def make_parser() -> ArgumentParser:
     """Parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="mmvae",
         description="One latent space for cells measured by several omics, complete or mosaic.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mmvae {version('mmvae')}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_demo(_command(commands, "demo", "simulate a mosaic, train, score against the truth", DEMO_EPILOG))
-    _add_check(_command(commands, "check", "print what would be modelled, and all faults of the data", CHECK_EPILOG))
-    _add_fit(_command(commands, "fit", "train a model on a file and write the embeddings", FIT_EPILOG))
-    return parser
-
-
-def _command(commands: argparse._SubParsersAction[ArgumentParser], name: str, what: str, epilog: str) -> ArgumentParser:
-    parser = commands.add_parser(
-        name,
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}.",
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(module=f"._{name}")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    for name, what, epilog, add_options in (
+        ("demo", "simulate a mosaic, train, score against the truth", DEMO_EPILOG, _add_demo),
+        ("check", "print what would be modelled, and all faults of the data", CHECK_EPILOG, _add_data),
+        ("fit", "train a model on a file and write the embeddings", FIT_EPILOG, _add_fit),
+    ):
+        command = commands.add_parser(
+            name,
+            help=what,
+            description=f"{what[0].upper()}{what[1:]}.",
+            epilog=epilog,
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(module=f"._{name}")
+        command.add_argument("--debug", action="store_true", help="show tracebacks")
+        add_options(command)
     return parser
 
 
 def _add_demo(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("mmvae_demo"), metavar="DIR", help="folder (mmvae_demo)")
-    parser.add_argument(
-        "--cells", type=cell_number, default=DEMO_CELLS, metavar="N", help=f"cells to simulate ({DEMO_CELLS})"
-    )
-    parser.add_argument(
-        "--epochs", type=positive, default=DEMO_EPOCHS, metavar="N", help=f"epochs of training ({DEMO_EPOCHS})"
-    )
-    parser.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the data and of the model (0)")
-
-
-def _add_check(parser: ArgumentParser) -> None:
-    _add_data(parser)
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("mmvae_demo"), metavar="DIR", help="folder (mmvae_demo)")
+    add("--cells", type=_cells, default=DEMO_CELLS, metavar="N", help=f"cells to simulate ({DEMO_CELLS})")
+    add("--epochs", type=_positive, default=DEMO_EPOCHS, metavar="N", help=f"epochs of training ({DEMO_EPOCHS})")
+    add("--seed", type=_seed, default=0, metavar="N", help="seed of the data and of the model (0)")
 
 
 def _add_fit(parser: ArgumentParser) -> None:
     _add_data(parser)
-    _add_output(parser.add_argument_group("output"))
-    model = parser.add_argument_group("model")
-    model.add_argument("--prior", default="mog", metavar="NAME", help="mog (default), normal, gaussian or vamp")
-    model.add_argument("--fusion", default="concat", metavar="NAME", help="concat (default) or poe")
-    model.add_argument("--epochs", type=positive, metavar="N", help="epochs at the most; by the number of cells")
-    model.add_argument("--seed", type=seed, default=0, metavar="N", help="of weights, split and training (0)")
+    add = parser.add_argument_group("output").add_argument
+    add("--out", type=Path, required=True, metavar="OUT", help="file to write, of the input's format")
+    add("--model", type=Path, metavar="DIR", help="folder to save the model in")
+    add("--overwrite", action="store_true", help="replace OUT and the model if they exist")
+    add("--umap", action=BooleanOptionalAction, default=True, help="add neighbours and a UMAP (default)")
+    add = parser.add_argument_group("model").add_argument
+    add("--prior", default="mog", metavar="NAME", help="mog (default), normal, gaussian or vamp")
+    add("--fusion", default="concat", metavar="NAME", help="concat (default) or poe")
+    add("--epochs", type=_positive, metavar="N", help="epochs at the most; by the number of cells")
+    add("--seed", type=_seed, default=0, metavar="N", help="of weights, split and training (0)")
 
 
 def _add_data(parser: ArgumentParser) -> None:
     parser.add_argument("input", type=Path, metavar="IN", help=".h5mu file, or .h5ad file of one modality")
-    data = parser.add_argument_group("data")
-    data.add_argument(
-        "--batch-key", action="append", metavar="KEY", help="column of technical batches; several are combined"
-    )
-    data.add_argument("--labels-key", metavar="KEY", help="column of labels, for the cells that have one")
-    data.add_argument(
-        "--layer",
-        action="append",
-        type=named,
-        default=[],
-        metavar="MODALITY=LAYER",
-        help="layer to model, or X; inferred by default",
-    )
-    data.add_argument(
-        "--likelihood",
-        action="append",
-        type=named,
-        default=[],
-        metavar="MODALITY=NAME",
-        help="nb, zinb, poisson, bernoulli, nb_mixture, normal or student_t; inferred by default",
-    )
-    data.add_argument("--modality", metavar="NAME", help="what a .h5ad file holds, such as atac or protein (rna)")
+    add = parser.add_argument_group("data").add_argument
+    add("--batch-key", action="append", metavar="KEY", help="column of technical batches; several are combined")
+    add("--labels-key", metavar="KEY", help="column of labels, for the cells that have one")
+    likelihoods = "nb, zinb, poisson, bernoulli, nb_mixture, normal or student_t"
+    for option, value, what in (("--layer", "LAYER", "layer to model, or X"), ("--likelihood", "NAME", likelihoods)):
+        text = f"{what}; inferred by default"
+        add(option, action="append", type=_named, default=[], metavar=f"MODALITY={value}", help=text)
+    add("--modality", metavar="NAME", help="what a .h5ad file holds, such as atac or protein (rna)")
 
 
-def _add_output(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--out", type=Path, required=True, metavar="OUT", help="file to write, of the input's format")
-    group.add_argument("--model", type=Path, metavar="DIR", help="folder to save the model in")
-    group.add_argument("--overwrite", action="store_true", help="replace OUT and the model if they exist")
-    group.add_argument(
-        "--umap", action=argparse.BooleanOptionalAction, default=True, help="add neighbours and a UMAP (default)"
-    )
+def _named(text: str) -> tuple[str, str]:
+    """Name and value of ``NAME=VALUE``."""
+    name, _, value = text.partition("=")
+    if not name or not value:
+        msg = f"Expected MODALITY=VALUE; got '{text}'."
+        raise ArgumentTypeError(msg)
+    return name, value
+
+
+def _whole(text: str, minimum: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or value < minimum:
+        msg = f"Expected a whole number of at least {minimum}; got '{text}'."
+        raise ArgumentTypeError(msg)
+    return value
+
+
+_positive = partial(_whole, minimum=1)
+# So many can be split, trained on and scored.
+_cells = partial(_whole, minimum=FEWEST_CELLS)
+
+
+def _seed(text: str) -> int:
+    """A seed that every random generator takes."""
+    value = _whole(text, 0)
+    if value >= SEEDS:
+        msg = f"Expected a seed below {SEEDS}; got {value}."
+        raise ArgumentTypeError(msg)
+    return value

@@ -1,30 +1,16 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
-from ._access import modalities_of, numbers_of, pattern_names, presence_of, rows_of
-from ._blocks import blocks_of, split_groups
+from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, rows_of, within
 from ._dataset import MosaicDataset
-from ._fields import fields_of
-from ._graph import graph_faults, graph_of, within
-from ._manager import MosaicManager
+from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
-from ._split import split_cells
-from ._statistics import feature_statistics
-from .setup import (
-    FEATURE_TYPES,
-    KINDS,
-    Column,
-    ModalitySetup,
-    Setup,
-    SetupArguments,
-    choose_layer,
-    confounding_notes,
-    feature_types,
-    inspect,
-    inspect_or_raise,
-    modality_name_faults,
-    print_setup,
-    prior_covariate_notes,
-    resolve_columns,
-    shared_cells,
-    text_of,
-)
+from ._split import blocks_of, split_cells, split_groups
+from .setup._arguments import SetupArguments
+from .setup._categories import text_of
+from .setup._columns import Column, resolve_columns
+from .setup._inspect import inspect, modality_name_faults
+from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
+from .setup._links import confounding_notes, prior_covariate_notes, shared_cells
+from .setup._reference import inspect_or_raise
+from .setup._result import Setup, print_setup
+from .setup._scan import feature_statistics, scan

@@ -3,42 +3,57 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
-from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
+from scvi import REGISTRY_KEYS
+from scvi.data import AnnDataManager, AnnDataManagerValidationCheck, fields
+from torch.utils.data import Subset
 
 from mmvae._errors import SetupError
-from mmvae._keys import DATA, FIELDS, SETUP_ARGS, STATE, layer_key
+from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer_key, size_factor_key
 from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
-from ._fields import fields_of
 from ._matrix import Matrix, by_rows
-from ._statistics import feature_statistics
 from ._unchanged import Fingerprint, changed_faults, fingerprints_of
-from .setup import (
-    Column,
-    Scale,
-    Setup,
-    SetupArguments,
-    categories,
-    inspect_or_raise,
-    keep_scales,
-    known_labels,
-    scales_of,
-)
+from .setup._arguments import SetupArguments
+from .setup._categories import categories
+from .setup._columns import Column, Role, Scale, keep_scales, scales_of
+from .setup._reference import inspect_or_raise, known_labels
+from .setup._result import Setup
+from .setup._scan import feature_statistics
+
+
+def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:
+    """Fields that register ``setup``; values were checked before and are not touched."""
+    prefix = "" if isinstance(data, AnnData) else "MuData"
+
+    def field(kind: str, *arguments: Any, **options: Any) -> fields.BaseAnnDataField:
+        return getattr(fields, f"{prefix}{kind}Field")(*arguments, **options)
+
+    unchecked = {"is_count_data": False, "correct_data_format": False}
+    where = {m.name: {"mod_key": m.name} if prefix else {} for m in setup.modalities}
+    by_role = {role: [c.name for c in setup.columns if c.role == role] for role in get_args(Role)}
+    return [
+        *(field("Layer", layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
+        field("CategoricalObs", REGISTRY_KEYS.BATCH_KEY, next(iter(by_role["batch"]), None)),
+        *(field("LabelsWithUnlabeledObs", REGISTRY_KEYS.LABELS_KEY, n, setup.unlabelled) for n in by_role["labels"]),
+        field("CategoricalJointObs", REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
+        field("NumericalJointObs", REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
+        field("CategoricalJointObs", PRIOR_COVARIATES, by_role["prior_covariate"]),
+        *(field("NumericalObs", size_factor_key(c.detail), c.name) for c in setup.columns if c.role == "size_factor"),
+    ]
 
 
 class MosaicManager(AnnDataManager):
     """Registers AnnData or MuData whose cells need not have every modality.
 
-    Differs from its base in three ways: presence comes from ``mdata.obsmap``; all faults of the data are found
-    before anything is written, and a failure leaves the data as they were; and data that lack one of the
-    reference's modalities can be registered against it.
+    Unlike its base, finds all faults before anything is written, leaves the data as they were on a failure, and registers
+    data that lack some of a reference's modalities.
     """
 
     def __init__(self, setup: Setup | None = None, **kwargs: Any) -> None:
@@ -54,15 +69,16 @@ class MosaicManager(AnnDataManager):
         """Names of the model's modalities, those that the data lack included."""
         return list(SetupArguments.of(self._registry[SETUP_ARGS]).chosen)
 
-    def n_features(self, name: str) -> int:
-        """Number of features of a modality, the reference's where the data lack it."""
-        return self._registry[FIELDS][layer_key(name)][STATE]["n_vars"]
+    @property
+    def _layers(self) -> dict[str, str | None]:
+        """Layer of each modality that the data had when they were registered."""
+        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers or {}
+        return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
 
-    def matrices(self) -> dict[str, Matrix]:
+    def _matrices(self) -> dict[str, Matrix]:
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
-        present = [name for name in self.names if layer_key(name) in self.data_registry]
-        sources = {name: self.get_from_registry(layer_key(name)) for name in present}
-        for name, source in sources.items():
+        for name in (present := self._layers):
+            source = self.get_from_registry(layer_key(name))
             if name not in self._by_rows or self._by_rows[name][0] is not source:
                 self._by_rows[name] = source, by_rows(source)
         return {name: self._by_rows[name][1] for name in present}
@@ -71,13 +87,6 @@ class MosaicManager(AnnDataManager):
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""
         moments = self._moments.get(name)
         return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
-
-    @property
-    def _layers(self) -> dict[str, str | None]:
-        """Layer of each modality that is registered."""
-        arguments = SetupArguments.of(self._registry[SETUP_ARGS])
-        registered = [name for name in self.names if layer_key(name) in self.data_registry]
-        return {name: (arguments.layers or {}).get(name) for name in registered}
 
     def check_unchanged(self) -> None:
         """Refuse data that are no longer what was registered.
@@ -109,17 +118,14 @@ class MosaicManager(AnnDataManager):
         if self._fingerprints is None:
             self._fingerprints = fingerprints_of(adata, self._layers)
         if source_registry is not None:
-            self._keep_absent(source_registry[FIELDS])
+            # What the reference knows of modalities that the data lack, without a place in the data.
+            own, known = self._registry[FIELDS], source_registry[FIELDS]
+            absent = [key for key in map(layer_key, self.names) if key in known and key not in own]
+            own |= {key: deepcopy(known[key]) | {DATA: {}} for key in absent}
 
     def _inspect(self, data: AnnData | MuData, source: Mapping[str, Any] | None, **transfer_kwargs: Any) -> Setup:
         arguments = SetupArguments.of(self._registry[SETUP_ARGS])
         return inspect_or_raise(data, arguments, source, extend=transfer_kwargs.get("extend_categories", False))
-
-    def _keep_absent(self, source: Mapping[str, Any]) -> None:
-        """Keep what the reference knows of modalities that the data lack, without a place in the data."""
-        own = self._registry[FIELDS]
-        absent = [key for key in map(layer_key, self.names) if key in source and key not in own]
-        own |= {key: deepcopy(source[key]) | {DATA: {}} for key in absent}
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""
@@ -137,15 +143,16 @@ class MosaicManager(AnnDataManager):
         load_sparse_tensor: bool = False,
     ) -> Any:
         """Data set of minibatches that hold the rows of present modalities only."""
-        return MosaicDataset.of(self, indices, data_and_attributes, load_sparse_tensor)
+        # The reference's number of features where the data lack a modality.
+        n_features = {name: self._registry[FIELDS][layer_key(name)][STATE]["n_vars"] for name in self.names}
+        dataset = MosaicDataset(self, self._matrices(), n_features, data_and_attributes, load_sparse_tensor)
+        return dataset if indices is None else Subset(dataset, indices)
 
 
 def _scales(setup: Setup, source: Mapping[str, Any] | None) -> dict[str, Scale]:
     """What numbers are divided by; a registry that does not say was made of them as they were."""
     numbers = [c for c in setup.columns if c.role == "continuous"]
-    if source is None:
-        return {c.name: c.scale for c in numbers}
-    known = scales_of(source)
+    known = {c.name: Scale.of(c.values) for c in numbers} if source is None else scales_of(source)
     return {c.name: known.get(c.name, Scale(0.0, 1.0)) for c in numbers}
 
 
@@ -169,6 +176,5 @@ def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
         for store, before in ((data.obsm, obsm), (data.uns, uns)):
             for key in set(store) - set(before):
                 del store[key]
-            for key, value in before.items():
-                store[key] = value
+            store.update(before)
         raise

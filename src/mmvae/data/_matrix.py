@@ -9,13 +9,12 @@ import scipy.sparse as sp
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
+# Whatever `is_supported` accepts, and rows of it in memory.
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
-"""Whatever :func:`is_supported` accepts."""
 Block: TypeAlias = np.ndarray | sp.csr_matrix
-"""Rows of a matrix, in memory."""
 
+# Values that one block may hold, stored ones where the matrix is sparse.
 BLOCK_VALUES = 4_000_000
-"""Values that one block may hold, stored ones where the matrix is sparse."""
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
@@ -58,25 +57,9 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
     stored = matrix.nnz if is_sparse(matrix) else n_rows * n_columns
     step = max(1, int(n_rows * BLOCK_VALUES / max(stored, 1)))
     for start in range(0, n_rows, step):
-        yield start, _canonical(matrix[start : start + step])
-
-
-def _canonical(block: Block) -> Block:
-    """The block with entries that stand for one value added up; that of the caller is left as it is."""
-    if not is_sparse(block) or block.has_canonical_format:
-        return block
-    block = block.copy()
-    block.sum_duplicates()
-    return block
-
-
-def stored_values(block: Block) -> np.ndarray:
-    """Values of a block that are written down, flat: all of a dense one, the non-zero ones of a sparse one."""
-    return block.data if is_sparse(block) else np.asarray(block).ravel()
-
-
-def rows_of_stored(block: Block) -> np.ndarray:
-    """Row, within the block, of each of its :func:`stored_values`."""
-    if is_sparse(block):
-        return np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
-    return np.repeat(np.arange(block.shape[0]), block.shape[1])
+        block = matrix[start : start + step]
+        if is_sparse(block) and not block.has_canonical_format:
+            # A copy, as the matrix is the caller's.
+            block = block.copy()
+            block.sum_duplicates()
+        yield start, block

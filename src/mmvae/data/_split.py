@@ -1,46 +1,89 @@
-"""Training, validation and test cells, alike in what they have and where they come from."""
+"""Training, validation and test cells: alike in what they have, or far from each other. N cells."""
 
 import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components, dijkstra
+
+BLOCK_CELLS = 30
+# Of few cells there are smaller patches rather than too few to choose from.
+FEW_BLOCKS, FEWEST_CELLS = 40, 5
+GOLDEN = (5**0.5 - 1) / 2
 
 
 def split_cells(
     strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split cells at random within strata.
+    """Split cells at random within strata, such as missing patterns by batch, ``(n_cells,)``.
 
-    Parameters
-    ----------
-    strata
-        Stratum of each cell, such as its missing pattern and batch, ``(n_cells,)``.
-    train_size
-        Share of the cells to train on, in (0, 1].
-    validation_size
-        Share to validate on; what remains after training where it is ``None``.
-    seed
-        Of the shuffle.
-
-    Returns
-    -------
-    Indices of the training, validation and test cells, each ascending.
-
-    Raises
-    ------
-    ValueError
-        If the shares are not in range.
+    ``train_size`` is the share to train on, in (0, 1], and ``validation_size`` the share to validate on, by default what
+    remains. Returns the indices of the training, validation and test cells, each ascending.
     """
-    validation, test = checked_shares(train_size, validation_size)
+    validation, test = _checked_shares(train_size, validation_size)
     n_cells = len(strata)
     shuffled = np.random.default_rng(seed).permutation(n_cells)
     by_stratum = shuffled[np.argsort(strata[shuffled], kind="stable")]
-    # Cells at even distances along the sorted order fall into each stratum in its share.
-    position = (np.argsort(np.argsort(_spread(n_cells))) + 0.5) / n_cells
+    # Cells at even distances along the sorted order, by a sequence of low discrepancy, fall into each stratum in its share.
+    position = (np.argsort(np.argsort(np.arange(n_cells) * GOLDEN % 1.0)) + 0.5) / n_cells
     parts = np.digitize(position, [validation, validation + test])
-    take = [by_stratum[parts == k] for k in range(3)]
-    return np.sort(take[2]), np.sort(take[0]), np.sort(take[1])
+    return np.sort(by_stratum[parts == 2]), np.sort(by_stratum[parts == 0]), np.sort(by_stratum[parts == 1])
 
 
-def checked_shares(train_size: float, validation_size: float | None) -> tuple[float, float]:
-    """Shares of the cells to validate and to test on; parameters and errors are those of :func:`split_cells`."""
+def split_groups(
+    groups: np.ndarray, strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split cells as :func:`split_cells` does, but so that those of a group, each in one stratum, stay together.
+
+    ``groups`` and ``strata`` are ``(n_cells,)``. A share that is less than half a group in every stratum gets one group.
+    """
+    validation, test = _checked_shares(train_size, validation_size)
+    found = np.zeros(len(groups), dtype=int)
+    generator = np.random.default_rng(seed)
+    for stratum in np.unique(strata):
+        cells = np.flatnonzero(strata == stratum)
+        names, inverse, counts = np.unique(groups[cells], return_inverse=True, return_counts=True)
+        order = generator.permutation(len(names))
+        # A group goes where the middle of its cells falls along the shuffled groups.
+        middle = np.empty(len(names))
+        middle[order] = (np.cumsum(counts[order]) - counts[order] / 2) / len(cells)
+        found[cells] = np.digitize(middle, [validation, validation + test])[inverse]
+    wanted = np.array([validation, test, train_size]) > 0
+    for part in range(3):
+        if wanted[part] and not (found == part).any():
+            found[groups == generator.choice(_groups_to_spare(found, groups))] = part
+    return np.flatnonzero(found == 2), np.flatnonzero(found == 0), np.flatnonzero(found == 1)
+
+
+def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Number of each cell's patch of about 30 neighbours, and of the connected part of the graph that it is in.
+
+    ``graph`` is symmetric, ``(n_cells, n_cells)``, and both numbers ``(n_cells,)``. A patch is the cells of which its centre,
+    drawn at random, is the nearest one, and is named by it.
+    """
+    _, part = connected_components(graph, directed=False)
+    n_cells = graph.shape[0]
+    shuffled = np.random.default_rng(seed).permutation(n_cells)
+    # One centre in each part at the least.
+    first = shuffled[np.unique(part[shuffled], return_index=True)[1]]
+    centres = np.union1d(first, shuffled[: max(n_cells // BLOCK_CELLS, min(n_cells // FEWEST_CELLS, FEW_BLOCKS))])
+    nearest = dijkstra(graph, indices=centres, unweighted=True, min_only=True, return_predecessors=True)[2]
+    return nearest, part
+
+
+def _groups_to_spare(found: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Groups of the part that has most cells, among the parts that have several groups."""
+    for part in np.argsort(-np.bincount(found), kind="stable"):
+        names = np.unique(groups[found == part])
+        if len(names) > 1:
+            return names
+    msg = (
+        f"Expected groups enough to train, validate and test on; got {len(np.unique(groups))}. Split by something "
+        "finer, or give train_size=1.0 to validate on none."
+    )
+    raise ValueError(msg)
+
+
+def _checked_shares(train_size: float, validation_size: float | None) -> tuple[float, float]:
+    """Shares of the cells to validate and to test on."""
     validation = 1 - train_size if validation_size is None else validation_size
     if not 0 < train_size <= 1 or validation < 0 or train_size + validation > 1 + 1e-9:
         msg = (
@@ -50,9 +93,3 @@ def checked_shares(train_size: float, validation_size: float | None) -> tuple[fl
         raise ValueError(msg)
     # Rounding may leave a test share just below 0, which would turn the parts around.
     return validation, max(0.0, round(1 - train_size - validation, 9))
-
-
-def _spread(n: int) -> np.ndarray:
-    """Low-discrepancy sequence on [0, 1), so that any interval of its ranks is spread evenly over positions."""
-    golden = (5**0.5 - 1) / 2
-    return (np.arange(n) * golden) % 1.0

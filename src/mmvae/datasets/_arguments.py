@@ -13,15 +13,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def check_integer(what: str, value: object, *, minimum: int) -> None:
-    """Raise unless ``value`` is a whole number of at least ``minimum``; ``what`` names it in the message.
-
-    Raises
-    ------
-    TypeError
-        It is no integer.
-    ValueError
-        It is too small.
-    """
+    """Raise ``TypeError`` unless ``value`` is a whole number, ``ValueError`` unless it is at least ``minimum``."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         msg = f"Expected {what} to be an integer; got {value!r}. Pass a whole number."
         raise TypeError(msg)

@@ -91,7 +91,7 @@ class Concatenation(Fusion, name="concat"):
             return None
         sources, targets = _hold_out(posteriors.encoded)
         truth = Normal(posteriors.joined.loc.detach(), posteriors.joined.scale.detach(), validate_args=False)
-        guess = self.predictor(truth.sample(), sources)
+        guess = self.predictor(truth.rsample(), sources)
         counted = (targets & self.predictor.is_informed(sources))[:, self.predictor.modality_of_dim]
         return torch.where(counted, kl_divergence(truth, guess), 0.0).sum(dim=-1)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
 from mmvae._keys import JOINT
+from mmvae.nn import draw_category
 
 from ._base import Fusion, LatentDraw, PriorTerm, as_vector
 from ._posteriors import Posteriors
@@ -80,7 +81,7 @@ class JointPosterior(Fusion):
 
     def _of_one_subset(self, mixture: Any) -> Normal:
         """A subset drawn for each cell: it has no gradient, and needs none, since the weights are even."""
-        drawn = mixture.mixture_distribution.sample()
+        drawn = draw_category(mixture.mixture_distribution.logits)
         base = mixture.component_distribution.base_dist
         index = drawn[:, None, None].expand(-1, 1, self.n_output)
         loc, scale = base.loc.gather(1, index).squeeze(1), base.scale.gather(1, index).squeeze(1)
@@ -134,19 +135,28 @@ class MixtureOfProducts(JointPosterior, name="mopoe"):
     among them; readouts mix all.
     """
 
+    always: Tensor
+    others: Tensor
+
+    def __init__(self, n_latent: Mapping[str, int]) -> None:
+        super().__init__(n_latent)
+        subsets = torch.tensor(list(itertools.product((False, True), repeat=len(n_latent))))
+        size = subsets.sum(dim=1)
+        few = len(n_latent) <= MOST_MODALITIES
+        always = torch.full_like(size, few, dtype=torch.bool) | (size <= 1) | (size == len(n_latent))
+        # The empty one first.
+        self.register_buffer("always", subsets[always], persistent=False)
+        self.register_buffer("others", subsets[~always], persistent=False)
+
     def subsets(self, encoded: Tensor) -> tuple[Tensor, Tensor]:
-        subsets = self._drawn(encoded.shape[1]).to(encoded.device)
+        subsets = torch.cat([self.always, self.others[self._drawn()]])
         inside = ~(subsets[None] & ~encoded[:, None]).any(dim=2)
         empty = ~subsets.any(dim=1)
         return subsets[None], inside & (~empty | ~encoded.any(dim=1, keepdim=True))
 
-    def _drawn(self, n_modalities: int) -> Tensor:
-        """Subsets of the modalities, the empty one first, ``(K, M)``."""
-        subsets = torch.tensor(list(itertools.product((False, True), repeat=n_modalities)))
-        if not self.training or n_modalities <= MOST_MODALITIES:
-            return subsets
-        size = subsets.sum(dim=1)
-        always = (size <= 1) | (size == n_modalities)
-        others = subsets[~always]
-        chosen = torch.randperm(len(others))[: max(0, SAMPLED_SUBSETS - int(always.sum()) + 1)]
-        return torch.cat([subsets[always], others[chosen]])
+    def _drawn(self) -> Tensor:
+        """Which of the others are mixed; all outside training."""
+        n_all, device = len(self.others), self.others.device
+        if not self.training:
+            return torch.arange(n_all, device=device)
+        return torch.randperm(n_all, device=device)[: max(0, SAMPLED_SUBSETS - len(self.always) + 1)]

@@ -9,17 +9,21 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+ALL_PATTERNS_UP_TO = 3
+"""Modalities of which all missing patterns are few: to look for those of a minibatch is to wait for the device."""
+
 
 @dataclass(frozen=True)
 class ObservedDims:
     """Which dimensions of the concatenated latents the encoders set.
 
-    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that occurs in it, boolean, ``(L,)``, with the
-    numbers of the cells that have it.
+    ``mask`` is boolean, ``(n_cells, L)``. ``patterns`` holds each row that may occur in it, ``(n_patterns, L)``, and
+    ``pattern`` which of them is a cell's, ``(n_cells,)``.
     """
 
     mask: Tensor
-    patterns: tuple[tuple[Tensor, Tensor], ...]
+    patterns: Tensor
+    pattern: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Posteriors:
     def observed_dims(self) -> ObservedDims:
         """What the encoders set of :attr:`joined`."""
         powers = 2 ** torch.arange(self.encoded.shape[1], device=self.encoded.device)
-        codes, pattern = torch.unique((self.encoded * powers).sum(dim=1), return_inverse=True)
-        sets = self.by_dimension((codes[:, None] & powers) > 0)
-        cells = [(pattern == index).nonzero(as_tuple=True)[0] for index in range(len(codes))]
-        return ObservedDims(self.by_dimension(self.encoded), tuple(zip(sets, cells, strict=True)))
+        pattern = (self.encoded * powers).sum(dim=1)
+        codes = torch.arange(2 ** len(powers), device=powers.device)
+        if len(powers) > ALL_PATTERNS_UP_TO:
+            codes, pattern = torch.unique(pattern, return_inverse=True)
+        return ObservedDims(self.by_dimension(self.encoded), self.by_dimension((codes[:, None] & powers) > 0), pattern)

@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -35,10 +35,12 @@ class Emission:
         Of the values, batch shape ``(n_cells, n_features)``.
     kl
         Cost in nats of latents that the likelihood has of its own, ``(n_cells,)``, if any.
+    log_ratio
+        Log-density of their posterior minus that of their prior, at the draw that was used, ``(n_cells,)``.
     """
 
-    def __init__(self, distribution: Distribution, kl: Tensor | None = None) -> None:
-        self.distribution, self.kl = distribution, kl
+    def __init__(self, distribution: Distribution, kl: Tensor | None = None, log_ratio: Tensor | None = None) -> None:
+        self.distribution, self.kl, self.log_ratio = distribution, kl, log_ratio
 
     def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
         """Log-probability of each cell's ``values``, ``(n_cells, n_features)``, in nats, ``(n_cells,)``."""
@@ -139,3 +141,12 @@ def head(n_hidden: int, n_features: int) -> nn.Linear:
     nn.init.normal_(layer.weight, std=0.1 / n_hidden**0.5)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+D = TypeVar("D", bound=Distribution)
+
+
+def unchecked(distribution: D) -> D:
+    """The distribution without the check of values in ``log_prob``, for which every step would wait for the device."""
+    distribution._validate_sample = lambda value: None  # type: ignore[method-assign]
+    return distribution

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Chi2, Distribution
 from torch.distributions import Normal as NormalDistribution
 from torch.distributions import StudentT as StudentTDistribution
 from torch.nn.functional import softplus
@@ -56,4 +57,13 @@ class StudentT(Normal, name="student_t"):
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         loc = self.rates(hidden, batch)
-        return Emission(StudentTDistribution(self.degrees_of_freedom, loc, self.scale(), validate_args=False))
+        return Emission(_StudentT(torch.full_like(loc, self.degrees_of_freedom), loc, self.scale()))
+
+
+class _StudentT(StudentTDistribution):
+    """torch's, made without the check of its degrees of freedom, for which every step would wait for the device."""
+
+    def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = torch.broadcast_tensors(df, loc, scale)
+        self._chi2 = Chi2(self.df, validate_args=False)
+        Distribution.__init__(self, self.df.shape, validate_args=False)

@@ -11,7 +11,7 @@ from torch.distributions import Distribution
 
 from mmvae.nn import SparseRows
 
-from ._base import Emission, FeatureStatistics, Likelihood, head
+from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
 from ._profile import (
     negative_binomial_log_likelihood,
     poisson_log_likelihood,
@@ -46,7 +46,8 @@ class _PoissonEmission(Emission):
     """Poisson counts, of which the distribution is made where it is asked for."""
 
     def __init__(self, likelihood: "Poisson", hidden: Tensor, total: Tensor) -> None:
-        self.likelihood, self.hidden, self.total, self.kl = likelihood, hidden, total, None
+        self.likelihood, self.hidden, self.total = likelihood, hidden, total
+        self.kl = self.log_ratio = None
 
     @cached_property
     def distribution(self) -> Distribution:  # type: ignore[override]
@@ -67,7 +68,8 @@ class _NegativeBinomialEmission(Emission):
     """Negative binomial counts, of which the distribution is made where it is asked for."""
 
     def __init__(self, logits: Tensor, total: Tensor, theta: Tensor) -> None:
-        self.logits, self.total, self.theta, self.kl = logits, total, theta, None
+        self.logits, self.total, self.theta = logits, total, theta
+        self.kl = self.log_ratio = None
 
     @cached_property
     def distribution(self) -> Distribution:  # type: ignore[override]
@@ -140,4 +142,5 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         mean = size_factor * self.rates(hidden, batch)
-        return Emission(ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden)))
+        mixture = ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden))
+        return Emission(unchecked(mixture))

@@ -8,7 +8,7 @@ from torch.nn.functional import softplus
 
 from mmvae.nn import CategoryTable
 
-from ._base import Emission, FeatureStatistics, Likelihood, head
+from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
 from ._counts import LOG_THETA_RANGE
 
 LOG_SCALE_RANGE = (-4.0, 1.0)
@@ -85,14 +85,16 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         prior = self._prior(batch)
         posterior = self._background(hidden, prior)
-        background = posterior.rsample().clamp(*LOG_BACKGROUND_RANGE).exp()
+        drawn = posterior.rsample()
+        background = drawn.clamp(*LOG_BACKGROUND_RANGE).exp()
         mixture = MixtureDistribution(
             mu1=background,
             mu2=background * self._fold(hidden),
             theta1=self.log_phi.clamp(*LOG_THETA_RANGE).exp(),
             mixture_logits=self.background_logits(hidden),
         )
-        return Emission(mixture, kl_divergence(posterior, prior).sum(dim=-1))
+        log_ratio = (posterior.log_prob(drawn) - prior.log_prob(drawn)).sum(dim=-1)
+        return Emission(unchecked(mixture), kl_divergence(posterior, prior).sum(dim=-1), log_ratio)
 
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         posterior = self._background(hidden, self._prior(batch))

@@ -1,21 +1,23 @@
-"""From what a user chooses, and what the data are, to a module's configuration."""
+"""From what a user chooses, and what the data are, to a module's configuration; whether priors suit the two."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, cast
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
 
 from scvi import REGISTRY_KEYS
 
 from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, check_numbers
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
-from mmvae._keys import COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key
-from mmvae.data import SetupArguments, graph_of, modalities_of
+from mmvae._keys import CONNECTIVITIES, COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key
+from mmvae.data import SetupArguments, graph_of, modalities_of, prior_covariate_notes, resolve_columns
 from mmvae.fusion import Fusion
-from mmvae.nn import Component
+from mmvae.module import MultiVAEModule
 from mmvae.priors import Prior
 from mmvae.train import seeded
 
-from ._reader import Data, labels_of
+from ._data import Data
+from ._reader import labels_of
 
 PRIOR = "mog"
 BATCH_ADVERSARY = 10.0
@@ -33,52 +35,50 @@ TAKES = {
 }
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What a user chooses of each modality and latent; ``None`` where the data decide."""
-
-    n_latent: int | Mapping[str, int]
-    input_dropout: float | Mapping[str, float]
-    modality_weights: Mapping[str, float] | None
-    prior: Any
-    fusion: Any
-    seed: int
+# What a modality takes that is not named.
+ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}
 
 
 def configuration(
-    registry: Mapping[str, Any], data: Data | None, choices: Choices, network: NetworkConfig
+    registry: Mapping[str, Any],
+    data: Data | None,
+    network: NetworkConfig,
+    chosen: dict[str, Any],
+    prior: Any,
+    fusion: Any,
 ) -> ModelConfig:
     """Configuration of a module for registered data, or for those of a saved ``registry``.
 
-    Raises
-    ------
-    ValueError
-        If a choice names what the model has not, or numbers are out of range; all of these in one message.
+    ``chosen`` holds ``seed``, and by modality or as one for all ``n_latent``, ``modality_weights`` and
+    ``input_dropout``. Faults of all numbers are raised in one ``ValueError``.
     """
     likelihoods = SetupArguments.of(registry["setup_args"]).chosen
     names = list(likelihoods)
-    n_latent = _by_modality("n_latent", choices.n_latent, names)
-    weights = _carried(data, "weight", names) | dict(choices.modality_weights or {})
-    weights = _by_modality("modality_weights", weights, names, 1.0)
-    dropout = _by_modality("input_dropout", choices.input_dropout, names, 0.0)
-    own = {"n_latent": n_latent, "modality_weights": weights, "input_dropout": dropout, "seed": choices.seed}
-    check_numbers(TAKES, **own, **asdict(network))
+    weights = chosen["modality_weights"]
+    if weights is None or isinstance(weights, Mapping):
+        weights = _carried(data, "weight", names) | dict(weights or {})
+    by_modality = {
+        argument: _by_modality(argument, value, names, ELSE.get(argument))
+        for argument, value in (chosen | {"modality_weights": weights}).items()
+        if argument != "seed"
+    }
+    check_numbers(TAKES, **by_modality, seed=chosen["seed"], **asdict(network))
     fields = registry["field_registries"]
     modalities = {
         name: ModalityConfig(
             n_features=fields[layer_key(name)]["state_registry"]["n_vars"],
-            n_latent=n_latent[name],
+            n_latent=by_modality["n_latent"][name],
             likelihood=likelihood,
-            weight=weights[name],
-            input_dropout=dropout[name],
+            weight=by_modality["modality_weights"][name],
+            input_dropout=by_modality["input_dropout"][name],
         )
         for name, likelihood in likelihoods.items()
     }
     with seeded(None):
-        latents = Fusion.build(choices.fusion, n_latent=n_latent).latents
-    own = {latent: _carried(data, "prior", names).get(latent, PRIOR) for latent in latents}
-    priors = own if choices.prior is None else _priors_of(choices.prior, own, names)
-    return ModelConfig(modalities, priors, choices.fusion, network, covariate_config(registry))
+        latents = Fusion.build(fusion, n_latent=by_modality["n_latent"]).latents
+    own = dict.fromkeys(latents, PRIOR) | _carried(data, "prior", list(latents))
+    priors = own if prior is None else _priors_of(prior, own, names)
+    return ModelConfig(modalities, priors, fusion, network, covariate_config(registry))
 
 
 def default_adversary(data: Data | None) -> float:
@@ -111,7 +111,8 @@ def covariate_config(registry: Mapping[str, Any]) -> CovariateConfig:
 
 def _by_modality(argument: str, value: Any, names: list[str], default: float | None = None) -> dict[str, Any]:
     """One value for each modality, from one for all or a mapping, complete unless there is a ``default``."""
-    given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(names, value)
+    given = value if isinstance(value, Mapping) else dict.fromkeys(names, value)
+    given = {name: own for name, own in given.items() if own is not None}
     filled = given if default is None else dict.fromkeys(names, default) | given
     if set(filled) != set(names):
         which = f"each of {names}" if default is None else f"some of {names}"
@@ -124,10 +125,8 @@ def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> di
     """A prior's choice for each latent of the fusion, whose ``defaults`` are given, or one for all together."""
     if isinstance(choice, Mapping) and set(choice) == {COUPLED}:  # as saved
         return dict(choice)
-    if isinstance(choice, str | Component) or "name" in choice:
-        if Prior.class_of(cast("Any", choice)).is_joint:
-            return {COUPLED: choice}
-        return dict.fromkeys(defaults, choice)
+    if not isinstance(choice, Mapping) or "name" in choice:
+        return {COUPLED: choice} if Prior.class_of(choice).is_joint else dict.fromkeys(defaults, choice)
     if unknown := sorted(set(choice) - set(defaults)):
         known = f"modalities {names}" if set(defaults) == set(names) else f"the one latent {list(defaults)}"
         msg = f"Expected a prior for {known}; got priors for {unknown}."
@@ -136,3 +135,40 @@ def _priors_of(choice: Any, defaults: Mapping[str, Any], names: list[str]) -> di
         msg = f"Expected prior '{COUPLED}' for all modalities, prior='{COUPLED}'; got it for {joint} alone."
         raise ValueError(msg)
     return dict(defaults) | dict(choice)
+
+
+def check_priors(module: MultiVAEModule) -> None:
+    """Refuse priors that need a latent for each modality where there is one for all, or latents of one width."""
+    for name, prior in module.priors.items():
+        if (prior.needs_encoder or prior.needs_posteriors) and name not in module.encoders:
+            what = "one modality's encoder" if prior.needs_encoder else "a latent for each modality"
+            msg = (
+                f"Expected a prior that suits the one latent of fusion '{module.fusion.name}'; got '{prior.name}', which "
+                f"needs {what}. Use prior 'mog' or 'normal', or fusion 'concat'."
+            )
+            raise ValueError(msg)
+        if prior.needs_posteriors and len(set(module.fusion.n_latent.values())) > 1:
+            msg = (
+                f"Expected one n_latent for all modalities with prior '{prior.name}', which compares their latents; got "
+                f"{module.fusion.n_latent}. Give one number."
+            )
+            raise ValueError(msg)
+
+
+def check_graph(priors: Iterable[Prior], data: Data) -> None:
+    """Refuse priors that look at neighbours where the data have no graph of neighbouring cells."""
+    asking = sorted({prior.name for prior in priors if prior.needs_graph})
+    if asking and graph_of(data) is None:
+        msg = (
+            f"Expected data with a graph of neighbouring cells in obsp['{CONNECTIVITIES}'] for prior {asking[0]!r}; got "
+            "none. Make them with mmvae.pp.spatial, or the graph with squidpy.gr.spatial_neighbors."
+        )
+        raise ValueError(msg)
+
+
+def warn_of_batch(module: MultiVAEModule, data: Data, arguments: SetupArguments) -> None:
+    """Warn where a prior looks at covariates that tell batches apart."""
+    if any(prior.needs_covariates for prior in module.priors.values()):
+        columns, _ = resolve_columns(data, arguments, is_query=True)
+        for note in prior_covariate_notes(columns):
+            warnings.warn(note, UserWarning, stacklevel=3)

@@ -1,33 +1,100 @@
-"""Which data a method reads, and which of their cells."""
+"""What a model remembers of its training cells, and how its methods read data, with graphs of neighbouring cells."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, TypeAlias
 
+import numpy as np
+import torch
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
-from mmvae.data import numbers_of
+from mmvae.data import graph_of, numbers_of, presence_of, shared_cells, within
+from mmvae.graph import CellGraph
+from mmvae.module import MultiVAEModule
+from mmvae.train import seeded
 
-from ._graph import AttachedGraphs, attach_graph, fill_graphs
-from ._reader import Data, Indices
+Data: TypeAlias = MuData | AnnData
+Indices: TypeAlias = Sequence[int] | np.ndarray
+
+FILL_BATCH = 1_024
+
+
+@dataclass(frozen=True)
+class ReferenceMemory:
+    """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary.
+
+    Attributes
+    ----------
+    cells
+        Digest of the names of the cells of the data that the model was trained with.
+    labelled
+        Codes and posteriors of the labelled cells, from which :meth:`~mmvae.MultiVAE.predict` learns.
+    reliability, scale
+        Split-half reliability of each modality's latent, and the root of the total variance of its draws.
+    shared
+        The subspace that the modalities share; fitted on first use.
+    n_categories
+        Number of categories of each table of weights when the training ended; ``None`` before.
+    known_categories
+        In a query, those of its reference, which stay as they are; ``None`` in other models.
+    dropout_is_frozen
+        Whether a query is trained without dropout.
+    """
+
+    cells: str | None = None
+    labelled: dict[str, Any] | None = None
+    reliability: dict[str, float] | None = None
+    scale: dict[str, float] | None = None
+    shared: dict[str, Any] | None = None
+    n_categories: dict[str, int] | None = None
+    known_categories: dict[str, int] | None = None
+    dropout_is_frozen: bool = False
+
+    @property
+    def is_query(self) -> bool:
+        """Whether the model is a reference onto which other data were mapped, whose encoders stay as they are."""
+        return self.known_categories is not None
+
+
+def digest_of(data: Data) -> str:
+    """Digest of the names of cells and their order."""
+    return sha256("\n".join(data.obs_names).encode()).hexdigest()
+
+
+def has_latent(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
+    """Which cells have any of a latent's modalities, boolean, ``(n_cells,)``."""
+    inside = [name for name in module.names if module.fusion.latent_of(name)[0] == latent]
+    return np.asarray(presence_of(data, inside).any(axis=1))
 
 
 class DataAccess(BaseModelClass):
-    """scvi-tools' access to data, for mosaics."""
+    """scvi-tools' access to data, for mosaics, and the model's memory, which it saves as the name ends so."""
 
-    _graphs: AttachedGraphs | None = None
+    memory_: dict[str, Any]
+    # The data whose neighbours the priors see, and the graph of each latent; none where the data have no graph.
+    _graphs: tuple[Data | None, Mapping[str, CellGraph]] = (None, {})
+
+    @property
+    def memory(self) -> ReferenceMemory:
+        """What the model remembers of its training cells."""
+        return ReferenceMemory(**self.memory_)
+
+    def remember(self, **values: Any) -> None:
+        """Replace what is remembered under these names, those of :class:`ReferenceMemory`."""
+        self.memory_ = dict(vars(replace(self.memory, **values)))
+
+    def _count_pairs(self) -> None:
+        """Tell the fusion how many of the model's cells each pair of modalities shares."""
+        shared = shared_cells(presence_of(self.adata, self.adata_manager.names))
+        self.module.fusion.set_pair_counts(torch.as_tensor(shared))
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
-        """``adata`` registered like the model's own data, which they default to.
-
-        Raises
-        ------
-        SetupError
-            If the data do not fit the model, or were changed since they were registered.
-        ValueError
-            If there are neither.
-        """
+        """``adata`` registered like the model's own data, which they default to; refuses data that were changed since."""
         is_bare = self.adata is None
         if adata is None and is_bare:
             msg = (
@@ -35,9 +102,6 @@ class DataAccess(BaseModelClass):
                 "method where it takes adata."
             )
             raise ValueError(msg)
-        given = self.adata if adata is None else adata
-        if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
-            manager.check_unchanged()
         given = self.adata if adata is None else adata
         if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
             manager.check_unchanged()
@@ -51,7 +115,7 @@ class DataAccess(BaseModelClass):
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
-        fill_graphs(self, adata)
+        self._fill_graphs(adata)
         self.module.eval()
         return self._loader(adata, indices, batch_size, **kwargs)
 
@@ -64,6 +128,52 @@ class DataAccess(BaseModelClass):
         """
         check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
-        attach_graph(self, adata)
+        self._attach_graph(adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
+
+    def _attach_graph(self, data: Data) -> None:
+        """Let priors that look at neighbours see those of ``data``; they know no posteriors until :meth:`_fill_graphs`."""
+        priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
+        if not priors or self._graphs[0] is data:
+            return
+        graphs, graph = {}, graph_of(data)
+        for name, prior in priors.items():
+            if graph is not None:
+                has = has_latent(self.module, name, data)
+                graphs[name] = CellGraph(within(graph, has), has)
+            prior.set_graph(graphs.get(name))
+        self._graphs = data, graphs
+
+    def _clear_graphs(self) -> None:
+        """Let the attached graphs forget the posteriors of their cells, as where the weights have changed."""
+        for graph in self._graphs[1].values():
+            graph.clear()
+
+    def _fill_graphs(self, data: Data, latents: Collection[str] | None = None) -> None:
+        """Let graphs of ``data`` know the posteriors of all cells, which KLs need; the module stays in its mode.
+
+        By default those of ``latents`` with an initialised prior, as others have no use for it.
+        """
+        self._attach_graph(data)
+        if latents is None:
+            latents = [name for name, prior in self.module.priors.items() if prior.is_initialised]
+        waiting = {name: graph for name, graph in self._graphs[1].items() if name in latents and not graph.is_filled}
+        if waiting:
+            self._fill(data, waiting)
+
+    @torch.no_grad()
+    def _fill(self, data: Data, graphs: Mapping[str, CellGraph]) -> None:
+        module, training = self.module, self.module.training
+        module.eval()
+        found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in graphs}
+        with seeded(0):
+            for tensors in self._loader(data, None, FILL_BATCH):
+                minibatch = module.minibatch({key: value.to(module.device) for key, value in tensors.items()})
+                for term in module.fusion.draw(module.encode(minibatch)).prior_terms:
+                    if term.name in found:
+                        found[term.name].append((term.posterior.mean, term.posterior.variance))
+        module.train(training)
+        for name, graph in graphs.items():
+            mean, variance = (torch.cat(parts) for parts in zip(*found[name], strict=True))
+            graph.fill(mean, variance)

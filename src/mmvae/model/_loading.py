@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, Self
 
-from scvi.model.base import ArchesMixin, BaseModelClass
+from scvi.model.base import ArchesMixin
 from torch import nn
 
 from mmvae._errors import SetupError
-from mmvae.module import train_new_categories
+from mmvae.module import start_new_categories, train_new_categories
 
-from ._memory import Remembering
-from ._reader import Data
+from ._data import Data, DataAccess
 
 
-class Loading(Remembering, ArchesMixin, BaseModelClass):
+class Loading(DataAccess, ArchesMixin):
     """``load`` and ``load_query_data``."""
 
     @classmethod
@@ -82,6 +81,8 @@ class Loading(Remembering, ArchesMixin, BaseModelClass):
             If the reference is not trained.
         """
         reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
+        if isinstance(reference, DataAccess):
+            _categories_of(reference)  # refused before anything is written to the data
         options = {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout} | kwargs
         with _without_feature_warning():
             try:
@@ -91,10 +92,10 @@ class Loading(Remembering, ArchesMixin, BaseModelClass):
                     raise
                 msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
                 raise SetupError([msg]) from error
-        known = model.memory.n_categories
-        if known is None:
-            msg = "Expected a trained reference to map data onto; got one that is not trained. Call its train first."
-            raise ValueError(msg)
+        known = _categories_of(model)
+        start_new_categories(model.module, known)
+        if unfrozen:
+            model._count_pairs()
         model.remember(
             n_categories=known if unfrozen else None,
             known_categories=None if unfrozen else known,
@@ -108,9 +109,18 @@ class Loading(Remembering, ArchesMixin, BaseModelClass):
         if self.memory.known_categories is not None:
             train_new_categories(self.module, self.memory.known_categories)
         if self.memory.dropout_is_frozen:
+            self.module.dropout.rate = 0.0
             for part in self.module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = 0.0
+
+
+def _categories_of(reference: DataAccess) -> dict[str, int]:
+    known = reference.memory.n_categories
+    if known is None:
+        msg = "Expected a trained reference to map data onto; got one that is not trained. Call its train first."
+        raise ValueError(msg)
+    return known
 
 
 @contextmanager

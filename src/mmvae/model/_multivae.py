@@ -1,27 +1,27 @@
 """The model class."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import torch
-from scvi.model.base import ArchesMixin, BaseModelClass, VAEMixin
+from scvi.model.base import VAEMixin
 
 from mmvae._config import NetworkConfig
-from mmvae.data import SetupArguments, presence_of, shared_cells
+from mmvae.data import SetupArguments
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 from mmvae.priors import Prior
 from mmvae.train import defaults_for, seeded
 
-from ._configuration import Choices, configuration, default_adversary
+from ._configuration import check_graph, check_priors, configuration, default_adversary, warn_of_batch
+from ._data import Data, ReferenceMemory
 from ._loading import Loading
-from ._memory import ReferenceMemory
-from ._prior_checks import check_graph, check_priors, warn_of_batch
-from ._reader import Data, features_of, labels_of
+from ._reader import features_of, labels_of
 from ._setup import Registration
 from ._training import Training
-from .methods import (
+from .readouts import (
+    ComponentMethods,
     ContributionMethods,
     ExpressionMethods,
     LabelMethods,
@@ -35,6 +35,7 @@ class MultiVAE(
     Registration,
     Loading,
     LatentMethods,
+    ComponentMethods,
     PriorMethods,
     ContributionMethods,
     ExpressionMethods,
@@ -42,8 +43,6 @@ class MultiVAE(
     SpaceMethods,
     VAEMixin,
     Training,
-    ArchesMixin,
-    BaseModelClass,
 ):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
@@ -138,53 +137,40 @@ class MultiVAE(
     ) -> None:
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
-        chosen = defaults_for(0 if mdata is None else mdata.n_obs)
+        sizes = asdict(defaults_for(0 if mdata is None else mdata.n_obs))
+        given = {"n_latent": n_latent, "n_hidden": n_hidden, "n_layers": n_layers, "dropout_rate": dropout_rate}
+        sizes = {name: sizes[name] if value is None else value for name, value in given.items()}
+        by_modality = {
+            "n_latent": sizes.pop("n_latent"),
+            "modality_weights": modality_weights,
+            "input_dropout": input_dropout,
+        }
         network = NetworkConfig(
-            n_hidden=chosen.n_hidden if n_hidden is None else n_hidden,
-            n_layers=chosen.n_layers if n_layers is None else n_layers,
-            dropout_rate=chosen.dropout_rate if dropout_rate is None else dropout_rate,
+            **sizes,
             modality_dropout=modality_dropout,
             kl_scale=kl_scale,
             batch_adversary=default_adversary(mdata) if batch_adversary is None else batch_adversary,
         )
-        choices = Choices(
-            chosen.n_latent if n_latent is None else n_latent, input_dropout, modality_weights, prior, fusion, seed
-        )
-        config = configuration(self.registry_, mdata, choices, network)
+        config = configuration(self.registry_, mdata, network, by_modality | {"seed": seed}, prior, fusion)
         with seeded(seed):
             self.module = MultiVAEModule(config)
-        self._check_priors(mdata)
+        check_priors(self.module)
+        if mdata is not None:
+            self.adata_manager.check_unchanged()
+            check_graph(self.module.priors.values(), mdata)
+            warn_of_batch(self.module, mdata, SetupArguments.of(self.registry_["setup_args"]))
+            self._count_pairs()
         self.seed = seed
-        self.memory_ = ReferenceMemory().to_dict()
+        self.memory_ = dict(vars(ReferenceMemory()))
         self.best_epoch_ = None
         self.training_report_ = []
         self._model_summary_string = self._summary()
-        self.init_params_ = self._get_init_params(
-            {
-                "n_latent": {name: m.n_latent for name, m in config.modalities.items()},
-                "n_hidden": network.n_hidden,
-                "n_layers": network.n_layers,
-                "dropout_rate": network.dropout_rate,
-                "prior": {name: p.spec() for name, p in self.module.priors.items()},
-                "fusion": self.module.fusion.spec(),
-                "input_dropout": {name: m.input_dropout for name, m in config.modalities.items()},
-                "modality_dropout": network.modality_dropout,
-                "modality_weights": {name: m.weight for name, m in config.modalities.items()},
-                "kl_scale": network.kl_scale,
-                "batch_adversary": network.batch_adversary,
-                "seed": seed,
-            }
-        )
-
-    def _check_priors(self, data: Data | None) -> None:
-        """Refuse priors that suit neither the fusion nor the data, and let the fusion know which modalities share cells."""
-        check_priors(self.module)
-        if data is not None:
-            self.adata_manager.check_unchanged()
-            priors = list(self.module.priors.values())
-            check_graph(priors, data)
-            warn_of_batch(priors, data, SetupArguments.of(self.registry_["setup_args"]))
-            self.module.fusion.set_pair_counts(torch.as_tensor(shared_cells(presence_of(data, self.modalities))))
+        settled = {"prior": {name: p.spec() for name, p in self.module.priors.items()}, "seed": seed}
+        settled |= {"fusion": self.module.fusion.spec()} | asdict(network)
+        fields = {"n_latent": "n_latent", "input_dropout": "input_dropout", "modality_weights": "weight"}
+        for argument, field in fields.items():
+            settled[argument] = {name: getattr(m, field) for name, m in config.modalities.items()}
+        self.init_params_ = self._get_init_params(settled)
 
     @property
     def modalities(self) -> list[str]:

@@ -81,21 +81,10 @@ class Registration(BaseModelClass):
         TypeError
             If ``mdata`` is not a MuData.
         """
+        given = {name: value for name, value in locals().items() if name not in ("cls", "mdata", "kwargs")}
         if not _is_mudata(mdata):
             msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
             raise TypeError(msg)
-        given = {
-            "batch_key": batch_key,
-            "labels_key": labels_key,
-            "unlabeled_category": unlabeled_category,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "prior_covariate_keys": prior_covariate_keys,
-            "size_factor_keys": size_factor_keys,
-            "layers": layers,
-            "likelihoods": likelihoods,
-            "modalities": modalities,
-        }
         setup = _inspect(mdata, given, kwargs)
         taken = {
             "layers": _resolved(layers, {m.name: m.layer for m in setup.modalities}, kwargs),
@@ -132,21 +121,10 @@ class Registration(BaseModelClass):
         TypeError
             If ``adata`` is not an AnnData.
         """
+        given = {name: value for name, value in locals().items() if name not in ("cls", "adata", "kwargs")}
         if _is_mudata(adata) or not hasattr(adata, "X"):
             msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
             raise TypeError(msg)
-        given = {
-            "modality": modality,
-            "batch_key": batch_key,
-            "labels_key": labels_key,
-            "unlabeled_category": unlabeled_category,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "prior_covariate_keys": prior_covariate_keys,
-            "size_factor_key": size_factor_key,
-            "layer": layer,
-            "likelihood": likelihood,
-        }
         setup = _inspect(adata, given, kwargs)
         taken = {"layer": setup.modalities[0].layer, "likelihood": setup.modalities[0].likelihood}
         cls._register(adata, setup, cls._get_setup_method_args(cls=cls, adata=adata, **given | taken), kwargs)

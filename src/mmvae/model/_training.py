@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import Callback
+from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
+from mmvae._keys import layer_key, size_factor_key
 from mmvae.data import SetupArguments, pattern_names, presence_of, resolve_columns
 from mmvae.module import table_sizes
 from mmvae.train import (
@@ -28,17 +31,14 @@ from mmvae.train import (
     training_report,
 )
 
-from ._data import DataAccess
-from ._graph import clear_graphs, fill_graphs
-from ._initialisation import init_from_data
-from ._memory import Remembering
+from ._data import DataAccess, digest_of
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
 
 PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 
 
-class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
+class Training(UnsupervisedTrainingMixin, DataAccess):
     """``train`` with defaults that follow the number of cells."""
 
     best_epoch_: int | None
@@ -149,18 +149,20 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
         start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
-        options["callbacks"] = [start, keep, *options.get("callbacks", [])]
-        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | options.get("datasplitter_kwargs", {})
+        own = [keep] if self.memory.is_query else [start, keep]
+        given = options.get("callbacks") or []
+        options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
+        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | (options.get("datasplitter_kwargs") or {})
+        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
+        options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:
             self._forget()
             if self.memory.n_categories is None and not self.memory.is_query:
-                init_from_data(self.module, self.adata_manager)
-            fill_graphs(self, self.adata)
+                self._init_from_data()
+            self._fill_graphs(self.adata)
             self.module.train()
             with seeded(seed), quiet():
-                super().train(
-                    schedule.max_epochs, batch_size=schedule.batch_size, plan_kwargs=self._plan(schedule), **options
-                )
+                super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception
             before.load(self.module, keep.best_weights or self.module.state_dict())
@@ -172,9 +174,17 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
             raise as_raised from (error if isinstance(error, Exception) else None)
         return self._report(before)
 
-    def _plan(self, schedule: Schedule) -> dict[str, Any]:
-        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
-        return schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
+    def _init_from_data(self) -> None:
+        """Initialise likelihoods from summaries of the data, and bring the user's size factors to the scale of totals."""
+        module, manager = self.module, self.adata_manager
+        for name, has in zip(module.names, presence_of(self.adata, module.names).T, strict=True):
+            if layer_key(name) not in manager.data_registry:
+                continue
+            statistics = manager.statistics(name)
+            module.likelihoods[name].init_from(statistics)
+            if size_factor_key(name) in manager.data_registry:
+                given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[has]
+                module.size_factor_scale[name].data.fill_(statistics.size_factor / float(np.median(given)))
 
     def _after(
         self, error: BaseException, before: Snapshot, keep: KeepWeights, parts: tuple[np.ndarray, ...]
@@ -189,7 +199,7 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
             self._remember(keep, 0)
         else:
             before.restore(self)
-            clear_graphs(self)
+            self._clear_graphs()
             state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
             return TrainingDivergedError(diverged.describe(self.adata.obs_names, state))
@@ -203,19 +213,27 @@ class Training(Remembering, UnsupervisedTrainingMixin, DataAccess):
 
     def _remember(self, keep: KeepWeights, n_before: int) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        clear_graphs(self)
+        self._clear_graphs()
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        self.remember(n_categories=table_sizes(self.module))
+        self.remember(n_categories=table_sizes(self.module), cells=digest_of(self.adata))
         if not self.memory.is_query:
             reader = Reader(self)
             with seeded(0):
                 self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
 
     def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
-        """Minibatches of at most ``PRIOR_CELLS`` training cells, always the same ones, on the model's device."""
-        fill_graphs(self, self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
-        cells = np.random.default_rng(0).permutation(indices)[:PRIOR_CELLS]
-        for tensors in self._loader(self.adata, np.sort(cells), PRIOR_BATCH):
+        """Minibatches of training cells, always the same ones, on the model's device.
+
+        ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
+        """
+        self._fill_graphs(self.adata, [name for name, prior in self.module.priors.items() if prior.needs_graph])
+        cells = np.random.default_rng(0).permutation(indices)
+        rare = presence_of(self.adata, self.adata_manager.names)
+        if REGISTRY_KEYS.LABELS_KEY in self.adata_manager.data_registry:
+            labels = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
+            rare = np.column_stack([rare, (labels >= 0) & (labels < self.module.n_labels)])
+        chosen = [cells[:PRIOR_CELLS], *(cells[has[cells]][:PRIOR_CELLS] for has in rare.T)]
+        for tensors in self._loader(self.adata, np.unique(np.concatenate(chosen)), PRIOR_BATCH):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}
 
     def _report(self, before: Snapshot) -> list[str]:

@@ -3,5 +3,5 @@
 from ._minibatch import Minibatch
 from ._multivae import MultiVAEModule
 from ._objective import Terms, emission_kl, reconstruction
-from ._query import table_sizes, train_new_categories
+from ._query import start_new_categories, table_sizes, train_new_categories
 from ._step import Inference, Step

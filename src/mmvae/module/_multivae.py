@@ -9,10 +9,10 @@ from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
 
 from mmvae._config import ModelConfig
-from mmvae._keys import INFERENCE, MINIBATCH, OBJECTIVE, Z
+from mmvae._keys import INFERENCE, KL, MINIBATCH, N_CELLS, OBJECTIVE, Z
 from mmvae.fusion import Fusion, Posteriors
 from mmvae.likelihoods import Emission
-from mmvae.nn import Covariates, SparseRows, dense
+from mmvae.nn import Covariates, SparseRows, dense, in_full_precision
 from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
@@ -114,7 +114,8 @@ class MultiVAEModule(BaseModuleClass):
     def terms(self, step: Step, schedule: Tensor | float = 1.0) -> Terms:
         """What a step costs; ``schedule`` is the factor on the adversary's weight."""
         inference = step.inference
-        kl = prior_kl(inference, self.priors) | emission_kl(step)
+        with in_full_precision(inference.latent):
+            kl = prior_kl(inference, self.priors) | emission_kl(step)
         auxiliary = {}
         if (imputation := self.fusion.imputation_loss(inference.posteriors)) is not None:
             auxiliary["imputation"] = imputation
@@ -122,7 +123,8 @@ class MultiVAEModule(BaseModuleClass):
             batch = inference.minibatch.covariates.batch
             auxiliary["adversary"] = self.adversary(inference.latent, batch, schedule)
         if self.training:
-            auxiliary |= prior_losses(inference, self.priors)
+            with in_full_precision(inference.latent):
+                auxiliary |= prior_losses(inference, self.priors)
         return Terms(reconstruction(step), kl, auxiliary)
 
     def rates(self, name: str, fused: Tensor, covariates: Covariates) -> Tensor:
@@ -150,13 +152,18 @@ class MultiVAEModule(BaseModuleClass):
         inference_outputs: dict[str, Any],
         generative_outputs: dict[str, Emission],
         kl_weight: Tensor | float = 1.0,
+        warmup: Tensor | float = 1.0,
     ) -> LossOutput:
-        """Negative ELBO per cell, its parts by modality, and the cost of what is trained beside it."""
+        """Negative ELBO per cell, its parts by modality, and the cost of what is trained beside it.
+
+        ``warmup``, from 0 to 1, is how much of its weight the adversary has.
+        """
         step = Step(inference_outputs[INFERENCE], generative_outputs)
-        terms = self.terms(step, kl_weight)
+        terms = self.terms(step, warmup)
         misfit, divergence = terms.misfit(self.weights), self.network.kl_scale * terms.divergence()
         per_cell = sum(terms.auxiliary.values(), misfit + kl_weight * divergence)
-        regularizer = sum(prior.regularizer() for prior in self.priors.values())
+        with in_full_precision(misfit):
+            regularizer = sum(prior.regularizer() for prior in self.priors.values())
         return LossOutput(
             loss=per_cell.mean() + regularizer,
             reconstruction_loss=dict(terms.reconstruction),
@@ -224,13 +231,15 @@ class MultiVAEModule(BaseModuleClass):
         return torch.distributions.Normal(loc, scale, validate_args=False)
 
     def _metrics(self, step: Step, terms: Terms) -> dict[str, Tensor]:
-        """KL in nats per cell that has the latent, and what scvi-tools' tuner looks for."""
+        """KL in nats per cell that has the latent, how many these are, and what scvi-tools' tuner looks for."""
         inference = step.inference
         minibatch, masks = inference.minibatch, {term.name: term.mask for term in inference.prior_terms}
-        everywhere = next(iter(masks.values())).new_ones(len(minibatch))
-        counts = torch.stack([masks.get(name, everywhere) for name in terms.kl]).sum(dim=1).clamp_min(1)
-        nats = torch.stack(list(terms.kl.values())).detach().sum(dim=1) / counts
-        metrics = {f"kl_{name}": value for name, value in zip(terms.kl, nats.unbind(), strict=True)}
+        present = dict(zip(self.names, minibatch.present.unbind(dim=1), strict=True))
+        masks |= {f"{name}_likelihood": has for name, has in present.items()}
+        counts = torch.stack([masks[name] for name in terms.kl]).sum(dim=1)
+        nats = torch.stack(list(terms.kl.values())).detach().sum(dim=1) / counts.clamp_min(1)
+        metrics = {f"{KL}{name}": value for name, value in zip(terms.kl, nats.unbind(), strict=True)}
+        metrics |= {f"{N_CELLS}{name}": count for name, count in zip(terms.kl, counts.unbind(), strict=True)}
         seen = {"z": inference.fused, "batch": minibatch.covariates.batch}
         if self.n_labels:
             seen["labels"] = minibatch.annotations.labels[:, None]

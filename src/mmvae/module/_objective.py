@@ -1,13 +1,14 @@
 """What a step costs, in nats per cell. Pure functions of a step. C cells."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from mmvae.fusion import PriorTerm
+from mmvae.likelihoods import Emission
 from mmvae.priors import Prior
 
 from ._step import Inference, Step
@@ -48,12 +49,7 @@ def reconstruction(step: Step) -> dict[str, Tensor]:
 
 def emission_kl(step: Step) -> dict[str, Tensor]:
     """Divergence of the latent variables that a likelihood has of its own, in nats, ``(n_cells,)``."""
-    minibatch = step.inference.minibatch
-    return {
-        f"{name}_likelihood": minibatch.place(name, emission.kl)
-        for name, emission in step.emissions.items()
-        if emission.kl is not None
-    }
+    return _placed(step, lambda emission: emission.kl)
 
 
 def prior_kl(inference: Inference, priors: Mapping[str, Prior]) -> dict[str, Tensor]:
@@ -88,12 +84,13 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
     .. math:: \log w = \sum_m \log p(x_m \mid u, s) - \sum_l \log \frac{q(z_l \mid x)}{p(z_l)}
 
     over the modalities m that a cell has and the latents l that have a prior, all at one draw and with weight 1
-    whatever the loss gives them. Its mean over draws is the ELBO. Where a likelihood has latent variables of its own,
-    their divergence takes their place. A latent that the fusion imputes, given the draws of others, costs nothing: for
+    whatever the loss gives them. Its mean over draws is the ELBO. Latent variables that a likelihood has of its own are
+    among the latents l. A latent that the fusion imputes, given the draws of others, costs nothing: for
     cells that lack a modality the bound is on a model whose missing latents follow the imputation, which is the prior's
     own only where it couples them.
     """
-    costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *emission_kl(step).values()]
+    of_likelihoods = _placed(step, lambda emission: emission.log_ratio)
+    costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *of_likelihoods.values()]
     return -torch.stack(costs).sum(dim=0)
 
 
@@ -112,3 +109,10 @@ def importance_bound(log_weights: Tensor) -> Tensor:
 
 def _where(term: PriorTerm, cost: Tensor) -> Tensor:
     return torch.where(term.mask, cost, 0.0)
+
+
+def _placed(step: Step, read: Callable[[Emission], Tensor | None]) -> dict[str, Tensor]:
+    """What ``read`` finds in the emissions, by ``<modality>_likelihood``, 0 where a cell lacks the modality."""
+    found = {name: read(emission) for name, emission in step.emissions.items()}
+    place = step.inference.minibatch.place
+    return {f"{name}_likelihood": place(name, value) for name, value in found.items() if value is not None}

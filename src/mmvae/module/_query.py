@@ -13,6 +13,13 @@ def table_sizes(module: nn.Module) -> dict[str, int]:
     return {name: table.weight.shape[1] for name, table in _tables(module).items()}
 
 
+@torch.no_grad()
+def start_new_categories(module: nn.Module, n_known: Mapping[str, int]) -> None:
+    """Give categories from ``n_known`` on, by table, the mean of the known ones' weights: training starts near them."""
+    for name, table in _tables(module).items():
+        table.weight[:, n_known[name] :] = table.weight[:, : n_known[name]].mean(dim=1, keepdim=True)
+
+
 def train_new_categories(module: nn.Module, n_known: Mapping[str, int]) -> None:
     """Freeze everything but the categories from ``n_known`` on, by table.
 
@@ -32,7 +39,8 @@ class _Masked:
         self.marks = marks
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        return gradient * self.marks.to(gradient)
+        self.marks = self.marks.to(gradient)
+        return gradient * self.marks
 
 
 def _tables(module: nn.Module) -> dict[str, CategoryTable]:

@@ -3,7 +3,9 @@
 from ._component import Component
 from ._covariates import Covariates
 from ._decoder import Decoder
+from ._draw import draw_category
 from ._encoder import Encoder
+from ._precision import in_full_precision
 from ._predictor import Predictor
 from ._sparse import InputLayer, SparseRows, dense, sparse_product
 from ._table import CategoryTable
@@ -18,5 +20,7 @@ __all__ = [
     "Predictor",
     "SparseRows",
     "dense",
+    "draw_category",
+    "in_full_precision",
     "sparse_product",
 ]

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from mudata import MuData
 
 from ._slides import Slide
-from ._values import Values, find_values
+from ._values import find_values
 
 MISSING = "lightgray"
 MISSING_LABEL = "NA"
@@ -28,7 +28,7 @@ BAR = (1.04, 0.1, 0.05, 0.8)
 
 @dataclass(frozen=True)
 class Colouring:
-    """Values of all cells, ``(n_cells,)``, and their scale: from it numbers become colours, or categories."""
+    """Values of all cells, ``(n_cells,)``, and their scale, which gives numbers or categories their colours."""
 
     name: str
     values: pd.Series
@@ -47,7 +47,7 @@ class Colouring:
             circles = _circles(slide.places[known], diameter, None)
             circles.set(array=here[known].to_numpy(), cmap=self.scale.cmap, norm=self.scale.norm)
         else:
-            colours = to_rgba_array([self.scale[str(value)] for value in here[known]])
+            colours = to_rgba_array([self.scale[value] for value in here[known]])
             circles = _circles(slide.places[known], diameter, colours)
         yield circles
 
@@ -56,14 +56,23 @@ def colourings(
     data: AnnData | MuData, names: Sequence[str], drawn: np.ndarray, palette: str | Mapping[str, str] | None
 ) -> tuple[list[Colouring], list[str]]:
     """How to colour by each name where the cells ``drawn`` are, and what is wrong with the names, a sentence each."""
-    chosen, faults = [], [] if names else ["color is empty; name what to colour by."]
+    chosen: list[Colouring] = []
+    faults = [] if names else ["color is empty; name what to colour by."]
     if isinstance(palette, str) and palette not in mpl.colormaps:
         return [], [*faults, f"palette '{palette}' is no colour map of matplotlib; give such as 'viridis'."]
+    scale: ScalarMappable | Mapping[str, str]
     for name in names:
         try:
-            chosen.append(_colouring(find_values(data, name), drawn, palette))
+            values, stored = find_values(data, name)
+            here = values.iloc[drawn]
+            if isinstance(values.dtype, pd.CategoricalDtype):
+                scale = _category_colours(name, here, stored, palette)
+            else:
+                scale = _number_scale(here, palette)
         except LookupError as error:
             faults.append(f"color: {error.args[0]}")
+        else:
+            chosen.append(Colouring(name, values, scale, bool(here.isna().any())))
     return chosen, faults
 
 
@@ -84,37 +93,28 @@ def draw_key(panel: Axes, colouring: Colouring) -> None:
     )
 
 
-def _colouring(found: Values, drawn: np.ndarray, palette: str | Mapping[str, str] | None) -> Colouring:
-    here = found.values.iloc[drawn]
-    scale = _category_colours(found, here, palette) if found.is_category else _number_scale(here, palette)
-    return Colouring(found.name, found.values, scale, bool(here.isna().any()))
-
-
 def _number_scale(here: pd.Series, palette: str | Mapping[str, str] | None) -> ScalarMappable:
     finite = here[np.isfinite(here)]
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
-    return ScalarMappable(
-        Normalize(low, high if high > low else low + 1), palette if isinstance(palette, str) else None
-    )
+    norm = Normalize(low, high if high > low else low + 1)
+    return ScalarMappable(norm, palette if isinstance(palette, str) else None)
 
 
-def _category_colours(found: Values, here: pd.Series, palette: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Colours of the categories drawn; each keeps its colour whichever others are.
-
-    Raises
-    ------
-    LookupError
-        If a palette by category leaves some out.
-    """
-    categories = [str(category) for category in found.values.cat.categories]
-    there = set(here.dropna().astype(str))
-    if not isinstance(palette, Mapping):
-        colours = found.stored if len(found.stored) >= len(categories) else _scanpy_colours(len(categories))
-        palette = dict(zip(categories, colours, strict=False))
-    if lacking := sorted(there - set(palette)):
-        msg = f"palette has no colour of {lacking} of '{found.name}'; it has {list(palette)}."
+def _category_colours(
+    name: str, here: pd.Series, stored: Sequence[str], palette: str | Mapping[str, str] | None
+) -> dict[str, str]:
+    """Colours of the categories drawn; each keeps its colour whichever others are. ``LookupError`` if one has none."""
+    categories = list(here.cat.categories)
+    there = set(here.dropna())
+    if isinstance(palette, Mapping):
+        colours = {str(category): colour for category, colour in palette.items()}
+    else:
+        enough = stored if len(stored) >= len(categories) else _scanpy_colours(len(categories))
+        colours = dict(zip(categories, enough, strict=False))
+    if lacking := sorted(there - set(colours)):
+        msg = f"palette has no colour of {lacking} of '{name}'; it has {list(colours)}."
         raise LookupError(msg)
-    return {category: palette[category] for category in categories if category in there}
+    return {category: colours[category] for category in categories if category in there}
 
 
 def _scanpy_colours(n: int) -> list[str]:
@@ -128,7 +128,5 @@ def _scanpy_colours(n: int) -> list[str]:
 
 
 def _circles(places: np.ndarray, diameter: float, colours: np.ndarray | str | None) -> EllipseCollection:
-    width = np.full(len(places), diameter)
-    return EllipseCollection(
-        width, width, np.zeros(len(places)), units="xy", offsets=places, facecolors=colours, linewidth=0
-    )
+    size, angle = np.full(len(places), diameter), np.zeros(len(places))
+    return EllipseCollection(size, size, angle, units="xy", offsets=places, facecolors=colours, linewidth=0)

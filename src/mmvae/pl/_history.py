@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from mmvae.model import MultiVAE
 
-PANEL = (5.0, 3.6)
+FIGURE = (10.0, 3.6)
 # Early epochs are far above the rest: the axis ends a little above what this share of the epochs reaches.
 SHOWN_SHARE = 0.9
 MARGIN = 0.1
@@ -47,24 +47,29 @@ def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool |
     if not model.history_:
         msg = "Expected a trained model; got one without a history. Call model.train() first."
         raise ValueError(msg)
-    left, right = _two(axes)
+    if axes is None:
+        axes = plt.subplots(1, 2, figsize=FIGURE, layout="constrained")[1]
+    if len(axes) != 2:
+        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots(1, 2)."
+        raise ValueError(msg)
+    left, right = axes
     _draw_loss(left, model)
-    _draw_divergences(right, model)
+    for name in model.module.priors:
+        values = _series(model, f"kl_{name}_train")
+        right.plot(values.index, values, label=name)
+    right.set_ylim(bottom=0)
+    right.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")
     for panel in (left, right):
-        _finish(panel, model.best_epoch_)
+        if model.best_epoch_ is not None:
+            label = f"best epoch: {model.best_epoch_}"
+            panel.axvline(model.best_epoch_, color="0.5", linestyle="--", linewidth=1, label=label)
+        panel.set_xlabel("epoch")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.legend(frameon=False)
     if sc.settings.autoshow if show is None else show:
         plt.show()
         return None
     return [left, right]
-
-
-def _two(axes: Sequence[Axes] | None) -> Sequence[Axes]:
-    if axes is None:
-        return plt.subplots(1, 2, figsize=(2 * PANEL[0], PANEL[1]), layout="constrained")[1]
-    if len(axes) != 2:
-        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots(1, 2)."
-        raise ValueError(msg)
-    return axes
 
 
 def _series(model: MultiVAE, name: str) -> pd.Series:
@@ -83,19 +88,3 @@ def _draw_loss(panel: Axes, model: MultiVAE) -> None:
     if high > low:
         panel.set_ylim(low - MARGIN * (high - low), high + MARGIN * (high - low))
     panel.set(title="Loss", ylabel="negative ELBO (nats per cell)")
-
-
-def _draw_divergences(panel: Axes, model: MultiVAE) -> None:
-    for name in model.module.priors:
-        values = _series(model, f"kl_{name}_train")
-        panel.plot(values.index, values, label=name)
-    panel.set_ylim(bottom=0)
-    panel.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")
-
-
-def _finish(panel: Axes, best_epoch: int | None) -> None:
-    if best_epoch is not None:
-        panel.axvline(best_epoch, color="0.5", linestyle="--", linewidth=1, label=f"best epoch: {best_epoch}")
-    panel.set_xlabel("epoch")
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.legend(frameon=False)

@@ -1,6 +1,6 @@
 """Slides to draw: which cells lie on them, where, and over which image. N spots of a slide."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,17 +23,11 @@ CLOSED = 2 / 3**0.5
 
 @dataclass(frozen=True)
 class Image:
-    """An image and the number of its pixels in one of the full image, which the places are in."""
+    """An image, and its left, right, bottom and top in the unit of the places."""
 
     pixels: np.ndarray
-    scale: float
+    extent: tuple[float, float, float, float]
     spot_diameter: float | None
-
-    @property
-    def extent(self) -> tuple[float, float, float, float]:
-        """Left, right, bottom and top in the unit of the places; the first pixel's middle is the origin."""
-        height, width = self.pixels.shape[:2]
-        return tuple((edge - 0.5) / self.scale for edge in (0, width, height, 0))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -68,29 +62,37 @@ class SlideInput:
 
     def read(self) -> tuple[list[Slide], list[str]]:
         """The slides, and everything that is wrong, a sentence each."""
-        places = _places(self.data, self.spatial_key)
+        places, names = _places(self.data, self.spatial_key), self._names()
         faults = self._place_faults(places)
-        try:
-            names = self._names()
-        except LookupError as error:
-            return [], [*faults, f"slide_key: {error}"]
+        if names is None:
+            columns = list(self.data.obs.columns)
+            return [], [*faults, f"slide_key: obs has no column '{self.slide_key}'; it has {columns}."]
         known = list(names.cat.categories)
         wanted = known if self.slides is None else [str(s) for s in self.slides]
-        if unknown := [s for s in wanted if s not in known]:
-            faults.append(f"there are no slides {unknown}; there are {known}." if self.slide_key else _NO_KEY)
+        unknown = [s for s in wanted if s not in known]
+        if unknown and self.slide_key is None:
+            faults.append("slides are given, but no slide_key, the column that names them.")
+        elif unknown:
+            faults.append(f"there are no slides {unknown}; there are {known}.")
         if places is None or faults:
             return [], faults
+        has_place = np.isfinite(places).all(axis=1)
+        cells = {name: np.flatnonzero((names == name).to_numpy() & has_place) for name in wanted}
         try:
-            slides = [s for name in wanted if (s := self._slide(name, names, places)) is not None]
+            slides = [Slide(s, cells[s], places[cells[s]], self._image(s)) for s in wanted if len(cells[s])]
         except LookupError as error:
             return [], [str(error)]
         return slides, [] if slides else [f"obsm['{self.spatial_key}'] has no place of a cell on {wanted}."]
 
     def _place_faults(self, places: np.ndarray | None) -> list[str]:
         if places is None:
-            return [self._no_places()]
-        where = pd.DataFrame(places).dropna()
-        if self.slide_key is not None or not (n_shared := int(where.duplicated().sum())):
+            there = {key for adata in [self.data, *modalities_of(self.data).values()] for key in adata.obsm}
+            return [
+                f"obsm has no places of cells '{self.spatial_key}' (spatial_key), an array of two or three columns; there are "
+                f"{sorted(there)}."
+            ]
+        n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
+        if self.slide_key is not None or not n_shared:
             return []
         columns = [c for c in self.data.obs if str(c).lower() in SLIDE_NAMES and self.data.obs[c].nunique() > 1]
         hint = f", such as '{columns[0]}'" if columns else ""
@@ -99,36 +101,20 @@ class SlideInput:
             f"that names them{hint}."
         ]
 
-    def _names(self) -> pd.Series:
-        """Slide of each cell, a category of text."""
+    def _names(self) -> pd.Series | None:
+        """Slide of each cell, a category of text; ``None`` if there is no such column."""
         if self.slide_key is None:
             return pd.Series([""] * self.data.n_obs, dtype="category")
-        column = find_column(self.data, self.slide_key)
+        if (column := find_column(self.data, self.slide_key)) is None:
+            return None
         column = column.reset_index(drop=True).astype("category").cat.remove_unused_categories()
-        return column.cat.rename_categories(lambda value: str(value))
-
-    def _slide(self, name: str, names: pd.Series, places: np.ndarray) -> Slide | None:
-        cells = np.flatnonzero((names == name).to_numpy() & np.isfinite(places).all(axis=1))
-        return Slide(name, cells, places[cells], self._image(name)) if len(cells) else None
-
-    def _no_places(self) -> str:
-        there = {key for adata in [self.data, *modalities_of(self.data).values()] for key in adata.obsm}
-        return (
-            f"obsm has no places of cells '{self.spatial_key}' (spatial_key), an array of two or three columns; there are "
-            f"{sorted(there)}."
-        )
+        return column.cat.rename_categories(list(map(str, column.cat.categories)))
 
     def _image(self, name: str) -> Image | None:
-        """The slide's image, if there is one and it is wanted.
-
-        Raises
-        ------
-        LookupError
-            If the data say no scale of it, or it has not the resolution asked for.
-        """
-        entry = self._entry(name) if self.image is not False else None
-        images = {} if entry is None else entry.get("images", {})
-        if entry is None or not images:
+        """The slide's image, if it is there and wanted; ``LookupError`` without a scale or the resolution asked for."""
+        entry = self._entry(name) if self.image is not False else {}
+        images = entry.get("images", {})
+        if not images:
             return None
         keys = IMAGES if self.image is True else (self.image,)
         key = next((k for k in keys if k in images), None)
@@ -139,38 +125,33 @@ class SlideInput:
                 "'tissue_<key>_scalef'. Name an image with image=, or give image=False."
             )
             raise LookupError(msg)
+        pixels, scale = np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"])
+        # the middle of the first pixel is the origin
+        left, right, bottom = ((edge - 0.5) / scale for edge in (0, pixels.shape[1], pixels.shape[0]))
         diameter = factors.get("spot_diameter_fullres")
-        return Image(np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"]), diameter and float(diameter))
+        return Image(pixels, (left, right, bottom, left), diameter and float(diameter))
 
-    def _entry(self, name: str) -> Mapping[str, Any] | None:
+    def _entry(self, name: str) -> Mapping[str, Any]:
         """What ``uns["spatial"]`` holds of a slide: the only one where slides have no names."""
         for adata in (self.data, *modalities_of(self.data).values()):
-            known = adata.uns.get(SPATIAL, {})
-            if self.slide_key is None and len(known) == 1:
-                return next(iter(known.values()))
-            if name in known:
-                return known[name]
-        return None
-
-
-_NO_KEY = "slides are given, but no slide_key, the column that names them."
+            # Other programs than scanpy keep flags of their own there.
+            known = adata.uns.get(SPATIAL)
+            items = known.items() if isinstance(known, Mapping) else ()
+            entries = {key: entry for key, entry in items if isinstance(entry, Mapping)}
+            if self.slide_key is None and len(entries) == 1:
+                return next(iter(entries.values()))
+            if name in entries:
+                return entries[name]
+        return {}
 
 
 def _places(data: AnnData | MuData, key: str) -> np.ndarray | None:
     """Places in the data's or a modality's ``obsm``, NaN where a cell has none, ``(n_cells, 2)``."""
-    return next((_plane(rows, adata.obsm[key]) for rows, adata in _holders(data, key)), None)
-
-
-def _holders(data: AnnData | MuData, key: str) -> Iterator[tuple[np.ndarray, AnnData | MuData]]:
-    """Objects whose ``obsm`` has places under that key, and each cell's row in them."""
-    # mudata keeps which cells have a modality under its name, one column wide.
-    candidates = [(np.arange(data.n_obs), data)]
-    candidates += [(rows_of(data, name), adata) for name, adata in modalities_of(data).items()]
-    for rows, adata in candidates:
+    modalities = modalities_of(data)
+    holders = [(np.arange(data.n_obs), data), *((rows_of(data, name), adata) for name, adata in modalities.items())]
+    for rows, adata in holders:
+        # mudata keeps which cells have a modality under its name, one column wide.
         if key in adata.obsm and np.ndim(adata.obsm[key]) == 2 and adata.obsm[key].shape[1] in (2, 3):
-            yield rows, adata
-
-
-def _plane(rows: np.ndarray, places: Any) -> np.ndarray:
-    flat = np.asarray(places, dtype=float)[:, :2]
-    return np.where((rows < 0)[:, None], np.nan, flat[rows])
+            places = np.asarray(adata.obsm[key], dtype=float)[:, :2]
+            return np.where((rows < 0)[:, None], np.nan, places[rows])
+    return None

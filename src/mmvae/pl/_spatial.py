@@ -37,9 +37,9 @@ def spatial(
 ) -> list[Axes] | None:
     """Plot cells where they lie, a panel for each slide and colour.
 
-    All slides of a colour have the same scale, and one legend or colour bar. Cells without a value, such as those that lack
-    the modality of a gene, are light grey and lie beneath the others. Where ``uns["spatial"]`` has an image of a slide, as
-    scanpy reads it, it is drawn beneath the spots. Nothing of ``mdata`` is changed.
+    All slides of a colour have one scale, and one legend or colour bar. Cells without a value, such as those that lack the
+    modality of a gene, are light grey and lie beneath the others. An image of a slide in ``uns["spatial"]``, as scanpy reads
+    it, is drawn beneath the spots. Nothing of ``mdata`` is changed.
 
     Parameters
     ----------
@@ -92,7 +92,11 @@ def spatial(
     found, faults = SlideInput(mdata, slide_key, spatial_key, slides, image).read()
     drawn = np.concatenate([slide.cells for slide in found]) if found else np.zeros(0, dtype=int)
     chosen, more = colourings(mdata, names, drawn, palette)
-    faults += more + _number_faults(ncols, size)
+    faults += more
+    if not ncols >= 1:
+        faults.append(f"ncols is {ncols}; at least 1 is needed.")
+    if not size > 0:
+        faults.append(f"size is {size}; it is above 0, 1 for the default.")
     if faults:
         raise SetupError(faults)
     grid = _panels(len(chosen), len(found), ncols)
@@ -105,11 +109,6 @@ def spatial(
         plt.show()
         return None
     return [panel for panels in grid for panel in panels]
-
-
-def _number_faults(ncols: int, size: float) -> list[str]:
-    faults = [] if ncols >= 1 else [f"ncols is {ncols}; at least 1 is needed."]
-    return faults if size > 0 else [*faults, f"size is {size}; it is above 0, 1 for the default."]
 
 
 def _panels(n_colours: int, n_slides: int, ncols: int) -> list[list[Axes]]:

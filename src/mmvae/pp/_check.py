@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae.data import Setup, SetupArguments, inspect, print_setup
+from mmvae.data import SetupArguments, inspect, print_setup
 
 
 def check(
@@ -52,36 +52,24 @@ def check(
     >>> table.attrs["notes"]
     []
     """
-    arguments = SetupArguments.of(
-        {
-            "batch_key": batch_key,
-            "labels_key": labels_key,
-            "categorical_covariate_keys": categorical_covariate_keys,
-            "continuous_covariate_keys": continuous_covariate_keys,
-            "size_factor_keys": size_factor_keys,
-            "layers": layers,
-            "likelihoods": likelihoods,
-            "modalities": modalities,
-        }
-    )
-    setup = inspect(data, arguments)
+    given = {
+        "batch_key": batch_key,
+        "labels_key": labels_key,
+        "categorical_covariate_keys": categorical_covariate_keys,
+        "continuous_covariate_keys": continuous_covariate_keys,
+        "size_factor_keys": size_factor_keys,
+        "layers": layers,
+        "likelihoods": likelihoods,
+        "modalities": modalities,
+    }
+    setup = inspect(data, SetupArguments.of(given))
     # Where a modality cannot be read at all, there is no table of what would be taken.
     if setup.presence is not None and setup.presence.shape[1] == len(setup.modalities):
         print_setup(setup)
     setup.raise_faults()
-    return _to_frame(setup)
-
-
-def _to_frame(setup: Setup) -> pd.DataFrame:
     frame = pd.DataFrame(
-        {
-            "modality": [m.name for m in setup.modalities],
-            "cells": [m.n_cells for m in setup.modalities],
-            "features": [m.n_features for m in setup.modalities],
-            "layer": [m.layer or "X" for m in setup.modalities],
-            "likelihood": [m.likelihood_name for m in setup.modalities],
-            "why": [m.why for m in setup.modalities],
-        }
+        [(m.name, m.n_cells, m.n_features, m.layer or "X", m.likelihood_name, m.why) for m in setup.modalities],
+        columns=["modality", "cells", "features", "layer", "likelihood", "why"],
     )
     frame.attrs["notes"] = list(setup.notes)
     return frame

@@ -1,7 +1,5 @@
 """Which spots are neighbours. N spots."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
@@ -19,33 +17,16 @@ def spot_graph(
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
     """Neighbours within each slide: connectivities, 1 for a neighbour, and distances; symmetric, ``(n_spots, n_spots)``.
 
-    Parameters
-    ----------
-    coordinates
-        Places, ``(n_spots, 2)`` or ``(n_spots, 3)``.
-    slides
-        Number of each spot's slide, ``(n_spots,)``.
-    n_neighbors
-        Neighbours of a spot. On a lattice as many whole rings of equally distant spots as that many make, and the first at
-        the least: 6 are 6 on hexagons and 4 on squares, and fewer at a border. Elsewhere the nearest ones, and a spot that
-        is among another's nearest is its neighbour, too.
-    radius
-        Take all spots within this distance instead, in the unit of the coordinates.
+    ``coordinates`` are ``(n_spots, n_dimensions)`` and ``slides`` the numbers of the spots' slides, ``(n_spots,)``; the other
+    arguments are those of :func:`mmvae.pp.spatial`.
     """
-    pairs = [
-        members[own]
-        for members in _members(slides)
-        for own in [_pairs(coordinates[members], n_neighbors, radius)]
-        if len(own)
-    ]
-    edges = np.concatenate(pairs) if pairs else np.empty((0, 2), dtype=int)
+    order = np.argsort(slides, kind="stable")
+    pairs = [np.empty((0, 2), dtype=int)]
+    for members in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
+        pairs.append(members[_pairs(coordinates[members], n_neighbors, radius)])
+    edges = np.concatenate(pairs)
     lengths = np.linalg.norm(coordinates[edges[:, 0]] - coordinates[edges[:, 1]], axis=1)
     return _symmetric(edges, np.ones(len(edges)), len(slides)), _symmetric(edges, lengths, len(slides))
-
-
-def _members(slides: np.ndarray) -> Iterator[np.ndarray]:
-    order = np.argsort(slides, kind="stable")
-    yield from np.split(order, np.flatnonzero(np.diff(slides[order])) + 1)
 
 
 def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> np.ndarray:
@@ -69,12 +50,7 @@ def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> n
 def _ring_radius(distances: np.ndarray, n_neighbors: int) -> float:
     """Distance that lies between the last whole ring within ``n_neighbors`` and the next.
 
-    Parameters
-    ----------
-    distances
-        To the nearest spot, the one after it, and so on, of spots that have all their neighbours.
-    n_neighbors
-        Neighbours that are wanted.
+    ``distances`` are those to the nearest spot, the one after it, and so on, of spots that have all their neighbours.
     """
     last = np.flatnonzero(distances[1:] > RING_GAP * distances[:-1])
     if not len(last):

@@ -1,8 +1,7 @@
 """Spots and their surroundings as two modalities. N spots, G genes."""
 
-from __future__ import annotations
-
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,19 +13,17 @@ from mudata import MuData
 from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import CONNECTIVITIES, DEFAULTS, DISTANCES, NEIGHBORS, RNA, SPATIAL
-from mmvae.data import by_rows, choose_layer, values_of
+from mmvae.data import by_rows, choose_layer, scan, values_of
 
 from ._neighbors import spot_graph
 from ._spatial_input import SpatialInput, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from spatialdata import SpatialData
 
 
 def spatial(
-    data: AnnData | SpatialData,
+    data: "AnnData | SpatialData",
     *,
     spatial_key: str = SPATIAL,
     slide_key: str | None = None,
@@ -39,8 +36,7 @@ def spatial(
     """Make a MuData of spots, their surroundings, and what else was measured of them.
 
     Every spot gets a second modality, the counts of its neighbours summed, itself left out, so that a model can learn
-    niches apart from what a spot holds of its own. Neighbours are spots of the same slide. Nothing of ``data`` is changed,
-    and its matrices are not copied.
+    niches apart from what a spot holds of its own. Nothing of ``data`` is changed, and its matrices are not copied.
 
     Choose genes beforehand, such as 3,000 that vary (:func:`scanpy.pp.highly_variable_genes`): sums over neighbours have about
     three times as many non-zeros as the counts. With all 17,860 genes of 91,470 simulated Visium spots memory peaked at
@@ -53,8 +49,8 @@ def spatial(
     spatial_key
         Where the places are in ``obsm``, ``(n_spots, 2)`` or ``(n_spots, 3)``.
     slide_key
-        Column of ``obs`` that names the slide, section or field of view; all spots are on one slide if it is ``None``. Of a
-        SpatialData the column that names the regions is taken unless another is given.
+        Column of ``obs`` that names the slide, section or field of view: neighbours are spots of the same one. By default
+        all spots are on one slide; of a SpatialData the column that names the regions is taken.
     n_neighbors
         Neighbours of a spot. On a lattice whole rings of equally distant spots are taken, as many as make
         ``n_neighbors``, and the first at the least: 6 are the 6 on Visium's hexagons and the 4 on squares, and a spot at a
@@ -62,7 +58,7 @@ def spatial(
     radius
         Take all spots within this distance, in the unit of the places, in place of ``n_neighbors``.
     layer
-        Counts to take, X if it is ``None``, or a layer named ``counts`` where X is not counts.
+        Counts to take; by default X, or a layer named ``counts`` where X is not counts.
     features
         Further modalities, by name: the key in ``obsm`` of a matrix with a row for each spot, such as the embedding of
         image patches.
@@ -71,15 +67,13 @@ def spatial(
 
     Returns
     -------
-    MuData of
+    MuData with the spots' annotations in ``obs``, their places in ``obsm["spatial"]``, of ``"rna"`` too, and modalities
 
-    - ``"rna"``: the spots' own counts, with everything else of ``data``;
+    - ``"rna"``: the spots' own counts, with all else of ``data`` but a graph in space and ``raw``;
     - ``"spatial"``: summed counts of the neighbours, sparse, ``(n_spots_with_neighbours, n_genes)``; their mean where the
       values are not counts. Its ``obsp["spatial_connectivities"]`` and ``obsp["spatial_distances"]`` are the graph, and
       ``uns["spatial_neighbors"]`` describes it as squidpy does. A spot without neighbours lacks this modality;
     - one for each of ``features``.
-
-    ``obs`` holds the spots' annotations and ``obsm["spatial"]`` their places, NaN for none.
 
     Raises
     ------
@@ -99,8 +93,8 @@ def spatial(
     -----
     The modality carries its own defaults for :class:`~mmvae.MultiVAE` in ``uns["mmvae_defaults"]``: the prior
     ``"gmrf"``, and as the weight of its likelihood one over the mean number of neighbours, because each count enters as
-    often as its spot has neighbours. What is held out for validation should be slides or blocks, never single spots, since
-    neighbours share counts: :meth:`~mmvae.MultiVAE.train` does so for such data.
+    often as its spot has neighbours. As neighbours share counts, hold out slides or blocks for validation, never single
+    spots: :meth:`~mmvae.MultiVAE.train` does so for such data.
 
     Surroundings help to find regions that are larger than the reach of the neighbours. Layers of one or two spots they blur
     (``docs/evidence.md``, Space): there read ``get_latent_representation(representation="rna")`` as well.
@@ -110,24 +104,28 @@ def spatial(
     >>> mdata = mmvae.pp.spatial(adata, slide_key="section")
     >>> mmvae.MultiVAE.setup_mudata(mdata, batch_key="section")
     """
-    taken = SpatialInput(
-        *table_of(data, table, slide_key), spatial_key, n_neighbors, radius, layer, dict(features or {})
-    )
+    adata, slide_key = table_of(data, table, slide_key)
+    taken = SpatialInput(adata, slide_key, spatial_key, n_neighbors, radius, layer, dict(features or {}))
     if faults := taken.faults():
         raise SetupError(faults)
     for note in taken.notes():
         warnings.warn(note, UserWarning, stacklevel=2)
-    adata = taken.adata
-    layer, is_counts = (layer, True) if layer is not None else _counts(adata)
+    if layer is None:
+        layer, found, _ = choose_layer(adata)
+    else:
+        found = scan(values_of(adata, layer))
     connectivities, distances = spot_graph(taken.coordinates, taken.slides, n_neighbors, radius)
-    surroundings = _surroundings(adata, layer, connectivities, is_counts)
-    surroundings.obsp[DISTANCES] = _rows_and_columns(distances, np.diff(connectivities.indptr) > 0)
+    if connectivities.nnz == 0:
+        raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
+    surroundings = _surroundings(adata, layer, connectivities, distances, found.is_counts)
     surroundings.uns[NEIGHBORS] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
         "params": {"n_neighbors": n_neighbors} | ({} if radius is None else {"radius": radius}),
     }
     mods = {RNA: _own(adata, layer), SPATIAL: surroundings}
+    # Copies and files of a MuData lose what `obsm` holds under the name of a modality.
+    mods[RNA].obsm[SPATIAL] = taken.coordinates
     mods |= {name: _matrix(adata, key) for name, key in taken.features.items()}
     with unpulled():
         mdata = MuData(mods)
@@ -136,48 +134,46 @@ def spatial(
     return mdata
 
 
-def _counts(adata: AnnData) -> tuple[str | None, bool]:
-    layer, found, _ = choose_layer(adata)
-    return layer, found.is_counts
-
-
 def _own(adata: AnnData, layer: str | None) -> AnnData:
-    """The spots as they are, in an object of their own that shares the matrices."""
+    """The spots as they are, in an object of their own that shares the matrices; the graph is that of the surroundings."""
     # anndata 0.13 lists X among the layers, under None.
     return AnnData(
         values_of(adata, layer),
         obs=adata.obs.copy(),
         var=adata.var.copy(),
-        uns=dict(adata.uns),
+        uns={name: value for name, value in adata.uns.items() if name != NEIGHBORS},
         obsm=dict(adata.obsm),
+        varm=dict(adata.varm),
+        obsp={name: graph for name, graph in adata.obsp.items() if name not in (CONNECTIVITIES, DISTANCES)},
+        varp=dict(adata.varp),
         layers={name: values for name, values in adata.layers.items() if name not in (None, layer)},
     )
 
 
-def _surroundings(adata: AnnData, layer: str | None, graph: sp.csr_matrix, is_counts: bool) -> AnnData:
+def _surroundings(
+    adata: AnnData, layer: str | None, graph: sp.csr_matrix, distances: sp.csr_matrix, is_counts: bool
+) -> AnnData:
     """What the neighbours of each spot that has some hold together."""
     degree = np.diff(graph.indptr)
     has = degree > 0
     values = by_rows(values_of(adata, layer))
-    sums = graph[has].astype(values.dtype) @ (values if isinstance(values, np.ndarray) else sp.csr_matrix(values))
+    # Counts of few bits have sums of more.
+    dtype = values.dtype if values.dtype.kind == "f" else np.promote_types(values.dtype, np.int32)
+    sums = graph[has].astype(dtype) @ (values if isinstance(values, np.ndarray) else sp.csr_matrix(values))
     if not is_counts:
         sums = sp.diags(1 / degree[has]) @ sums
     # Names of features are to be unique over modalities.
     names = [f"{SPATIAL}:{name}" for name in adata.var_names]
     var = pd.DataFrame({"gene": adata.var_names.to_numpy()}, index=pd.Index(names))
-    found = AnnData(sums, obs=pd.DataFrame(index=adata.obs_names[has]), var=var)
-    found.obsp[CONNECTIVITIES] = _rows_and_columns(graph, has)
+    obsp = {CONNECTIVITIES: graph[has][:, has], DISTANCES: distances[has][:, has]}
+    found = AnnData(sums, obs=pd.DataFrame(index=adata.obs_names[has]), var=var, obsp=obsp)
     found.uns[DEFAULTS] = {"prior": "gmrf", "weight": float(1 / degree[has].mean())}
     return found
 
 
 def _matrix(adata: AnnData, key: str) -> AnnData:
     values: Any = adata.obsm[key]
-    names = values.columns.astype(str) if isinstance(values, pd.DataFrame) else map(str, range(values.shape[1]))
-    matrix = values.to_numpy() if isinstance(values, pd.DataFrame) else values
+    is_frame = isinstance(values, pd.DataFrame)
+    names = values.columns if is_frame else range(values.shape[1])
     var = pd.DataFrame(index=pd.Index([f"{key}:{name}" for name in names]))
-    return AnnData(matrix, obs=pd.DataFrame(index=adata.obs_names), var=var)
-
-
-def _rows_and_columns(graph: sp.csr_matrix, keep: np.ndarray) -> sp.csr_matrix:
-    return graph[keep][:, keep]
+    return AnnData(values.to_numpy() if is_frame else values, obs=pd.DataFrame(index=adata.obs_names), var=var)

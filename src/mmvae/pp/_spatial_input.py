@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from mmvae._checks import COUNT, POSITIVE
 from mmvae._keys import RNA, SPATIAL
 from mmvae.data import is_supported, values_of
 
@@ -43,11 +44,10 @@ class SpatialInput:
 
     def faults(self) -> list[str]:
         """Everything that is wrong, a sentence each."""
-        faults = [*self._number_faults(), *self._slide_faults(), *self._matrix_faults()]
-        places = self._place_faults()
-        if not places and not self._slide_faults():
+        slides, places = self._slide_faults(), self._place_faults()
+        if not (slides or places):
             places = self._shared_places()
-        return faults + places
+        return [*self._number_faults(), *slides, *self._matrix_faults(), *places]
 
     def notes(self) -> list[str]:
         """What is not wrong but may be a slip, a sentence each."""
@@ -62,12 +62,11 @@ class SpatialInput:
 
     def _number_faults(self) -> list[str]:
         faults = []
-        if self.n_neighbors < 1:
-            faults.append(f"n_neighbors is {self.n_neighbors}; at least 1 is needed.")
-        if self.radius is not None and not self.radius > 0:
+        if self.n_neighbors not in COUNT:
+            faults.append(f"n_neighbors is {self.n_neighbors}; at least 1 is needed, a whole number.")
+        if self.radius is not None and self.radius not in POSITIVE:
             faults.append(f"radius is {self.radius}; it is a distance above 0 in the unit of the places.")
-        if not self.adata.obs_names.is_unique:
-            n_repeated = int(self.adata.obs_names.duplicated().sum())
+        if n_repeated := int(self.adata.obs_names.duplicated().sum()):
             faults.append(f"{n_repeated} names of spots are repeated. Use adata.obs_names_make_unique().")
         return faults
 
@@ -120,15 +119,7 @@ class SpatialInput:
 
 
 def table_of(data: Any, name: str | None, slide_key: str | None) -> tuple[AnnData, str | None]:
-    """The spots' table, and the column that names their slides.
-
-    Raises
-    ------
-    TypeError
-        If ``data`` is neither AnnData nor SpatialData.
-    ValueError
-        If a SpatialData has no table of that name, or several and no name is given.
-    """
+    """The spots' table, and the column that names their slides; errors are those of :func:`mmvae.pp.spatial`."""
     if isinstance(data, AnnData):
         return data, slide_key
     if not hasattr(data, "tables"):

@@ -23,10 +23,10 @@ def split_modalities(adata: AnnData) -> MuData:
 
     Returns
     -------
-    MuData of the same cells. Modalities are called ``"rna"`` (of ``"Gene Expression"``), ``"atac"`` (``"Peaks"``) and
-    ``"protein"`` (``"Antibody Capture"``); others after their type, in small letters and with ``_`` for what is no letter
-    and no digit, such as ``"multiplexing_capture"``. Each holds X, layers, ``var`` and ``varm`` of its features. ``obs``,
-    ``obsm``, ``obsp`` and ``uns`` are those of the MuData. ``raw`` is left out.
+    MuData of the same cells, with ``obs``, ``obsm``, ``obsp`` and ``uns``. Its modalities hold X, layers, ``var`` and
+    ``varm`` of their features; ``raw`` is left out. They are called ``"rna"`` (of ``"Gene Expression"``), ``"atac"``
+    (``"Peaks"``) and ``"protein"`` (``"Antibody Capture"``); others after their type, in small letters and with ``_`` for
+    what is no letter and no digit, such as ``"multiplexing_capture"``.
 
     Raises
     ------
@@ -69,10 +69,13 @@ def _faults(adata: AnnData) -> list[str]:
     if not adata.obs_names.is_unique:
         faults.append("adata.obs_names are not unique. Use adata.obs_names_make_unique().")
     names = pd.Series({each: _name_of(each) for each in feature_types(adata).index})
-    for name, alike in names.groupby(names):
-        if len(alike) > 1:
-            faults.append(f"the types {list(alike.index)} would all be called '{name}'. Rename them, or make them one.")
-    return faults
+    # A MuData keeps there which cells have the modality.
+    faults += [f"obsm['{key}'] has the name of a modality. Rename it." for key in adata.obsm if key in set(names)]
+    return faults + [
+        f"the types {list(alike.index)} would all be called '{name}'. Rename them, or make them one."
+        for name, alike in names.groupby(names)
+        if len(alike) > 1
+    ]
 
 
 def _name_of(feature_type: str) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmvae.fusion import ObservedDims
+from mmvae.nn import draw_category
 
 
 class ConditionalMixture(NamedTuple):
@@ -30,9 +31,7 @@ class ConditionalMixture(NamedTuple):
 
     def draw(self) -> Tensor:
         """A draw for each cell, ``(C, L)``. The component that is drawn has no gradient."""
-        # The largest of log-weights plus Gumbel noise, for which nothing waits.
-        gumbel = -torch.empty_like(self.log_weights).exponential_().log()
-        component = (self.log_weights + gumbel).argmax(dim=1)
+        component = draw_category(self.log_weights)
         loc = self.loc.gather(1, component[:, None, None].expand(-1, 1, self.loc.shape[-1])).squeeze(1)
         factor = self.factor.flatten(0, 1).index_select(0, self.pattern * self.factor.shape[1] + component)
         return loc + (factor @ torch.randn_like(loc)[..., None]).squeeze(-1)
@@ -54,11 +53,7 @@ class PartlyObserved:
 
     def __init__(self, logits: Tensor, loc: Tensor, covariance: Tensor, observed: ObservedDims) -> None:
         self.log_weights, self.loc, self.covariance = logits.log_softmax(dim=0), loc, covariance
-        dims = [dims for dims, _ in observed.patterns]
-        self.dims = torch.stack(dims) if dims else observed.mask[:0]
-        self.pattern = torch.zeros(len(observed.mask), dtype=torch.long, device=loc.device)
-        for index, (_, cells) in enumerate(observed.patterns):
-            self.pattern.index_fill_(0, cells, index)
+        self.dims, self.pattern = observed.patterns, observed.pattern
         self.factor = cholesky(self._masked(covariance, self.dims))
 
     def log_joint(self, values: Tensor) -> Tensor:

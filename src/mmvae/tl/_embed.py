@@ -10,6 +10,10 @@ from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
 from mmvae.model import MultiVAE
 
 PACKAGES = ("mmvae", "scvi-tools", "torch")
+MEANINGS = {
+    FUSED: "latents of all modalities, each at variance 1 times its reliability; where there is one joint latent, that",
+    SHARED: "what the modalities agree on: generalised canonical correlation of their latents",
+}
 
 
 def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
@@ -44,48 +48,33 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
     >>> mmvae.tl.embed(model, mdata)
     >>> sc.pp.neighbors(mdata, use_rep="X_mmvae")
     """
-    reason = _why_not_shared(model)
-    readouts = [FUSED, *model.modalities, *([] if reason else [SHARED])]
+    readouts, left_out = [FUSED, *model.modalities], {}
+    try:
+        model.get_shared_spectrum()
+        readouts.append(SHARED)
+    except ValueError as error:
+        left_out[embedding_key(SHARED)] = str(error)
     found = {embedding_key(name): model.get_latent_representation(mdata, representation=name) for name in readouts}
+    of_one = "latent of modality '{}', predicted from the others in cells that lack it"
+    meanings = {name: of_one.format(name) for name in model.modalities} | MEANINGS
     provenance: dict[str, Any] = {
         "versions": {package: version(package) for package in PACKAGES},
         "model": _summary(model),
-        "embeddings": {embedding_key(name): _meaning(name) for name in readouts},
+        "embeddings": {embedding_key(name): meanings[name] for name in readouts},
     }
-    if reason:
-        provenance["left_out"] = {embedding_key(SHARED): reason}
+    if left_out:
+        provenance["left_out"] = left_out
+        # that of a model before
+        mdata.obsm.pop(embedding_key(SHARED), None)
     for key, values in found.items():
         mdata.obsm[key] = values
     mdata.uns[PROVENANCE] = provenance
 
 
-def _why_not_shared(model: MultiVAE) -> str:
-    """Why the model has no shared readout; empty if it has one."""
-    try:
-        model.get_shared_spectrum()
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def _meaning(readout: str) -> str:
-    if readout == FUSED:
-        return (
-            "latents of all modalities, each at variance 1 times its reliability; where there is one joint latent, that"
-        )
-    if readout == SHARED:
-        return "what the modalities agree on: generalised canonical correlation of their latents"
-    return f"latent of modality '{readout}', predicted from the others in cells that lack it"
-
-
 def _summary(model: MultiVAE) -> dict[str, Any]:
     """The model in types that HDF5 can hold."""
-    module = model.module
-    numbers = {
-        "seed": model.seed,
-        "best_epoch": model.best_epoch_,
-        "n_epochs": len((model.history_ or {}).get("elbo_train", ())),
-    }
+    module, n_epochs = model.module, len((model.history_ or {}).get("elbo_train", ()))
+    numbers = {"seed": model.seed, "best_epoch": model.best_epoch_, "n_epochs": n_epochs}
     return {
         "fusion": module.fusion.name,
         "n_latent": dict(module.fusion.n_latent),

@@ -1,5 +1,6 @@
 """Soft clusters of the mixture priors, written to the data."""
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
@@ -49,12 +50,5 @@ def responsibilities(model: MultiVAE, mdata: MuData | AnnData) -> None:
     found = {latent: model.get_responsibilities(mdata, latent=latent) for latent in latents}
     for latent, shares in found.items():
         mdata.obsm[responsibilities_key(latent)] = shares
-        mdata.obs[component_key(latent)] = _most_probable(shares)
-
-
-def _most_probable(shares: pd.DataFrame) -> pd.Series:
-    """Name of the largest column of each row, missing where the row is NaN."""
-    has = shares.notna().all(axis=1)
-    winner = pd.Series(pd.NA, index=shares.index, dtype=object)
-    winner[has] = shares.columns.to_numpy(dtype=object)[shares[has].to_numpy().argmax(axis=1)]
-    return winner.astype(pd.CategoricalDtype(shares.columns.astype(object)))
+        winners = np.where(shares.notna().all(axis=1), shares.to_numpy().argmax(axis=1), -1)
+        mdata.obs[component_key(latent)] = pd.Categorical.from_codes(winners, shares.columns.astype(object))

@@ -59,9 +59,15 @@ class KeepWeights(Callback):
         self.best = float("inf")
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] = {}
+        self.value: float | None = None
         self.last_epoch: int | None = None
         self.last_weights: dict[str, Any] = {}
         self.exception: BaseException | None = None
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the epoch's objective; epochs without a validation have none, not that of one before."""
+        value = trainer.callback_metrics.get(MONITOR)
+        self.value = None if value is None else float(value)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Remember the weights, and whether they are the best.
@@ -75,9 +81,9 @@ class KeepWeights(Callback):
         if not are_finite(weights):
             raise NonFiniteError("the weights are not finite", trainer.current_epoch)
         self.last_weights, self.last_epoch = weights, trainer.current_epoch
-        value = trainer.callback_metrics.get(MONITOR)
-        if value is not None and trainer.current_epoch >= self.first and float(value) < self.best:
-            self.best, self.best_epoch, self.best_weights = float(value), trainer.current_epoch, weights
+        value, self.value = self.value, None
+        if value is not None and trainer.current_epoch >= self.first and value < self.best:
+            self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remember the exception."""

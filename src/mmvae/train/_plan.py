@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from mmvae._checks import COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE
-from mmvae._keys import CELLS, OBJECTIVE
+from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
 from ._divergence import NonFiniteError, posteriors_not_finite
 
@@ -49,6 +49,9 @@ class MultiVAEPlan(TrainingPlan):
 
     def forward(self, batch: dict[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, Any, LossOutput]:
         """Pass to the module; raises :class:`NonFiniteError` where latents that are not finite make it fail."""
+        given = kwargs.get("loss_kwargs", {})
+        if self.max_kl_weight > 0 and "kl_weight" in given:
+            kwargs["loss_kwargs"] = given | {"warmup": given["kl_weight"] / self.max_kl_weight}
         try:
             outputs = super().forward(batch, *args, **kwargs)
         except (RuntimeError, ValueError) as error:
@@ -61,6 +64,15 @@ class MultiVAEPlan(TrainingPlan):
         if self.max_kl_weight != 1:
             self._losses.extra_metrics[OBJECTIVE] = self._at_last_kl_weight(self._losses)
         return outputs
+
+    def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
+        """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few a minibatch holds."""
+        extra = loss_output.extra_metrics
+        for name in [key.removeprefix(N_CELLS) for key in extra if key.startswith(N_CELLS)]:
+            value, count = extra.pop(f"{KL}{name}"), extra.pop(f"{N_CELLS}{name}")
+            options = {"on_step": self.on_step, "on_epoch": self.on_epoch, "sync_dist": self.use_sync_dist}
+            self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
+        super().compute_and_log_metrics(loss_output, metrics, mode)
 
     def _at_last_kl_weight(self, losses: LossOutput) -> Tensor:
         excess = (self.max_kl_weight - 1) * self.module.network.kl_scale

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mmvae.module import MultiVAEModule
+from mmvae.nn import in_full_precision
 from mmvae.priors import PosteriorSample
 
 from ._divergence import NonFiniteError
@@ -50,5 +51,6 @@ def init_priors(
         if not bool(together.loc.isfinite().all() & together.scale.isfinite().all()):
             raise NonFiniteError(f"the latent of '{name}' is not finite", epoch)
         if len(together.loc) > 1:
-            waiting[name].init_from(together)
+            with in_full_precision(together.loc):
+                waiting[name].init_from(together)
     module.train(training)

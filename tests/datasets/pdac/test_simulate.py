@@ -13,9 +13,8 @@ from scipy.spatial import KDTree
 from sklearn.linear_model import LogisticRegression
 
 from mmvae.datasets import simulate_pdac
-from mmvae.datasets.pdac._counts import DISPERSION, draw_counts
+from mmvae.datasets.pdac._genes import DISPERSION, draw_counts, draw_genes
 from mmvae.datasets.pdac._niches import COMPOSITIONS, MARKERS, NICHE_SHARES
-from mmvae.datasets.pdac._programmes import draw_genes
 from mmvae.datasets.pdac._sections import SECTIONS
 from mmvae.datasets.pdac._tissue import MAX_SPOTS, draw_section
 

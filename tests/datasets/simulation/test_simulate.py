@@ -347,3 +347,9 @@ def test_unusable_values_are_refused_with_a_remedy(arguments, message):
 def test_unusable_types_are_refused_with_a_remedy(arguments, message):
     with pytest.raises(TypeError, match=message):
         simulate(**{"n_cells": 100, **arguments})
+
+
+def test_fractions_that_are_rounded_are_of_all_cells():
+    sizes = {"rna": 1, "atac": 1}
+    patterns = simulate(60_000, modalities=sizes, missing={"rna": 0.33333, "atac": 0.66666}).obs["pattern"]
+    assert patterns.value_counts().to_dict() == {"atac": 40_000, "rna": 20_000}

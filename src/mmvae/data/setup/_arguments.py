@@ -1,13 +1,15 @@
 """What a user passes to `setup_mudata`, in one value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
+
+SEQUENCES = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys", "prior_covariate_keys"}
 
 
 @dataclass(frozen=True)
 class SetupArguments:
-    """Arguments of :meth:`~mmvae.MultiVAE.setup_mudata`; sequences as tuples, absent mappings as empty ones."""
+    """Arguments of :meth:`~mmvae.MultiVAE.setup_mudata`; sequences as tuples."""
 
     batch_key: tuple[str, ...] = ()
     labels_key: str | None = None
@@ -29,23 +31,12 @@ class SetupArguments:
             for argument in ("layer", "likelihood", "size_factor_key"):
                 if given.get(argument) is not None:
                     given[f"{argument}s"] = {name: given[argument]}
-        known = {f.name for f in fields(cls)}
-        sequences = {
-            "batch_key",
-            "categorical_covariate_keys",
-            "continuous_covariate_keys",
-            "prior_covariate_keys",
-        }
-        taken: dict[str, Any] = {k: _names(v) if k in sequences else v for k, v in given.items() if k in known}
-        return cls(**taken)
+        for argument in SEQUENCES & set(given):
+            value = given[argument]
+            given[argument] = (value,) if isinstance(value, str) else tuple(value or ())
+        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
 
     @property
     def chosen(self) -> Mapping[str, Any]:
         """Likelihood of each modality; empty until the set-up has chosen them."""
         return self.likelihoods or {}
-
-
-def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    return (value,) if isinstance(value, str) else tuple(value)

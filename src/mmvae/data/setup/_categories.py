@@ -35,13 +35,11 @@ def categories(values: pd.Series) -> pd.Series:
     """
     levels, codes = _levels(values)
     texts = [text_of(level) for level in levels]
-    used = set(codes.tolist())
-    kept = list(dict.fromkeys(text for i, text in enumerate(texts) if i in used))
-    place = {text: i for i, text in enumerate(kept)}
+    used = {texts[code] for code in np.unique(codes) if code >= 0}
+    kept = [text for text in dict.fromkeys(texts) if text in used]
     # The last place is that of the code -1, a missing value.
-    renumbered = np.array([*(place.get(text, -1) for text in texts), -1])[codes]
-    category = pd.Categorical.from_codes(renumbered, categories=pd.Index(kept, dtype=object))
-    return pd.Series(category, index=values.index)
+    of_cells = np.array([*texts, None], dtype=object)[codes]
+    return pd.Series(pd.Categorical(of_cells, categories=pd.Index(kept, dtype=object)), index=values.index)
 
 
 def _levels(values: pd.Series) -> tuple[list, np.ndarray]:

@@ -1,34 +1,69 @@
-"""Finding per-cell annotations: in `mdata.obs` first, then in the modalities."""
+"""Per-cell annotations, found in `mdata.obs` first, then in the modalities; and what numbers are divided by."""
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from scvi import REGISTRY_KEYS
 
-from mmvae._keys import RESOLVED_PREFIX
+from mmvae._keys import FIELDS, RESOLVED_PREFIX, STATE
 from mmvae.data._access import modalities_of, rows_of
 
 from ._arguments import SetupArguments
 from ._categories import categories, numbers, text_of
-from ._scale import Scale
 
 NUMBERS = ("continuous", "size_factor")
 # Single precision ends at 3.4e38, and no measurement comes near either.
 LARGEST = 1e30
 EXAMPLES = 3
+# Where the registry keeps scales.
+COLUMNS, MEANS, SDS = "columns", "means", "sds"
+# What rounding leaves of a constant, relative to it, is no spread.
+ROUNDING = 1e-12
 Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate", "size_factor"]
 
 
 @dataclass(frozen=True)
-class Column:
-    """One per-cell annotation that the model uses.
+class Scale:
+    """Mean and standard deviation of a covariate over the cells of the reference; 1 where it is constant."""
 
-    ``values`` are numbers, or categories of text. ``detail`` names the modality of a size factor.
-    """
+    mean: float
+    sd: float
+
+    @classmethod
+    def of(cls, values: pd.Series) -> Self:
+        """Of a column of numbers."""
+        mean, sd = float(values.mean()), float(values.std(ddof=0))
+        return cls(mean, sd if sd > ROUNDING * abs(mean) else 1.0)
+
+    def standardise(self, values: pd.Series) -> pd.Series:
+        """Numbers of standard deviations from the mean."""
+        return (values - self.mean) / self.sd
+
+
+def scales_of(registry: Mapping[str, Any]) -> dict[str, Scale]:
+    """Scale of each covariate in a registry, by the name of its column."""
+    state = registry[FIELDS].get(REGISTRY_KEYS.CONT_COVS_KEY, {}).get(STATE, {})
+    if MEANS not in state:
+        return {}
+    return {name: Scale(mean, sd) for name, mean, sd in zip(state[COLUMNS], state[MEANS], state[SDS], strict=True)}
+
+
+def keep_scales(registry: Mapping[str, Any], scales: Mapping[str, Scale]) -> None:
+    """Write the scales beside the names of their columns in a registry."""
+    state = registry[FIELDS][REGISTRY_KEYS.CONT_COVS_KEY][STATE]
+    if used := [scales[name] for name in state.get(COLUMNS, ())]:
+        state[MEANS], state[SDS] = [scale.mean for scale in used], [scale.sd for scale in used]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One annotation that the model uses: numbers, or categories of text. ``detail`` is the modality of a size factor."""
 
     role: Role
     key: str
@@ -40,27 +75,22 @@ class Column:
         """Column of ``obs`` that scvi-tools reads: one of ours, since the user's own may be of any type."""
         return f"{RESOLVED_PREFIX}{self.role}_{self.key}"
 
-    @property
-    def scale(self) -> Scale:
-        """Mean and standard deviation of numbers."""
-        return Scale.of(self.values)
-
 
 def resolve_columns(
     data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False
 ) -> tuple[list[Column], list[str]]:
-    """Find every column that ``arguments`` name; return them and the faults found on the way.
+    """Find every column that ``arguments`` name, and faults of them.
 
     A query need not have the column of labels: none of its cells is then labelled. Nor size factors of what it lacks.
     """
-    wanted: list[tuple[Role, tuple[str, ...], str]] = []
-    if arguments.batch_key:
-        wanted.append(("batch", arguments.batch_key, ""))
-    if arguments.labels_key is not None:
-        wanted.append(("labels", (arguments.labels_key,), ""))
-    wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
-    wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
-    wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
+    single: dict[Role, tuple[str, ...]] = {
+        "categorical": arguments.categorical_covariate_keys,
+        "continuous": arguments.continuous_covariate_keys,
+        "prior_covariate": arguments.prior_covariate_keys,
+    }
+    labels = () if arguments.labels_key is None else (arguments.labels_key,)
+    wanted: list[tuple[Role, tuple[str, ...], str]] = [("batch", arguments.batch_key, ""), ("labels", labels, "")]
+    wanted += [(role, (key,), "") for role, keys in single.items() for key in keys]
     wanted += [
         ("size_factor", (key,), name)
         for name, key in (arguments.size_factor_keys or {}).items()
@@ -68,18 +98,18 @@ def resolve_columns(
     ]
     columns, faults = [], []
     for role, keys, detail in wanted:
-        found = [find_column(data, key) for key in keys]
-        if role == "labels":
+        found = [_find_column(data, key) for key in keys]
+        if role == "labels" and keys:
             found = [_labels(data, found[0], arguments.unlabeled_category, is_query)]
         faults += [f for f in found if isinstance(f, str)]
         series = [f for f in found if isinstance(f, pd.Series)]
-        if len(series) == len(keys):
+        if keys and len(series) == len(keys):
             columns.append(_column(role, keys, series, detail))
-            faults += _column_faults(data, columns[-1], series)
+            faults += _column_faults(data, columns[-1], series, is_query)
     return columns, faults
 
 
-def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
+def _find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
     """Values of ``key`` for every cell, or a sentence that says where it was looked for."""
     if key in data.obs:
         return data.obs[key]
@@ -127,7 +157,7 @@ def _labels(data: AnnData | MuData, found: pd.Series | str, unlabelled: str, is_
 
 
 def _not_found(key: str, places: dict[str, list[str]]) -> str:
-    near = difflib.get_close_matches(key, [c for columns in places.values() for c in columns], n=2)
+    near = difflib.get_close_matches(key, [str(c) for columns in places.values() for c in columns], n=2)
     hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
     return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
 
@@ -136,11 +166,11 @@ def _column(role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: 
     key = "+".join(keys)
     if role in NUMBERS:
         return Column(role, key, numbers(series[0]), detail)
-    texts = [categories(s) for s in series]
-    if len(texts) == 1:
-        return Column(role, key, texts[0])
-    joined = texts[0].astype(str)
-    for other in texts[1:]:
+    first, *others = [categories(s) for s in series]
+    if not others:
+        return Column(role, key, first)
+    joined = first.astype(str)
+    for other in others:
         joined = joined + " | " + other.astype(str)
     return Column(role, key, categories(joined.mask(_missing(series))))
 
@@ -150,9 +180,10 @@ def _missing(series: list[pd.Series]) -> np.ndarray:
     return np.logical_or.reduce([s.isna().to_numpy() for s in series])
 
 
-def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series]) -> list[str]:
+def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series], is_query: bool) -> list[str]:
     faults = []
-    needed = _needed(data, column)
+    is_factor = column.role == "size_factor"
+    needed = rows_of(data, column.detail) >= 0 if is_factor else np.ones(data.n_obs, dtype=bool)
     if (missing := _missing(series) & needed).any():
         cells = ", ".join(map(repr, data.obs_names[missing][:EXAMPLES].tolist()))
         faults.append(
@@ -161,19 +192,13 @@ def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Serie
         )
     if column.role in NUMBERS:
         faults += _number_faults(column, series[0], needed)
-    elif column.role != "labels" and column.values.nunique() > max(2, data.n_obs // 2):
+    # The few cells of a query may well be of as many batches.
+    elif column.role != "labels" and not is_query and column.values.nunique() > max(2, data.n_obs // 2):
         faults.append(
             f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
             "Give a column that groups cells; numbers belong in continuous_covariate_keys."
         )
     return faults
-
-
-def _needed(data: AnnData | MuData, column: Column) -> np.ndarray:
-    """Which cells need a value: all, or for a size factor those that have its modality."""
-    if column.role == "size_factor":
-        return rows_of(data, column.detail) >= 0
-    return np.ones(data.n_obs, dtype=bool)
 
 
 def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list[str]:

@@ -1,48 +1,31 @@
 """Everything that can be said of the data before training: what was taken, what is wrong, what to watch."""
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
 
+import numpy as np
+import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from torch import nn
 
-from mmvae.data._access import modalities_of, presence_of
-from mmvae.data._graph import graph_faults
-from mmvae.data._matrix import is_supported, values_of
-from mmvae.likelihoods import Likelihood
+from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
+from mmvae.data._access import graph_faults, modalities_of, presence_of, rows_of
 
 from ._arguments import SetupArguments
 from ._categories import text_of
 from ._columns import resolve_columns
-from ._feature_types import Kind, feature_type_faults
-from ._kinds import choose_layer, choose_likelihood, kind_of
 from ._links import empty_cell_faults, link_faults, link_notes
-from ._names import name_faults
-from ._result import ModalitySetup, Setup
-from ._scan import Scan, scan
-from ._values import empty_faults, value_faults, value_notes
+from ._modality import feature_type_faults, inspect_modality
+from ._result import Setup
 
 MINIMUM_CELLS = 10
+RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 
 def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:
-    """Look at the data without changing them.
+    """Look at the data without changing them; a ``TypeError`` if they are neither AnnData nor MuData.
 
-    Parameters
-    ----------
-    data
-        AnnData or MuData.
-    arguments
-        What the user asked for.
-    is_query
-        Whether the data are to be mapped onto a reference: such data may be few, lack modalities, and hold
-        modalities that no cell shares.
-
-    Raises
-    ------
-    TypeError
-        If ``data`` is neither AnnData nor MuData.
+    A query, to be mapped onto a reference, may be small, lack modalities, and hold modalities that no cell shares.
     """
     setup = Setup(unlabelled=text_of(arguments.unlabeled_category))
     if structural := _structure_faults(data, is_query):
@@ -54,7 +37,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     for name, adata in chosen.items():
         where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
         setup.faults += feature_type_faults(name, adata, where)
-        _inspect_modality(setup, name, adata, arguments, is_query=is_query)
+        inspect_modality(setup, name, adata, arguments, is_query=is_query)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
     setup.presence = presence_of(data, list(chosen))
@@ -92,9 +75,11 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
     available = modalities_of(data)
     if not available:
         return {}, ["the MuData holds no modality."]
-    wanted = available if arguments.modalities is None else list(arguments.modalities.values())
+    wanted = list(available if arguments.modalities is None else arguments.modalities.values())
+    if not wanted:
+        return {}, [f"modalities= names none; the MuData has {list(available)}."]
     absent = [name for name in wanted if name not in available]
-    if absent and not (is_query and len(absent) < len(list(wanted))):
+    if absent and not (is_query and len(absent) < len(wanted)):
         return {}, [_unknown_modality(name, list(available)) for name in absent]
     return {name: available[name] for name in wanted if name in available}, []
 
@@ -105,18 +90,54 @@ def _unknown_modality(name: str, available: list[str]) -> str:
     return f"modality '{name}' is not in the MuData, which has {available}.{hint}"
 
 
+def name_faults(mdata: MuData, names: list[str]) -> list[str]:
+    """Faults of the names in ``mdata``; if there are any, rows cannot be matched to cells."""
+    faults = [f for name in names for f in modality_name_faults(name)]
+    faults += _duplicates("mdata.obs_names", mdata.obs_names)
+    for name in names:
+        adata = mdata.mod[name]
+        faults += _duplicates(f"mdata['{name}'].obs_names", adata.obs_names)
+        faults += _duplicates(f"mdata['{name}'].var_names", adata.var_names)
+        if adata.n_vars == 0:
+            faults.append(f"modality '{name}' has no features. Leave it out with modalities=.")
+        elif not _is_indexed(mdata, name):
+            faults.append(
+                f"modality '{name}' was changed after the MuData was made: mdata.obsmap['{name}'] no longer fits its "
+                "obs_names. Call mdata.update()."
+            )
+    return faults
+
+
+def modality_name_faults(name: str) -> list[str]:
+    """Whether a modality may have this name."""
+    if name and "." not in name and "+" not in name and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
+        return []
+    return [f"modality name '{name}' cannot be used: it is empty, holds '.' or '+', or is a reserved word. Rename it."]
+
+
+def _duplicates(where: str, names: pd.Index) -> list[str]:
+    if names.is_unique:
+        return []
+    again = names[names.duplicated()].unique()
+    return [f"{where}: {len(again)} names occur more than once, such as '{again[0]}'. Make them unique."]
+
+
+def _is_indexed(mdata: MuData, name: str) -> bool:
+    """Whether ``obsmap`` leads from each cell to the row of that name, and reaches every row."""
+    rows, names = rows_of(mdata, name), mdata.mod[name].obs_names
+    present = rows >= 0
+    if present.sum() != len(names) or rows.max(initial=-1) >= len(names):
+        return False
+    return bool(np.array_equal(names.to_numpy()[rows[present]], mdata.obs_names.to_numpy()[present]))
+
+
 def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
     """Modalities that the mappings of the arguments name and the data do not have."""
     known = set(names) | set((arguments.modalities or {}).values())
-    mappings = {
-        "layers": arguments.layers,
-        "likelihoods": arguments.likelihoods,
-        "size_factor_keys": arguments.size_factor_keys,
-    }
     return [
         f"{argument}: {_unknown_modality(name, names)}"
-        for argument, mapping in mappings.items()
-        for name in mapping or {}
+        for argument in ("layers", "likelihoods", "size_factor_keys")
+        for name in getattr(arguments, argument) or {}
         if name not in known
     ]
 
@@ -128,66 +149,3 @@ def _repeated_keys(arguments: SetupArguments) -> list[str]:
         for keys, what in ((decoders, "batch and covariates"), (arguments.prior_covariate_keys, "prior covariates"))
         for key in dict.fromkeys(k for k in keys if keys.count(k) > 1)
     ]
-
-
-def _inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
-    role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
-    kind = kind_of(name, adata, role)
-    layer, found, why = _layer_of(setup, name, adata, arguments, with_moments=not is_query)
-    if found is None:
-        return
-    likelihood, reason = _likelihood_of(setup, name, kind, found, arguments)
-    if likelihood is None:
-        return
-    reason = "; ".join(filter(None, [reason, why]))
-    taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
-    setup.faults += value_faults(taken, Likelihood.named(taken.likelihood_name).values, found, adata)
-    setup.faults += [] if is_query else empty_faults(taken, found)
-    setup.notes += value_notes(taken, found)
-    setup.modalities.append(taken)
-
-
-def _layer_of(
-    setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, with_moments: bool
-) -> tuple[str | None, Scan | None, str]:
-    layers = arguments.layers or {}
-    if name not in layers and is_supported(adata.X) and not _takes_real_values(name, arguments):
-        return choose_layer(adata, with_moments=with_moments)
-    layer = layers.get(name)
-    if layer is not None and layer not in adata.layers:
-        setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
-        return None, None, ""
-    matrix = values_of(adata, layer)
-    if not is_supported(matrix):
-        setup.faults.append(_unreadable(name, f"layer '{layer}'" if layer else "X", matrix))
-        return None, None, ""
-    return layer, scan(matrix, with_moments=with_moments), ""
-
-
-def _takes_real_values(name: str, arguments: SetupArguments) -> bool:
-    """Whether the likelihood that was given for a modality takes real values, so that X need not be counts."""
-    given = (arguments.likelihoods or {}).get(name)
-    label = given.get("name") if isinstance(given, Mapping) else given
-    return label in Likelihood.registry and Likelihood.named(str(label)).values == "real"
-
-
-def _unreadable(name: str, where: str, matrix: object) -> str:
-    got = "nothing" if matrix is None else f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}"
-    return (
-        f"modality '{name}', {where}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. Convert it."
-    )
-
-
-def _likelihood_of(
-    setup: Setup, name: str, kind: Kind, found: Scan, arguments: SetupArguments
-) -> tuple[Any | None, str]:
-    if arguments.likelihoods is None or name not in arguments.likelihoods:
-        return choose_likelihood(kind, found)
-    given = arguments.likelihoods[name]
-    label = given.get("name") if isinstance(given, Mapping) else given
-    try:
-        Likelihood.named(str(label))
-    except ValueError as error:
-        setup.faults.append(f"modality '{name}': {error}")
-        return None, ""
-    return given, "given"

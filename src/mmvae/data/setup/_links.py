@@ -1,5 +1,7 @@
 """Whether the modalities can learn of each other: cells that have two of them bridge the two."""
 
+from itertools import combinations, product
+
 import numpy as np
 from anndata import AnnData
 from mudata import MuData
@@ -13,18 +15,6 @@ FEW_BRIDGES = 50
 SHARED_FEATURES = 0.5
 
 
-def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
-    """Modalities that no cell has, and groups of modalities that share no cell."""
-    faults = [
-        f"modality '{name}' has no cells. Leave it out with modalities=."
-        for name, found in zip(names, presence.T, strict=True)
-        if not found.any()
-    ]
-    if faults or not presence.any(axis=1).all():
-        return faults
-    return _unbridged(data, names, presence)
-
-
 def empty_cell_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
     """Cells that have none of the modalities."""
     empty = ~presence.any(axis=1)
@@ -34,33 +24,38 @@ def empty_cell_faults(data: AnnData | MuData, names: list[str], presence: np.nda
     return [f"{int(empty.sum())} cells, such as '{example}', have none of the modalities {names}. Leave them out."]
 
 
-def _unbridged(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+def link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+    """Modalities that no cell has, and groups of modalities that share no cell."""
+    faults = [
+        f"modality '{name}' has no cells. Leave it out with modalities=."
+        for name, found in zip(names, presence.T, strict=True)
+        if not found.any()
+    ]
     n_groups, group = connected_components(shared_cells(presence) > 0, directed=False)
-    if n_groups == 1:
-        return []
+    if faults or n_groups == 1 or not presence.any(axis=1).all():
+        return faults
     groups = [[n for n, g in zip(names, group, strict=True) if g == k] for k in range(n_groups)]
-    joinable = _same_features(data, groups)
-    advice = (
-        f"{' and '.join(joinable)} share features: make them one modality with a batch_key for the assay "
-        "(mmvae.pp.join_features)."
-        if joinable
-        else "Measure some cells with both, or train a model for each group."
-    )
+    if pair := _same_features(data, groups):
+        advice = (
+            f"'{pair[0]}' and '{pair[1]}' share features: make them one modality with a batch_key for the assay "
+            "(mmvae.pp.join_features)."
+        )
+    else:
+        advice = "Measure some cells with both, or train a model for each group."
     return [
         f"no cell connects the modalities {' and '.join(str(g) for g in groups)}, so nothing can be learnt about how "
         f"they relate. {advice}"
     ]
 
 
-def _same_features(data: AnnData | MuData, groups: list[list[str]]) -> list[str]:
+def _same_features(data: AnnData | MuData, groups: list[list[str]]) -> tuple[str, str] | None:
+    """Two modalities of different groups that have many features in common, if there are such."""
     features = {name: set(adata.var_names) for name, adata in modalities_of(data).items()}
-    for i, left in enumerate(groups):
-        for right in groups[i + 1 :]:
-            for a in left:
-                for b in right:
-                    if len(features[a] & features[b]) >= SHARED_FEATURES * min(len(features[a]), len(features[b])):
-                        return [f"'{a}'", f"'{b}'"]
-    return []
+    for left, right in combinations(groups, 2):
+        for a, b in product(left, right):
+            if len(features[a] & features[b]) >= SHARED_FEATURES * min(len(features[a]), len(features[b])):
+                return a, b
+    return None
 
 
 def shared_cells(presence: np.ndarray) -> np.ndarray:
@@ -74,8 +69,7 @@ def link_notes(names: list[str], presence: np.ndarray, columns: list[Column]) ->
     shared = shared_cells(presence)
     notes = [
         f"only {shared[i, j]} cells have both '{names[i]}' and '{names[j]}': what one tells of the other rests on them."
-        for i in range(len(names))
-        for j in range(i + 1, len(names))
+        for i, j in combinations(range(len(names)), 2)
         if 0 < shared[i, j] < FEW_BRIDGES
     ]
     for column in columns:

@@ -1,6 +1,6 @@
 """Whether data fit a registry: that of a reference, or their own of before."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -14,17 +14,17 @@ from mmvae.data._access import modalities_of
 
 from ._arguments import SetupArguments
 from ._categories import text_of
-from ._columns import Column, Role
+from ._columns import Role, scales_of
 from ._inspect import inspect
 from ._result import Setup
-from ._scale import scales_of
 
 EXAMPLES = 5
 # Standard deviations of the reference's cells: beyond, the covariate is of another unit or stands for a missing value.
 FARTHEST = 1e6
 # Share of an absent modality's features that makes one of another name look like it.
 SAME_FEATURES = 0.5
-JOINT_FIELDS: dict[Role, str] = {
+CATEGORY_FIELDS: dict[Role, str] = {
+    "batch": REGISTRY_KEYS.BATCH_KEY,
     "categorical": REGISTRY_KEYS.CAT_COVS_KEY,
     "prior_covariate": PRIOR_COVARIATES,
 }
@@ -33,30 +33,16 @@ JOINT_FIELDS: dict[Role, str] = {
 def inspect_or_raise(
     data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None, *, extend: bool = False
 ) -> Setup:
-    """Inspect ``data``, against the registry ``source`` of a reference if there is one.
+    """Inspect ``data``, against the registry ``source`` of a reference if there is one; raise all faults in one error.
 
-    Parameters
-    ----------
-    data
-        AnnData or MuData.
-    arguments
-        What the user asked for, or what the reference was set up with.
-    source
-        Registry of a reference.
-    extend
-        Whether batches and categories that the reference does not know are welcome.
-
-    Raises
-    ------
-    SetupError
-        If the data have faults; all of them in one message.
+    ``extend`` says whether batches and categories that the reference does not know are welcome.
     """
     if source is not None and (wrong := _type_faults(data, source)):
         raise SetupError(wrong)
     setup = inspect(data, arguments, is_query=source is not None)
     if source is not None:
-        setup.faults += reference_faults(data, setup, source)
-        setup.faults += [] if extend else category_faults(setup, source)
+        setup.faults += _renamed_faults(data, source) + feature_faults(data, setup.names, source)
+        setup.faults += _far_faults(setup, source) + ([] if extend else _category_faults(setup, source))
     setup.raise_faults()
     return setup
 
@@ -65,55 +51,36 @@ def _type_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]
     """An AnnData for a model of a MuData, or the other way round."""
     modality = source[SETUP_ARGS].get("modality")
     if isinstance(data, AnnData) and modality is None:
-        names = list(SetupArguments.of(source[SETUP_ARGS]).chosen)
-        return [
-            f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{names[0]}': adata}})."
-        ]
+        name = next(iter(SetupArguments.of(source[SETUP_ARGS]).chosen))
+        return [f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{name}': adata}})."]
     if isinstance(data, MuData) and modality is not None:
         return [f"expected an AnnData, as the model was set up with; got a MuData. Give mdata['{modality}']."]
     return []
-
-
-def reference_faults(data: AnnData | MuData, setup: Setup, source: Mapping[str, Any]) -> list[str]:
-    """Modalities and features that are not the reference's, and covariates far from its own."""
-    names = [m.name for m in setup.modalities]
-    return _renamed_faults(data, source) + feature_faults(data, names, source) + _far_faults(setup, source)
 
 
 def feature_faults(data: AnnData | MuData, names: list[str], source: Mapping[str, Any]) -> list[str]:
     """Features of the modalities ``names`` that are not those of the registry ``source``."""
     faults = []
     for name in names:
-        registered = source[FIELDS].get(layer_key(name))
-        if not registered:
+        # Of one type: pandas takes no index of type "string" for the equal of the same names as objects.
+        got = pd.Index(modalities_of(data, {name: name})[name].var_names, dtype=object)
+        expected = _features(name, source)
+        if expected is None or expected.equals(got):
             continue
-        expected, got = _features(registered), _names(_modality(data, name).var_names)
-        if not expected.equals(got):
-            faults.append(_feature_fault(name, expected, got))
+        n_missing, n_new = len(expected.difference(got)), len(got.difference(expected))
+        faults.append(
+            f"modality '{name}': of the model's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
+            "Give the same features in the same order."
+            if n_missing + n_new
+            else f"modality '{name}': features are the model's in another order. Reorder with adata[:, names].copy()."
+        )
     return faults
 
 
-def _modality(data: AnnData | MuData, name: str) -> AnnData:
-    return data if isinstance(data, AnnData) else data.mod[name]
-
-
-def _features(registered: Mapping[str, Any]) -> pd.Index:
-    return _names(registered[STATE]["column_names"])
-
-
-def _names(names: Any) -> pd.Index:
-    # Of one type: pandas takes no index of type "string" for the equal of the same names as objects.
-    return pd.Index(names, dtype=object)
-
-
-def _feature_fault(name: str, expected: pd.Index, got: pd.Index) -> str:
-    n_missing, n_new = len(expected.difference(got)), len(got.difference(expected))
-    if n_missing + n_new == 0:
-        return f"modality '{name}': features are the model's in another order. Reorder with adata[:, names].copy()."
-    return (
-        f"modality '{name}': of the model's {len(expected)} features {n_missing} are missing, and {n_new} are new. "
-        "Give the same features in the same order."
-    )
+def _features(name: str, source: Mapping[str, Any]) -> pd.Index | None:
+    """Features of a modality in a registry, if that knows it."""
+    registered = source[FIELDS].get(layer_key(name))
+    return pd.Index(registered[STATE]["column_names"], dtype=object) if registered else None
 
 
 def _renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]:
@@ -121,21 +88,18 @@ def _renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[s
     if isinstance(data, AnnData):
         return []
     known = list(SetupArguments.of(source[SETUP_ARGS]).chosen)
-    absent, unknown = [n for n in known if n not in data.mod], [n for n in modalities_of(data) if n not in known]
+    absent, unknown = [n for n in known if n not in data.mod], [n for n in data.mod if n not in known]
     if not absent or not unknown:
         return []
-    hints = [f"'{new}' has the features of '{old}': name it so." for old in absent for new in _alike(data, old, source)]
+    hints = []
+    for old in absent:
+        features = _features(old, source)
+        alike = [
+            n for n, a in data.mod.items() if features is not None and a.var_names.isin(features).mean() > SAME_FEATURES
+        ]
+        hints += [f"'{new}' has the features of '{old}': name it so." for new in alike]
     advice = " ".join(hints) or "Rename those that are the same; make a MuData without the others."
     return [f"the reference's {absent} are missing, and it does not know {unknown}. {advice}"]
-
-
-def _alike(data: MuData, old: str, source: Mapping[str, Any]) -> list[str]:
-    """Modalities most of whose features are those that the reference knows as ``old``."""
-    registered = source[FIELDS].get(layer_key(old))
-    if not registered:
-        return []
-    features = _features(registered)
-    return [n for n, adata in modalities_of(data).items() if adata.var_names.isin(features).mean() > SAME_FEATURES]
 
 
 def _far_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
@@ -152,27 +116,23 @@ def _far_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
     return faults
 
 
-def category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
+def _category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
     """Batches and categories of covariates that the reference does not know."""
-    return [
-        f"key '{column.key}' ({column.role.replace('_', ' ')}) holds {sorted(new)[:EXAMPLES]}, which the reference does not "
-        f"know; it has {sorted(known)[:EXAMPLES]}. Map new ones with MultiVAE.load_query_data."
-        for column, known in _known_categories(setup, source)
-        if (new := set(column.values.dropna().unique()) - known)
-    ]
-
-
-def _known_categories(setup: Setup, source: Mapping[str, Any]) -> Iterator[tuple[Column, set[str]]]:
-    """Columns whose categories a reference must know, with those that it does."""
-    fields = source[FIELDS]
+    faults = []
     for column in setup.columns:
-        if column.role == "batch":
-            known = fields.get(REGISTRY_KEYS.BATCH_KEY, {}).get(STATE, {}).get("categorical_mapping", ())
-        elif column.role in JOINT_FIELDS:
-            known = fields.get(JOINT_FIELDS[column.role], {}).get(STATE, {}).get("mappings", {}).get(column.name, ())
-        else:
+        if column.role not in CATEGORY_FIELDS:
             continue
-        yield column, {text_of(category) for category in known}
+        state = source[FIELDS].get(CATEGORY_FIELDS[column.role], {}).get(STATE, {})
+        by_column = (
+            {column.name: state.get("categorical_mapping", ())} if column.role == "batch" else state.get("mappings", {})
+        )
+        known = {text_of(category) for category in by_column.get(column.name, ())}
+        if new := set(column.values.dropna().unique()) - known:
+            faults.append(
+                f"key '{column.key}' ({column.role.replace('_', ' ')}) holds {sorted(new)[:EXAMPLES]}, which the reference "
+                f"does not know; it has {sorted(known)[:EXAMPLES]}. Map new ones with MultiVAE.load_query_data."
+            )
+    return faults
 
 
 def known_labels(values: pd.Series, source: Mapping[str, Any]) -> pd.Series:

@@ -3,16 +3,51 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
-from mmvae.data._matrix import Block, Matrix, blocks, by_rows, rows_of_stored, stored_values
-from mmvae.data._statistics import Moments
+from mmvae.data._matrix import Block, Matrix, blocks, by_rows, is_sparse
+from mmvae.likelihoods import FeatureStatistics
 
 EXAMPLES = 3
+# Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even.
 SMALL_COUNT = 4
-"""Counts up to this one tell reads from fragments: reads come in pairs, so their counts are mostly even."""
+# Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0.
 FEW = 0.01
-"""Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0."""
-LARGEST = float(np.finfo(np.float32).max)
+# What rounding leaves of a constant, relative to its square, is not a spread.
+ROUNDING = 1e-12
+
+
+class Moments:
+    """Sums over the cells that have a modality, ``(n_cells, n_features)``, added up block by block."""
+
+    def __init__(self, n_cells: int, n_features: int) -> None:
+        self.n_cells = n_cells
+        self._sums = np.zeros((4, n_features))
+        self._totals = np.ones(max(n_cells, 1))
+
+    def add(self, start: int, block: Block) -> None:
+        """Add a block of cells, ``(n_rows, n_features)``, whose first is number ``start``."""
+        values = block.astype(np.float64)
+        # Values out of range are the set-up's to find.
+        with np.errstate(over="ignore", invalid="ignore"):
+            # Log1p of negative values counts as 0.
+            logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
+            parts = (values, _square(values), logs, _square(logs))
+            self._sums += [np.asarray(part.sum(axis=0)).ravel() for part in parts]
+            self._totals[start : start + block.shape[0]] = np.asarray(values.sum(axis=1)).ravel()
+
+    def statistics(self) -> FeatureStatistics:
+        """Mean, standard deviation and share of every feature, and the median total of a cell."""
+        mean, square, log_mean, log_square = torch.as_tensor(self._sums / max(self.n_cells, 1))
+        counts = torch.as_tensor(np.abs(self._sums[0]) + 1e-3)
+        return FeatureStatistics(
+            mean=mean.float(),
+            sd=_sd(square, mean),
+            log_mean=log_mean.float(),
+            log_sd=_sd(log_square, log_mean),
+            proportion=(counts / counts.sum()).float(),
+            size_factor=max(float(np.median(self._totals)), 1.0),
+        )
 
 
 @dataclass
@@ -25,21 +60,19 @@ class Found:
 
     def add(self, where: np.ndarray, values: np.ndarray, start: int, block: Block) -> None:
         """Count those of a block's stored ``values`` that ``where`` says; ``start`` is the block's first row."""
-        if not where.any():
-            return
-        self.n += int(where.sum())
-        rows = np.unique(rows_of_stored(block)[where]) + start
-        self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
-        self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
+        if where.any():
+            self.n += int(where.sum())
+            stored = np.diff(block.indptr) if is_sparse(block) else block.shape[1]
+            rows = np.unique(np.repeat(np.arange(block.shape[0]), stored)[where]) + start
+            self.rows.extend(rows[: EXAMPLES - len(self.rows)].tolist())
+            self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
 
 
 @dataclass
 class Scan:
-    """What the values of a modality are.
+    """What the values of a modality are: finite in single precision or not, negative, or not integers, and their moments.
 
-    Values that are not finite in single precision, negative or not integers; numbers of non-zero values and of integers
-    above 1; ``maximum``; ``n_empty``, cells without any non-zero value; how many of the small counts are odd; and, where
-    asked for, the features' moments.
+    ``n_several`` are integers above 1, ``n_empty`` cells without any non-zero value, ``n_odd`` the odd ones of ``n_small``.
     """
 
     nonfinite: Found = field(default_factory=Found)
@@ -61,14 +94,8 @@ class Scan:
     @property
     def is_nearly_counts(self) -> bool:
         """Whether some values, but few, keep these from being counts."""
-        wrong = self.negative.n + self.fractional.n
-        few = wrong <= max(1, FEW * self.n_nonzero)
+        few = self.negative.n + self.fractional.n <= max(1, FEW * self.n_nonzero)
         return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
-
-    @property
-    def is_binary(self) -> bool:
-        """Whether every value is 0 or 1."""
-        return self.is_counts and self.maximum <= 1
 
     @property
     def looks_like_reads(self) -> bool:
@@ -80,17 +107,27 @@ def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     """Read every value of a matrix once, block by block."""
     found = Scan(moments=Moments(*matrix.shape) if with_moments else None)
     for start, block in blocks(by_rows(matrix)):
-        _count(found, stored_values(block), start, block)
+        _count(found, start, block)
         found.n_empty += int((np.asarray((block != 0).sum(axis=1)).ravel() == 0).sum())
         if found.moments is not None:
             found.moments.add(start, block)
     return found
 
 
-def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
+def feature_statistics(matrix: Matrix) -> FeatureStatistics:
+    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block."""
+    moments = Moments(*matrix.shape)
+    for start, block in blocks(by_rows(matrix)):
+        moments.add(start, block)
+    return moments.statistics()
+
+
+def _count(found: Scan, start: int, block: Block) -> None:
+    values = block.data if is_sparse(block) else np.asarray(block).ravel()
     if values.size == 0:
         return
-    finite = np.abs(values) <= LARGEST if values.dtype.kind == "f" else np.ones(values.shape, dtype=bool)
+    with np.errstate(over="ignore"):
+        finite = np.isfinite(values.astype(np.float32, copy=False))
     whole = finite & (values == np.floor(values))
     found.nonfinite.add(~finite, values, start, block)
     found.negative.add(finite & (values < 0), values, start, block)
@@ -101,3 +138,12 @@ def _count(found: Scan, values: np.ndarray, start: int, block: Block) -> None:
     small = finite & (values >= 1) & (values <= SMALL_COUNT)
     found.n_small += int(small.sum())
     found.n_odd += int((values[small] % 2 == 1).sum())
+
+
+def _square(values: Block) -> Block:
+    return values.multiply(values) if is_sparse(values) else values**2
+
+
+def _sd(square: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:
+    variance = square - mean**2
+    return torch.where(variance > ROUNDING * mean**2, variance, 0.0).sqrt().float()

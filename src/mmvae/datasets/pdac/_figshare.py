@@ -1,52 +1,75 @@
-"""What figshare holds under a DOI."""
+"""Getting the one h5ad file of a figshare article into the cache, whole or not at all."""
 
+import errno
 import json
 import re
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import h5py
+import pooch
+import requests
+
 API = "https://api.figshare.com/v2"
+CHUNK = 1 << 20
 
 _DOI = re.compile(r"10\.\d+/m9\.figshare\.(?P<article>\d+)(?:\.v(?P<version>\d+))?")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Where a file can be had, in the order to try, and what it should be, as far as that is known.
-
-    Parameters
-    ----------
-    urls
-        Addresses of the file.
-    md5
-        Its checksum, as hexadecimal digits.
-    size
-        Its size, in bytes.
-    """
+    """Addresses of a file in the order to try, its checksum in hexadecimal digits, and its bytes, as far as known."""
 
     urls: tuple[str, ...] = ()
     md5: str | None = None
     size: int | None = None
 
 
+def fetch(doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
+    """Path of the one h5ad file of a figshare article, from the cache or else from the first source that has it.
+
+    The name in the cache, ``<name>-<md5>.h5ad``, says what the file must hold, so that it can be checked without a
+    network. pooch downloads to a temporary file beside it and renames that once it is whole and its checksum right.
+    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5. ``OSError`` if no
+    source gave the file, or it cannot be written; no part of it is left behind.
+    """
+    try:
+        cached, damaged = _search(folder, name)
+        if cached is not None:
+            return cached
+        path, failures = _try_sources(doi, name, mirrors=mirrors, folder=folder, progress=progress)
+    except OSError as error:
+        advice = "Free some space" if error.errno == errno.ENOSPC else "Make the folder writable"
+        msg = f"Expected to write to '{folder}'; got '{error}'. {advice}, or choose another folder with `cache`."
+        raise OSError(error.errno or errno.EIO, msg) from error
+    if path is not None:
+        return path
+    sources = "\n".join(f"  {i}. {failure}" for i, failure in enumerate(failures, 1))
+    spoilt = f"\nIn the cache, with a wrong checksum: {[str(path) for path in damaged]}." if damaged else ""
+    msg = (
+        f"Expected the file from one of the sources; got it from none:\n{sources}{spoilt}\nCheck the network and try "
+        f"again, or download the .h5ad file by hand from https://doi.org/{doi} and pass it as `path`."
+    )
+    raise OSError(msg)
+
+
 def look_up(doi: str) -> Listing:
-    """Ask figshare's API for the one h5ad file of an article.
+    """Ask figshare's API for the one h5ad file of an article; ``ValueError`` if the answer lists none, or several.
 
     pooch finds the files of a DOI, too, but by way of doi.org and the article's page, which figshare guards against
     programs, and without their sizes.
-
-    Raises
-    ------
-    ValueError
-        The answer is no list of files, or not one file is an h5ad file.
-    requests.RequestException
-        The API cannot be reached, or refuses.
     """
-    import pooch
-
+    article = _DOI.fullmatch(doi)
+    if article is None:
+        msg = f"Expected a DOI of figshare; got {doi!r}. Use one such as '10.6084/m9.figshare.28835765.v1'."
+        raise ValueError(msg)
+    version = f"/versions/{article['version']}" if article["version"] else ""
     answer = BytesIO()
-    pooch.HTTPDownloader()(_article_url(doi), answer, None)
+    pooch.HTTPDownloader()(f"{API}/articles/{article['article']}{version}", answer, None)
     files = [file for file in _read_files(answer.getvalue()) if file["name"].endswith(".h5ad")]
     if len(files) != 1:
         msg = f"expected one .h5ad file in the article; got {sorted(file['name'] for file in files) or 'none'}"
@@ -57,13 +80,22 @@ def look_up(doi: str) -> Listing:
     return Listing(urls, file.get("computed_md5") or file.get("supplied_md5") or None, file.get("size") or None)
 
 
-def _article_url(doi: str) -> str:
-    name = _DOI.fullmatch(doi)
-    if name is None:
-        msg = f"Expected a DOI of figshare; got {doi!r}. Use one such as '10.6084/m9.figshare.28835765.v1'."
+def check_whole(path: Path, size: int | None = None) -> None:
+    """Raise ``ValueError`` unless the file is HDF5 from beginning to end, of ``size`` bytes where that is known."""
+    got = path.stat().st_size
+    if got == 0:
+        msg = (
+            "expected a file; got an empty one, which is what figshare gives to programs it takes for robots (HTTP 202)"
+        )
         raise ValueError(msg)
-    version = f"/versions/{name['version']}" if name["version"] else ""
-    return f"{API}/articles/{name['article']}{version}"
+    if size is not None and got != size:
+        msg = f"expected {size:,} bytes; got {got:,}: the transfer was cut off, or this is another file"
+        raise ValueError(msg)
+    try:
+        h5py.File(path).close()
+    except OSError as error:
+        msg = f"expected an HDF5 file; got {got:,} bytes that are none, or not all of one ({error})"
+        raise ValueError(msg) from error
 
 
 def _read_files(answer: bytes) -> list[dict[str, Any]]:
@@ -76,3 +108,64 @@ def _read_files(answer: bytes) -> list[dict[str, Any]]:
     except (ValueError, TypeError, KeyError) as error:
         msg = f"expected a list of files in JSON; got {answer[:80]!r}"
         raise ValueError(msg) from error
+
+
+def _search(folder: Path, name: str) -> tuple[Path | None, list[Path]]:
+    """A cached file whose checksum is right, and those whose checksum is not."""
+    damaged: list[Path] = []
+    for path in sorted(folder.glob(f"{name}-*.h5ad")):
+        if pooch.file_hash(str(path), alg="md5") == path.stem.removeprefix(f"{name}-"):
+            return path, damaged
+        damaged.append(path)
+    return None, damaged
+
+
+def _try_sources(
+    doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress: bool
+) -> tuple[Path | None, list[str]]:
+    """The file from the first source that has it, and what went wrong with those before."""
+    failures = []
+    listing = Listing()
+    try:
+        listing = look_up(doi)
+    except (requests.RequestException, ValueError) as error:
+        failures.append(f"doi:{doi}: {_explain(error)}")
+    for url in (*listing.urls, *mirrors):
+        try:
+            return _download(url, name, listing, folder=folder, progress=progress), failures
+        except (requests.RequestException, ValueError) as error:
+            failures.append(f"{url}: {_explain(error)}")
+    return None, failures
+
+
+def _download(url: str, name: str, listing: Listing, *, folder: Path, progress: bool) -> Path:
+    download = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK)
+
+    def download_and_check(url: str, output_file: str, owner: Any) -> None:
+        """A checksum alone does not say why it is wrong."""
+        download(url, output_file, owner)
+        check_whole(Path(output_file), listing.size)
+
+    known_hash = None if listing.md5 is None else f"md5:{listing.md5}"
+    fname = f"{name}-{listing.md5 or 'unverified'}.h5ad"
+    path = Path(pooch.retrieve(url, known_hash, fname=fname, path=folder, downloader=download_and_check))
+    if listing.md5 is not None:
+        return path
+    warnings.warn(
+        f"The checksum of {url} is not verified: figshare did not tell the right one. Compare the file with another copy.",
+        stacklevel=5,
+    )
+    return path.replace(path.with_name(f"{name}-{pooch.file_hash(str(path), alg='md5')}.h5ad"))
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        refused = ": the server refuses programs" if error.response.status_code == 403 else ""
+        return f"expected the file; got HTTP {error.response.status_code} {error.response.reason}{refused}"
+    if isinstance(error, requests.Timeout):
+        return "expected an answer; got none in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "expected the whole file; got a part of it before the transfer was cut off"
+    if isinstance(error, requests.ConnectionError):
+        return f"expected an answer; got no connection ({error})"
+    return str(error)

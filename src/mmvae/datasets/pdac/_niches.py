@@ -33,11 +33,10 @@ _COMPOSITIONS: Final[dict[str, dict[str, float]]] = {
     "CC10": {"Hepatocyte": 0.80, "Endothelial": 0.08, "Macrophage": 0.07, "Ductal": 0.05},
 }
 NICHES: Final = tuple(_COMPOSITIONS)
-
+# Mean share of each cell type in each niche, ``(n_niches, n_types)``; rows sum to 1.
 COMPOSITIONS: Final = np.array([[niche.get(kind, 0.0) for kind in CELL_TYPES] for niche in _COMPOSITIONS.values()])
-"""Mean share of each cell type in each niche, shape ``(n_niches, n_types)``; rows sum to 1."""
 
-# Every niche but a tissue's own parenchyma is found in several tissues: what a spot is made of tells where it is from,
+# How often each niche is found in each tissue, ``(n_niches,)``; each sums to 1. Every niche but a tissue's own parenchyma is found in several tissues: what a spot is made of tells where it is from,
 # though not of every spot.
 NICHE_SHARES: Final = {
     "NP": np.array([0.02, 0.20, 0.02, 0.06, 0.02, 0.36, 0.10, 0.14, 0.08, 0.00]),
@@ -45,4 +44,3 @@ NICHE_SHARES: Final = {
     "HM": np.array([0.28, 0.18, 0.16, 0.08, 0.02, 0.00, 0.00, 0.02, 0.04, 0.22]),
     "LNM": np.array([0.28, 0.18, 0.12, 0.14, 0.20, 0.00, 0.00, 0.00, 0.08, 0.00]),
 }
-"""How often each niche is found in each tissue, shape ``(n_niches,)``; each sums to 1."""

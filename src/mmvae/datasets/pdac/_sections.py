@@ -5,15 +5,13 @@ from itertools import zip_longest
 from typing import Final
 
 PREFIX: Final = "IU_PDA_"
+# What precedes a section's name in the key of its coordinates in `obsm`.
 ARRAY_PREFIX: Final = "spatial_"
-"""What precedes a section's name in the key of its coordinates in ``obsm``."""
-
+# Column of `obs` with the section, as the file has it.
 SECTION: Final = "orig.ident"
-"""Column of ``obs`` with the section, as the file has it."""
 
+# Normal pancreas, primary tumour, liver metastasis, lymph node metastasis.
 TISSUES: Final = ("NP", "T", "HM", "LNM")
-"""Normal pancreas, primary tumour, liver metastasis, lymph node metastasis."""
-
 ORIGINS: Final = {"NP": "Normal Pancreas", "T": "Pancreas", "HM": "Liver", "LNM": "Lymph node"}
 NUMBERS: Final = {
     "T": ("1", "2", "3", "4", "6", "8", "9", "10", "11", "12"),

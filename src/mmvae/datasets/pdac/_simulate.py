@@ -1,7 +1,6 @@
 """Simulated Visium sections of the form of the pancreatic cancer data. S spots, G genes, K cell types."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,18 +9,14 @@ from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
 from mmvae.datasets._arguments import check_integer, is_number
-from mmvae.datasets._typing import Floats
 
-from ._counts import draw_counts, expected_shares, solve_depth
+from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
-from ._programmes import Genes, draw_genes
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
 from ._stain import draw_image
 from ._tidy import tidy_pdac
 from ._tissue import MAX_SPOTS, Section, draw_section
 
-MIN_SPOTS = 20
-MIN_GENES = 20
 MAX_DENSITY = 0.95
 SPACING = 150.0
 MARGIN = 300.0
@@ -69,8 +64,7 @@ def simulate_pdac(
     images
         Add a small image of each section, coloured by what the spots are made of.
     tidy
-        Return the data as :func:`~mmvae.datasets.pdac_visium` does; else as the file has them, with one array of coordinates per
-        section, ``obsm["spatial_<section>"]``, NaN in the rows of the others.
+        Return the data in the shape that :func:`~mmvae.datasets.pdac_visium` describes; else as the file has them.
     seed
         Seed. The same seed gives the same data; the truth of a section does not depend on which others there are.
 
@@ -102,23 +96,23 @@ def simulate_pdac(
     genes = draw_genes(for_genes, n_genes)
     sections = {name: draw_section(rng, n_spots, tissue_of(name)) for name, rng in _streams(for_tissue, names).items()}
     depths = _draw_depths(_streams(for_depth, names), sections, genes, density)
-    counts = [
-        draw_counts(
-            rng, sections[name].composition, depths[name], profile=genes.profile, shift=genes.section_shift[name]
-        )
-        for name, rng in _streams(for_counts, names).items()
-    ]
+    counts = []
+    for name, rng in _streams(for_counts, names).items():
+        composition, shift = sections[name].composition, genes.section_shift[name]
+        counts.append(draw_counts(rng, composition, depths[name], profile=genes.profile, shift=shift))
     adata = _to_anndata(vstack(counts, format="csr"), sections, genes)
     if images:
-        adata.uns["spatial"] = _draw_images(_streams(for_images, names), sections)
+        adata.uns["spatial"] = {
+            name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
+            for name, rng in _streams(for_images, names).items()
+        }
     return tidy_pdac(adata) if tidy else adata
 
 
 def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
-    check_integer("`n_sections`", n_sections, minimum=1)
-    check_integer("`n_spots`", n_spots, minimum=MIN_SPOTS)
-    check_integer("`n_genes`", n_genes, minimum=MIN_GENES)
-    for what, value, most in (("n_sections", n_sections, len(SECTIONS)), ("n_spots", n_spots, MAX_SPOTS)):
+    limits = {"n_sections": (1, len(SECTIONS)), "n_spots": (20, MAX_SPOTS), "n_genes": (20, np.inf)}
+    for (what, (least, most)), value in zip(limits.items(), (n_sections, n_spots, n_genes), strict=True):
+        check_integer(f"`{what}`", value, minimum=least)
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
             raise ValueError(msg)
@@ -135,17 +129,15 @@ def _streams(rng: Generator, names: list[str]) -> dict[str, Generator]:
 
 def _draw_depths(
     streams: Mapping[str, Generator], sections: Mapping[str, Section], genes: Genes, density: float
-) -> dict[str, Floats]:
+) -> dict[str, np.ndarray]:
     """Expected total counts of the spots of each section, ``(n_spots,)``, which give the density asked for."""
-    relative = {
-        name: rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
-        * rng.lognormal(0.0, SPOT_DEPTH_SPREAD, len(sections[name].position))
-        for name, rng in streams.items()
-    }
-    probes = []
-    for name, section in sections.items():
-        step = max(1, len(section.position) * len(sections) // PROBED_SPOTS)
-        shares = expected_shares(section.composition[::step], genes.profile, genes.section_shift[name])
+    relative, probes = {}, []
+    for name, rng in streams.items():
+        composition = sections[name].composition
+        of_section = rng.lognormal(0.0, SECTION_DEPTH_SPREAD)
+        relative[name] = of_section * rng.lognormal(0.0, SPOT_DEPTH_SPREAD, len(composition))
+        step = max(1, len(composition) * len(sections) // PROBED_SPOTS)
+        shares = expected_shares(composition[::step], genes.profile, genes.section_shift[name])
         probes.append(shares * relative[name][::step, None])
     depth = solve_depth(np.vstack(probes), density)
     return {name: depth * one for name, one in relative.items()}
@@ -154,19 +146,21 @@ def _draw_depths(
 def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Genes) -> AnnData:
     """The data as the file has them."""
     obs = pd.concat([_describe(name, section) for name, section in sections.items()])
-    for column in (SECTION, "patient", "SlideName", "Origin"):
-        obs[column] = obs[column].astype("category")
+    obs = obs.astype(dict.fromkeys((SECTION, "patient", "SlideName", "Origin"), "category"))
     obs["first_type"] = pd.Categorical(obs["first_type"], categories=CELL_TYPES)
     obs["CompositionCluster_CC"] = pd.Categorical(obs["CompositionCluster_CC"], categories=NICHES)
     obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
     obs["nFeature_Spatial"] = np.diff(counts.indptr)
     composition = np.vstack([section.composition for section in sections.values()])
+    places = np.vstack([_pixels(section) for section in sections.values()])
+    inside = {f"{ARRAY_PREFIX}{name}": (obs[SECTION] == name).to_numpy()[:, None] for name in sections}
+    arrays = {key: np.where(has, places, np.nan) for key, has in inside.items()}
     return AnnData(
         counts,
         obs=obs,
         var=pd.DataFrame(index=genes.names),
         uns={"niches": pd.DataFrame(COMPOSITIONS, index=NICHES, columns=CELL_TYPES)},
-        obsm={**_spread(sections), "composition": pd.DataFrame(composition, index=obs.index, columns=CELL_TYPES)},
+        obsm={**arrays, "composition": pd.DataFrame(composition, index=obs.index, columns=CELL_TYPES)},
         varm={
             "log_profile": pd.DataFrame(genes.profile, index=genes.names, columns=CELL_TYPES),
             "tissue_effect": pd.DataFrame(genes.tissue_effect, index=genes.names, columns=TISSUES),
@@ -175,7 +169,6 @@ def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Gene
 
 
 def _describe(name: str, section: Section) -> pd.DataFrame:
-    n_spots = len(section.position)
     return pd.DataFrame(
         {
             SECTION: name,
@@ -186,28 +179,9 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
             "CompositionCluster_CC": np.array(NICHES)[section.niche],
             "isolated": section.isolated,
         },
-        index=[f"{name}_{i}" for i in range(n_spots)],
+        index=[f"{name}_{i}" for i in range(len(section.position))],
     )
 
 
-def _pixels(section: Section) -> Floats:
+def _pixels(section: Section) -> np.ndarray:
     return SPACING * section.position + MARGIN
-
-
-def _spread(sections: Mapping[str, Section]) -> dict[str, Floats]:
-    """Coordinates of each section in an array for the spots of all, NaN outside of it."""
-    n_all = sum(len(section.position) for section in sections.values())
-    arrays, start = {}, 0
-    for name, section in sections.items():
-        array = np.full((n_all, 2), np.nan)
-        array[start : start + len(section.position)] = _pixels(section)
-        arrays[f"{ARRAY_PREFIX}{name}"] = array
-        start += len(section.position)
-    return arrays
-
-
-def _draw_images(streams: Mapping[str, Generator], sections: Mapping[str, Section]) -> dict[str, Any]:
-    return {
-        name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
-        for name, rng in streams.items()
-    }

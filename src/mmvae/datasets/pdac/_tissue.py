@@ -4,11 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.special import softmax
-
-from mmvae.datasets._typing import Floats, Labels
 
 from ._niches import COMPOSITIONS, NICHE_SHARES
 
@@ -24,24 +21,15 @@ ISOLATED_SHARE = 0.75
 
 @dataclass(frozen=True)
 class Section:
-    """What is true of the spots of one section.
+    """Coordinates of spots, ``(S, 2)``, niche of the region, ``(S,)``, and share of each cell type, ``(S, K)``.
 
-    Parameters
-    ----------
-    position
-        Coordinates, shape ``(n_spots, 2)``, in distances between neighbours.
-    niche
-        Niche of the region that a spot lies in, shape ``(n_spots,)``.
-    composition
-        Share of each cell type, shape ``(n_spots, n_types)``; rows sum to 1.
-    isolated
-        Spots given a cell type that none of their neighbours has, shape ``(n_spots,)``.
+    ``isolated``, ``(S,)``, are spots given a cell type that none of their neighbours has.
     """
 
-    position: Floats
-    niche: Labels
-    composition: Floats
-    isolated: NDArray[np.bool_]
+    position: np.ndarray
+    niche: np.ndarray
+    composition: np.ndarray
+    isolated: np.ndarray
 
 
 def draw_section(rng: Generator, n_spots: int, tissue: str) -> Section:
@@ -55,8 +43,8 @@ def draw_section(rng: Generator, n_spots: int, tissue: str) -> Section:
     return Section(position, niche, composition, isolated)
 
 
-def _draw_outline(rng: Generator, n_spots: int) -> Floats:
-    """Spots of a Visium slide that an irregular piece of tissue covers, shape ``(n_spots, 2)``."""
+def _draw_outline(rng: Generator, n_spots: int) -> np.ndarray:
+    """Spots of a Visium slide that an irregular piece of tissue covers, ``(S, 2)``."""
     row, column = np.divmod(np.arange(MAX_SPOTS), N_COLUMNS)
     grid = np.stack([column + 0.5 * (row % 2), row * np.sqrt(0.75)], axis=1)
     offset = grid - grid.mean(axis=0)
@@ -69,7 +57,7 @@ def _draw_outline(rng: Generator, n_spots: int) -> Floats:
     return grid[np.sort(np.argsort(ragged)[:n_spots])]
 
 
-def _draw_niches(rng: Generator, position: Floats, tissue: str) -> tuple[Labels, Floats]:
+def _draw_niches(rng: Generator, position: np.ndarray, tissue: str) -> tuple[np.ndarray, np.ndarray]:
     """Niche of each spot, and the mean composition there, which passes smoothly from one region to the next."""
     n_regions = min(MAX_REGIONS, max(4, len(position) // SPOTS_PER_REGION), len(position))
     bent = position + _bend(rng, position)
@@ -79,14 +67,14 @@ def _draw_niches(rng: Generator, position: Floats, tissue: str) -> tuple[Labels,
     return niche[distance.argmin(axis=1)], softmax(-distance / BORDER, axis=1) @ COMPOSITIONS[niche]
 
 
-def _bend(rng: Generator, position: Floats) -> Floats:
-    """Smooth displacements, so that borders between regions are no straight lines, shape ``(n_spots, 2)``."""
+def _bend(rng: Generator, position: np.ndarray) -> np.ndarray:
+    """Smooth displacements, so that borders between regions are no straight lines, ``(S, 2)``."""
     waves = rng.normal(0.0, 0.35, (2, 4))
     phase = rng.uniform(0.0, 2.0 * np.pi, 4)
     return np.sin(position @ waves + phase) @ rng.normal(0.0, 0.9, (4, 2))
 
 
-def _isolate(rng: Generator, position: Floats, composition: Floats) -> NDArray[np.bool_]:
+def _isolate(rng: Generator, position: np.ndarray, composition: np.ndarray) -> np.ndarray:
     """Give some spots, far from each other, a cell type that their neighbours lack, by changing ``composition``."""
     tree = KDTree(position)
     kind = composition.argmax(axis=1)

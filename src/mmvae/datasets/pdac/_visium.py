@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
+import pooch
 from anndata import AnnData, read_h5ad
 
-from ._download import check_whole, fetch
+from ._figshare import check_whole, fetch
 from ._tidy import tidy_pdac
 
 DOI = "10.6084/m9.figshare.28835765.v1"
@@ -23,10 +24,9 @@ def pdac_visium(
 ) -> AnnData:
     """Spatial transcriptomics of pancreatic cancer: 30 Visium sections, 91,496 spots, 17,860 genes.
 
-    Sections of normal pancreas, primary tumours, and their metastases in liver and lymph node, of 13 patients (Khaliq
-    et al., 2024). The file is downloaded with pooch from
-    `figshare <https://doi.org/10.6084/m9.figshare.28835765.v1>`__, once; its checksum, as figshare's API tells it, is
-    verified then and whenever the file is read from the cache, which needs no network.
+    Sections of normal pancreas, primary tumours, and their metastases in liver and lymph node, of 13 patients. The file is
+    downloaded with pooch from figshare, once; its checksum, as figshare's API tells it, is verified then and whenever the
+    file is read from the cache, which needs no network.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ def pdac_visium(
     progress
         Show a progress bar.
     tidy
-        Bring the file into the shape described below; else it is returned as it is.
+        Bring the file into the shape that the notes describe; else it is returned as it is.
 
     Returns
     -------
-    AnnData with counts in X, sparse, ``(n_spots, n_genes)``; see the notes for what is brought into shape.
+    AnnData with counts in X, sparse, ``(n_spots, n_genes)``.
 
     Raises
     ------
@@ -67,12 +67,10 @@ def pdac_visium(
       array per section, ``obsm["spatial_<section>"]``, which is NaN in the rows of the others.
     - ``obs["slide"]`` is the section, such as ``IU_PDA_HM2``, and ``obs["tissue"]`` is ``NP`` (normal pancreas), ``T`` (primary
       tumour), ``HM`` (liver metastasis) or ``LNM`` (lymph node metastasis).
+    - Where the file's X does not hold counts, it becomes ``layers["normalized"]``, and the layer that does (``counts``,
+      ``raw_counts``, ``raw``, ``umi``, or else the first by name) moves to X, or the values of ``raw`` are put there.
     - What else the file holds is kept, such as ``obs["patient"]``, the labels ``obs["first_type"]`` (cell type),
-      ``obs["CompositionCluster_CC"]`` (niche) and ``obs["Origin"]``, images in ``uns["spatial"]``. Nothing that the file
-      lacks is made up: without a column ``patient`` there is none.
-
-    Where the file's X does not hold counts, it becomes ``layers["normalized"]``, and the layer that does (``counts``,
-    ``raw_counts``, ``raw``, ``umi``, or else the first by name) moves to X, or the values of ``raw`` are put there.
+      ``obs["CompositionCluster_CC"]`` (niche) and ``obs["Origin"]``, and images in ``uns["spatial"]``.
 
     Reading takes as much memory as the file has values; nothing is made dense. ``obsm["X_integrated"]``, 3,000 numbers
     per spot, can be as large as the counts: delete it if you have no use for it.
@@ -88,26 +86,17 @@ def pdac_visium(
 
     Without a network, :func:`~mmvae.datasets.simulate_pdac` gives data of the same form.
     """
-    _check_mirrors(mirrors)
-    if path is None:
-        path = fetch(DOI, NAME, mirrors=mirrors, folder=_cache_folder(cache), progress=progress)
-    adata = _read(Path(path))
-    return tidy_pdac(adata) if tidy else adata
-
-
-def _cache_folder(cache: str | PathLike[str] | None) -> Path:
-    import pooch
-
-    return Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
-
-
-def _check_mirrors(mirrors: Sequence[str]) -> None:
     wrong = [mirrors] if isinstance(mirrors, str) else [m for m in mirrors if not m.startswith(("http://", "https://"))]
     if wrong:
         msg = (
             f"Expected `mirrors` to be a list of addresses with http:// or https://; got {wrong}. Pass a list of those."
         )
         raise ValueError(msg)
+    if path is None:
+        folder = Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
+        path = fetch(DOI, NAME, mirrors=mirrors, folder=folder, progress=progress)
+    adata = _read(Path(path))
+    return tidy_pdac(adata) if tidy else adata
 
 
 def _read(path: Path) -> AnnData:

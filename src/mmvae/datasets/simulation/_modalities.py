@@ -6,15 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.special import expit, softmax
-
-from mmvae.datasets._negative_binomial import draw_dense
-from mmvae.datasets._typing import Floats
 
 from ._factors import Cells, draw_gradient, draw_ring, draw_states
 
-Measure: TypeAlias = "Callable[[Generator, Floats, Floats, Floats], tuple[NDArray[np.int64], Floats]]"
+# Counts and expected relative rates, (C, F).
+Drawn: TypeAlias = tuple[np.ndarray, np.ndarray]
 
 N_HIDDEN = 48
 LOADING_DENSITY = 0.15
@@ -35,17 +32,17 @@ class Kind:
     depth: float
     baseline_spread: float
     sparse: bool
-    draw_private: Callable[[Generator, int], Floats]
-    measure: Measure
+    draw_private: Callable[[Generator, int], np.ndarray]
+    measure: Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], Drawn]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One modality of all cells: counts and expected relative rates (n_cells, n_features), private factors."""
+    """One modality of all cells: counts and expected relative rates, ``(C, F)``; private factors, ``(C, 3)``."""
 
-    counts: NDArray[np.int64]
-    rates: Floats
-    private: Floats
+    counts: np.ndarray
+    rates: np.ndarray
+    private: np.ndarray
 
 
 def measure(rng: Generator, kind: Kind, cells: Cells, n_features: int, batch_strength: float) -> Measured:
@@ -60,8 +57,8 @@ def measure(rng: Generator, kind: Kind, cells: Cells, n_features: int, batch_str
     return Measured(counts, rates, private)
 
 
-def _draw_scores(rng: Generator, factors: Floats, n_features: int, baseline_spread: float) -> Floats:
-    """Log rates up to a constant per cell, shape ``(n_cells, n_features)``."""
+def _draw_scores(rng: Generator, factors: np.ndarray, n_features: int, baseline_spread: float) -> np.ndarray:
+    """Log rates up to a constant per cell, ``(C, F)``."""
     n_factors = factors.shape[1]
     inner = rng.normal(0.0, 1.5 / np.sqrt(n_factors), (n_factors, N_HIDDEN))
     basis = np.hstack([np.tanh(factors @ inner), factors])
@@ -71,22 +68,27 @@ def _draw_scores(rng: Generator, factors: Floats, n_features: int, baseline_spre
     return basis @ loadings * scale + rng.normal(0.0, baseline_spread, n_features)
 
 
-def _count_genes(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _draw_counts(rng: Generator, means: np.ndarray, dispersion: float) -> np.ndarray:
+    r"""Negative binomial counts, of variance :math:`\mu + \mu^2 / \theta`."""
+    return rng.poisson(rng.gamma(dispersion, means / dispersion))
+
+
+def _count_genes(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     mean = size * softmax(scores + shift, axis=1)
-    return draw_dense(rng, mean, RNA_DISPERSION), softmax(scores, axis=1)
+    return _draw_counts(rng, mean, RNA_DISPERSION), softmax(scores, axis=1)
 
 
-def _count_fragments(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _count_fragments(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     return rng.poisson(size * softmax(scores + shift, axis=1)), softmax(scores, axis=1)
 
 
-def _count_proteins(rng: Generator, scores: Floats, shift: Floats, size: Floats) -> tuple[NDArray[np.int64], Floats]:
+def _count_proteins(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
     rates = softmax(scores, axis=1)
     chance = expit(SWITCH * np.log(rates / np.median(rates, axis=0)))
     background = BACKGROUND * np.exp(rng.normal(0.0, 0.5, scores.shape[1]) + shift)
     foreground = size * softmax(scores + shift, axis=1) * (rng.random(scores.shape) < chance)
     expected = chance * rates
-    counts = draw_dense(rng, background + foreground, PROTEIN_DISPERSION)
+    counts = _draw_counts(rng, background + foreground, PROTEIN_DISPERSION)
     return counts, expected / expected.sum(axis=1, keepdims=True)
 
 

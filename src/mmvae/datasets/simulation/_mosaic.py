@@ -5,45 +5,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from mmvae.datasets._arguments import is_number
 
 Missing: TypeAlias = float | Mapping[str, float] | Mapping[str, str]
-Mask: TypeAlias = "NDArray[np.bool_]"
 
 JOIN = "+"
-FORMS = (
-    "a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
-    "or a mapping from batches such as 'batch_1' to a modality"
-)
 
 
 def draw_presence(
     rng: Generator, missing: Missing | None, *, batches: Sequence[str], modalities: Sequence[str]
-) -> Mask:
-    """Decide which cell has which modality.
-
-    Parameters
-    ----------
-    rng
-        Random number generator.
-    missing
-        As in :func:`~mmvae.datasets.simulate`.
-    batches
-        Batch of each cell, length ``n_cells``.
-    modalities
-        Names of the modalities.
-
-    Returns
-    -------
-    Array of shape ``(n_cells, n_modalities)``; each row and each column holds at least one ``True``.
+) -> np.ndarray:
+    """Decide which cell has which modality, ``(C, M)``; every cell has one, and every modality a cell.
 
     Raises
     ------
     ValueError
-        ``missing`` names something that does not exist, its fractions do not fit, or it would leave a cell
-        without modalities or a modality without cells.
+        ``missing`` names something that does not exist, its fractions do not fit, or it leaves a cell or a modality empty.
     TypeError
         ``missing`` has none of the three forms.
     """
@@ -53,18 +31,18 @@ def draw_presence(
         present = _from_mapping(rng, missing, batches, modalities)
     else:
         present = _from_fraction(rng, missing, len(batches), len(modalities))
-    _check_nothing_empty(present, modalities)
+    if n_empty := int((~present.any(axis=1)).sum()):
+        msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
+        raise ValueError(msg)
+    if empty := [name for name, has in zip(modalities, present.T, strict=True) if not has.any()]:
+        msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
+        raise ValueError(msg)
     return present
-
-
-def name_patterns(present: Mask, modalities: Sequence[str]) -> list[str]:
-    """Name what each cell has, such as ``"rna+protein"``, in the order of ``modalities``."""
-    return [JOIN.join(name for name, has in zip(modalities, row, strict=True) if has) for row in present]
 
 
 def _from_mapping(
     rng: Generator, missing: Mapping[str, Any], batches: Sequence[str], modalities: Sequence[str]
-) -> Mask:
+) -> np.ndarray:
     if missing and all(_is_pattern(key, modalities) for key in missing):
         return _from_patterns(rng, missing, len(batches), modalities)
     if missing and set(missing) <= set(batches):
@@ -81,9 +59,12 @@ def _is_pattern(key: object, modalities: Sequence[str]) -> bool:
     return set(parts) <= set(modalities) and len(set(parts)) == len(parts)
 
 
-def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities: int) -> Mask:
+def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities: int) -> np.ndarray:
     if not is_number(fraction):
-        msg = f"Expected `missing` to be {FORMS}; got {fraction!r}. Use one of the three forms."
+        msg = (
+            "Expected `missing` to be a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
+            f"or a mapping from batches such as 'batch_1' to a modality; got {fraction!r}. Use one of the three forms."
+        )
         raise TypeError(msg)
     if not 0 <= fraction <= 1:
         msg = f"Expected `missing` to be a fraction between 0 and 1; got {fraction}. Choose a value in this range."
@@ -94,7 +75,9 @@ def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities:
     return present
 
 
-def _from_patterns(rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]) -> Mask:
+def _from_patterns(
+    rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]
+) -> np.ndarray:
     values = list(fractions.values())
     if not all(is_number(value) and value >= 0 for value in values) or not np.isclose(sum(values), 1.0):
         msg = (
@@ -103,25 +86,15 @@ def _from_patterns(rng: Generator, fractions: Mapping[str, float], n_cells: int,
         )
         raise ValueError(msg)
     has = np.array([[name in pattern.split(JOIN) for name in modalities] for pattern in fractions])
-    ends = np.rint(np.cumsum(values) * n_cells).astype(int)
+    # over the last, as fractions that people write, such as 0.33333 and 0.66666, do not quite sum to 1
+    ends = np.cumsum(values)
+    ends = np.rint(ends / ends[-1] * n_cells).astype(int)
     pattern = np.repeat(np.arange(len(values)), np.diff(ends, prepend=0))
     return has[rng.permutation(pattern)]
 
 
-def _from_batches(lost: Mapping[str, str], batches: Sequence[str], modalities: Sequence[str]) -> Mask:
-    unknown = [name for name in lost.values() if name not in modalities]
-    if unknown:
+def _from_batches(lost: Mapping[str, str], batches: Sequence[str], modalities: Sequence[str]) -> np.ndarray:
+    if unknown := [name for name in lost.values() if name not in modalities]:
         msg = f"Expected `missing` to map batches to one of {list(modalities)}; got {unknown}. Name one modality each."
         raise ValueError(msg)
     return np.array([[lost.get(batch) != name for name in modalities] for batch in batches])
-
-
-def _check_nothing_empty(present: Mask, modalities: Sequence[str]) -> None:
-    if not present.any(axis=1).all():
-        n_empty = int((~present.any(axis=1)).sum())
-        msg = f"Expected a modality in every cell; got {n_empty} cells with none. Simulate more modalities."
-        raise ValueError(msg)
-    empty = [modalities[m] for m in np.flatnonzero(~present.any(axis=0)).tolist()]
-    if empty:
-        msg = f"Expected cells in every modality; got none in {empty}. Leave it out of `modalities`, or lose it less."
-        raise ValueError(msg)

@@ -1,24 +1,20 @@
 """Simulated multi-omics cells with known truth: C cells, F features, M modalities, B batches."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
-from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from mmvae._compat import unpulled
+from mmvae.data import pattern_names
 from mmvae.datasets._arguments import check_integer, is_number
-from mmvae.datasets._typing import Floats, Labels
 
 from ._factors import Cells, draw_cells
 from ._modalities import KINDS, Kind, Measured, measure
-from ._mosaic import Mask, Missing, draw_presence, name_patterns
+from ._mosaic import Missing, draw_presence
 
 MIN_CELLS = 10
 
@@ -87,9 +83,9 @@ def simulate(
 
     - ``obs``: ``cluster``, ``batch``, ``pattern`` (what the cell has, such as ``"rna+atac"``), and ``trajectory``
       (0 to 1, NaN outside).
-    - ``obsm``: ``shared``, shape ``(n_cells, 5)``; ``private_<modality>``, shape ``(n_cells, 3)``, all standardised;
-      with ``spatial``, ``spatial``, shape ``(n_cells, 2)``, in distances between neighbours; with ``keep_rates``,
-      ``rate_<modality>``, shape ``(n_cells, n_features)``, rows sum to 1, without batch effect and background.
+    - ``obsm``: ``shared``, ``(n_cells, 5)``, and ``private_<modality>``, ``(n_cells, 3)``, all standardised; if asked for,
+      ``spatial``, ``(n_cells, 2)``, in distances between neighbours, and ``rate_<modality>``, ``(n_cells, n_features)``,
+      rows sum to 1, without batch effect and background.
 
     Notes
     -----
@@ -102,65 +98,60 @@ def simulate(
         An argument has a value or type that cannot be used.
     """
     n_features = _check_modalities(modalities)
-    _check_counts(n_cells, n_clusters, n_batches)
-    _check_strength(batch_strength)
+    check_integer("`n_clusters`", n_clusters, minimum=1)
+    check_integer("`n_batches`", n_batches, minimum=1)
+    check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
+    if not is_number(batch_strength) or batch_strength < 0:
+        msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
+        raise ValueError(msg)
     for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(KINDS))
     stream = dict(zip(KINDS, streams, strict=True))
     cells = draw_cells(for_cells, n_cells, n_clusters=n_clusters, n_batches=n_batches, spatial=spatial)
-    names = list(n_features)
-    for_presence, for_order = for_mosaic.spawn(2)
-    batches = [f"batch_{b}" for b in cells.batch]
-    present = draw_presence(for_presence, missing, batches=batches, modalities=names)
     measured = {name: measure(stream[name], KINDS[name], cells, n, batch_strength) for name, n in n_features.items()}
-    orders = _draw_orders(for_order, present, shuffle=missing is not None)
-    mods = {name: _to_anndata(KINDS[name], measured[name], rows) for name, rows in zip(names, orders, strict=True)}
-    return _to_mudata(mods, _make_obs(cells, name_patterns(present, names)), _make_obsm(cells, measured, keep_rates))
+    for_presence, for_order = for_mosaic.spawn(2)
+    obs, names = _make_obs(cells), list(n_features)
+    present = draw_presence(for_presence, missing, batches=list(obs["batch"]), modalities=names)
+    obs["pattern"] = pd.Categorical(pattern_names(present, names).tolist())
+    mods = {}
+    for name, has in zip(names, present.T, strict=True):
+        rows = np.flatnonzero(has)
+        rows = rows if missing is None else for_order.permutation(rows)
+        mods[name] = _to_anndata(KINDS[name], measured[name].counts[rows], obs.index[rows])
+    # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
+    with unpulled():
+        mdata = MuData(mods, obs=obs[[]], obsm=_make_obsm(cells, measured, keep_rates))
+    mdata.obs = obs
+    return mdata
 
 
-def _draw_orders(rng: Generator, present: Mask, *, shuffle: bool) -> list[NDArray[np.intp]]:
-    """Row numbers of the cells of each modality, in the order in which the modality holds them."""
-    rows = [np.flatnonzero(column) for column in present.T]
-    return [rng.permutation(row) for row in rows] if shuffle else rows
-
-
-def _to_anndata(kind: Kind, measured: Measured, rows: NDArray[np.intp]) -> AnnData:
-    counts = measured.counts[rows].astype(np.float32)
-    obs = pd.DataFrame(index=[f"cell_{row}" for row in rows])
+def _to_anndata(kind: Kind, counts: np.ndarray, cells: pd.Index) -> AnnData:
+    values = counts.astype(np.float32)
     var = pd.DataFrame(index=[f"{kind.feature}_{j}" for j in range(counts.shape[1])])
-    return AnnData(csr_matrix(counts) if kind.sparse else counts, obs=obs, var=var)
+    return AnnData(csr_matrix(values) if kind.sparse else values, obs=pd.DataFrame(index=cells), var=var)
 
 
-def _make_obs(cells: Cells, patterns: Sequence[str]) -> pd.DataFrame:
+def _make_obs(cells: Cells) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "cluster": _to_categorical(cells.cluster, "cluster"),
             "trajectory": cells.trajectory,
             "batch": _to_categorical(cells.batch, "batch"),
-            "pattern": pd.Index(patterns).astype("category"),
         },
         index=[f"cell_{row}" for row in range(len(cells.batch))],
     )
 
 
-def _to_categorical(codes: Labels, prefix: str) -> pd.Categorical[str]:
+def _to_categorical(codes: np.ndarray, prefix: str) -> "pd.Categorical[str]":
     return pd.Categorical.from_codes(codes, pd.Index([f"{prefix}_{k}" for k in range(codes.max() + 1)]))
 
 
-def _make_obsm(cells: Cells, measured: Mapping[str, Measured], keep_rates: bool) -> dict[str, Floats]:
+def _make_obsm(cells: Cells, measured: Mapping[str, Measured], keep_rates: bool) -> dict[str, np.ndarray]:
     obsm = {"shared": cells.shared} | {f"private_{name}": one.private for name, one in measured.items()}
     if cells.position is not None:
         obsm["spatial"] = cells.position
     if keep_rates:
         obsm |= {f"rate_{name}": one.rates for name, one in measured.items()}
     return obsm
-
-
-def _to_mudata(mods: dict[str, AnnData], obs: pd.DataFrame, obsm: dict[str, Floats]) -> MuData:
-    # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
-    with unpulled():
-        mdata = MuData(mods, obs=obs[[]], obsm=obsm)
-    mdata.obs = obs
-    return mdata
 
 
 def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str, int]:
@@ -176,15 +167,3 @@ def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str
     for name, n_features in modalities.items():
         check_integer(f"the number of features of {name!r}", n_features, minimum=1)
     return dict(modalities)
-
-
-def _check_counts(n_cells: int, n_clusters: int, n_batches: int) -> None:
-    check_integer("`n_clusters`", n_clusters, minimum=1)
-    check_integer("`n_batches`", n_batches, minimum=1)
-    check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
-
-
-def _check_strength(batch_strength: float) -> None:
-    if not is_number(batch_strength) or batch_strength < 0:
-        msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
-        raise ValueError(msg)

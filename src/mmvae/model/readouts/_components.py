@@ -5,43 +5,112 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scvi import REGISTRY_KEYS
 from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
-from mmvae.analysis import batch_evenness, effective_number, top_features
-from mmvae.analysis import responsibilities as responsibilities_of
+from mmvae._checks import COUNT_OR_ZERO, check_numbers
+from mmvae.analysis import batch_evenness, effective_number, responsibilities, top_features
 from mmvae.fusion import PriorTerm
-from mmvae.model._reader import Data, Indices, Reader
+from mmvae.model._data import Data, DataAccess, Indices, has_latent
+from mmvae.model._reader import Reader, labels_of
 from mmvae.module import MultiVAEModule
 from mmvae.priors import LabelledMixture, PriorContext
 from mmvae.train import seeded
 
-from ._profiles import component_rates
+from ._fused import fused_from
 from ._unimodal import N_DRAWS, standard_draws
 
 DECODED_CELLS = 32
 
 
-def mixture_latents(module: MultiVAEModule) -> list[str]:
-    """Names of the latents whose prior is a mixture with the same components for every cell."""
-    return [latent for latent in module.priors if _mixture(module, latent) is not None]
+class ComponentMethods(DataAccess):
+    """What mixture priors have learnt."""
 
+    @property
+    def mixture_latents(self) -> list[str]:
+        """Names of the latents whose prior is a mixture with the same components for every cell."""
+        return [latent for latent in self.module.priors if _mixture(self.module, latent) is not None]
 
-def responsibilities(
-    reader: Reader, latent: str | None, adata: Data | None, indices: Indices | None, batch_size: int | None
-) -> pd.DataFrame:
-    """Probability that a cell belongs to each component of a latent's prior, cells by components."""
-    latent = _one_latent(reader.module, latent)
-    values = _responsibilities(reader, latent, adata, indices, batch_size)
-    names, _ = _component_names(reader, latent, values.shape[1])
-    return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=names)
+    def get_responsibilities(
+        self,
+        adata: Data | None = None,
+        indices: Indices | None = None,
+        *,
+        latent: str | None = None,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        r"""Soft clusters: the probability that a cell belongs to each component of a latent's mixture prior.
 
+        .. math:: r_{nk} = \mathbb{E}_{q(z \mid x_n)} \frac{\pi_k\, p_k(z)}{\sum_j \pi_j\, p_j(z)}
 
-def prior_summary(reader: Reader, n_features: int) -> pd.DataFrame:
-    """A row for each component of the latents' priors, heaviest first, or one for a prior that has none."""
-    reader.own_data()
-    parts = [_prior_rows(reader, latent, n_features) for latent in reader.module.priors]
-    return pd.concat(parts, ignore_index=True)
+        by the mean over 16 draws. Each modality has clusters of its own under fusion ``"concat"``: those of RNA need
+        not be those of ATAC. Labels of cells are not looked at.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
+        latent
+            Which latent: a modality, ``"joint"`` for fusions with one latent, ``"coupled"`` for a coupled prior; may be
+            left out if there is one.
+
+        Returns
+        -------
+        DataFrame of cells by components; rows sum to 1. A cell that lacks the latent's modality has NaN: its latent is
+        a guess from the others, and would give no more than theirs. Under a coupled prior every cell has a row, from
+        what it has.
+
+        Raises
+        ------
+        ValueError
+            If the latent is unknown, or its prior is no mixture.
+        """
+        reader = Reader(self)
+        latent = _one_latent(self.module, latent)
+        values = _responsibilities(reader, latent, adata, indices, batch_size)
+        names, _ = _component_names(reader, latent, values.shape[1])
+        return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=names)
+
+    def prior_summary(self, n_features: int = 10) -> pd.DataFrame:
+        """What the priors have learnt: their components, as clusters of the model's own data.
+
+        Parameters
+        ----------
+        n_features
+            Features to name for each component and modality.
+
+        Returns
+        -------
+        DataFrame with a row for each component, heaviest first, or one for a prior that has none:
+
+        - ``latent``, ``prior``: the latent and the name of its prior;
+        - ``component``, and ``label`` where there is a prior ``"labels"``;
+        - ``weight``: its weight in the prior;
+        - ``n_cells``: cells of the data that belong to it (sum of :meth:`get_responsibilities`); of a prior without
+          components, the cells that have the latent;
+        - ``effective_components``: the exponential of the entropy of the weights, the same for all rows of a latent.
+          Next to 1, the mixture has collapsed into one Gaussian;
+        - ``batch_evenness``: the entropy of its cells over the batches, by share of each batch, relative to the most
+          possible. 1: it draws from all batches alike; near 0: the component is a batch. NaN with one batch;
+        - ``top_<modality>``: the features in which the component's mean, decoded, exceeds the average of the other
+          components the most, by log fold change (the difference, for values that may be negative). Latents of other
+          modalities are imputed as for a cell that lacks them, so the features of another modality than the
+          component's are predictions.
+
+        Raises
+        ------
+        ValueError
+            If the model was loaded without data.
+
+        Notes
+        -----
+        Components are sorted by their cells; their numbers mean nothing across models.
+        """
+        check_numbers({"n_features": COUNT_OR_ZERO}, n_features=n_features)
+        reader = Reader(self)
+        reader.data()
+        return pd.concat([_prior_rows(reader, latent, n_features) for latent in self.module.priors], ignore_index=True)
 
 
 def _mixture(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
@@ -71,7 +140,7 @@ def _component_names(reader: Reader, latent: str, size: int) -> tuple[list[str],
     if not isinstance(prior, LabelledMixture):
         return [str(k) for k in range(size)], []
     each = prior.n_components
-    labels = [label for label in reader.labels for _ in range(each)]
+    labels = [label for label in labels_of(reader.model.registry_) for _ in range(each)]
     return [label if each == 1 else f"{label} {k % each}" for k, label in enumerate(labels)], labels
 
 
@@ -89,7 +158,7 @@ def _responsibilities(
             block = term.sample.new_full((len(term.mask), n_components), torch.nan)
             if bool(term.mask.any()):
                 known = None if term.observed_dims is None else term.observed_dims.mask[term.mask]
-                block[term.mask] = responsibilities_of(mixture, _draws(term)[:, term.mask], known)
+                block[term.mask] = responsibilities(mixture, _draws(term)[:, term.mask], known)
             blocks.append(block.cpu().numpy())
     return np.concatenate(blocks)
 
@@ -106,7 +175,8 @@ def _draws(term: PriorTerm) -> Tensor:
 def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     mixture, prior = _mixture(reader.module, latent), reader.module.priors[latent]
     if mixture is None:
-        return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [_cells_with(reader, latent)]})
+        n_cells = float(has_latent(reader.module, latent, reader.data()).sum())
+        return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [n_cells]})
     mass = _responsibilities(reader, latent, None, None, None)
     has = ~np.isnan(mass[:, 0])
     mass, n_cells = mass[has], mass[has].sum(axis=0)
@@ -118,34 +188,27 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
         "weight": weights,
         "n_cells": n_cells,
         "effective_components": effective_number(weights),
-        "batch_evenness": batch_evenness(mass, reader.batches()[has]),
+        "batch_evenness": batch_evenness(mass, reader.codes(REGISTRY_KEYS.BATCH_KEY)[has]),
     }
     columns |= _top_features(reader, latent, mixture, n_cells, n_features)
     return pd.DataFrame(columns).sort_values("n_cells", ascending=False, kind="stable")
-
-
-def _cells_with(reader: Reader, latent: str) -> float:
-    """Cells of the model's data that have any of the latent's modalities."""
-    inside = [reader.module.fusion.latent_of(name)[0] == latent for name in reader.names]
-    _, presence = reader.cells(reader.own_data(), None)
-    return float(presence[:, inside].any(axis=1).sum())
 
 
 @torch.inference_mode()
 def _top_features(
     reader: Reader, latent: str, mixture: MixtureSameFamily, n_cells: np.ndarray, n_features: int
 ) -> dict[str, list[str]]:
-    module, own = reader.module, reader.own_data()
+    """In words, from expected values at each component's mean, averaged over some cells' covariates."""
+    module, own = reader.module, reader.data()
     cells = np.random.default_rng(0).permutation(own.n_obs)[:DECODED_CELLS]
     (minibatch,) = reader.minibatches(own, np.sort(cells), DECODED_CELLS)
-    rates = component_rates(module, latent, mixture.component_distribution.mean, minibatch.covariates)
-    return {
-        f"top_{name}": top_features(
-            rates[name],
-            n_cells,
-            reader.features(name),
-            n_features=n_features,
-            is_real=module.likelihoods[name].values == "real",
+    places = fused_from(module.fusion, latent, mixture.component_distribution.mean, draw=False)
+    found = {}
+    for name in reader.names:
+        decoded = [module.rates(name, z.expand(len(minibatch), -1), minibatch.covariates).mean(dim=0) for z in places]
+        rates = torch.stack(decoded).cpu().double().numpy()
+        is_real = module.likelihoods[name].values == "real"
+        found[f"top_{name}"] = top_features(
+            rates, n_cells, reader.features(name), n_features=n_features, is_real=is_real
         )
-        for name in reader.names
-    }
+    return found

@@ -6,46 +6,96 @@ import torch
 from torch import Tensor
 
 from mmvae.fusion import Posteriors
-from mmvae.model._reader import Data, Indices, Reader
+from mmvae.model._data import Data, DataAccess, Indices
+from mmvae.model._reader import Reader
 from mmvae.module import Inference, Minibatch, MultiVAEModule, Step, emission_kl, reconstruction
 from mmvae.train import seeded
 
-from ._profiles import fused_mean
-from ._reliability import weighted
+from ._fused import fused_mean, weighted
 from ._unimodal import UnimodalPosterior, by_modality
 
 SCALE_CELLS = 2_000
 SHIFT = "shift"
 
 
-def modality_information(
-    reader: Reader, adata: Data | None, indices: Indices | None, batch_size: int | None
-) -> pd.DataFrame:
-    """Divergence of each unimodal posterior from its prior, in nats, cells by modalities."""
-    reader.fill_graphs(adata)
-    values = by_modality(reader, UnimodalPosterior.information, adata, indices, batch_size)
-    return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=pd.Index(reader.names))
+class ContributionMethods(DataAccess):
+    """Contributions of modalities. Attention weights are no measure of them, see :class:`~mmvae.fusion.Attention`."""
 
+    def get_modality_information(
+        self,
+        adata: Data | None = None,
+        indices: Indices | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        r"""How much the model took from each modality of each cell, in nats: :math:`KL(q_m \| p_m)`.
 
-@torch.inference_mode()
-def leave_one_out(reader: Reader, adata: Data | None, indices: Indices | None, batch_size: int | None) -> pd.DataFrame:
-    """What changes in a cell when one of its modalities is withheld, cells by pairs of columns."""
-    scale = _typical_distance(reader, adata)
-    blocks = [_changes(reader, *cells) for cells in reader.posteriors(adata, indices, batch_size)]
-    found = torch.cat(blocks).cpu().double().numpy()
-    found[:, :, 0] /= scale
-    columns = pd.MultiIndex.from_product([reader.names, [SHIFT, *reader.names]], names=["withheld", "change"])
-    return pd.DataFrame(
-        found.reshape(len(found), len(columns)), index=reader.cell_names(adata, indices), columns=columns
-    )
+        The divergence of the posterior from that modality alone from the prior: of the posterior of the modality's
+        latent from its prior; where all modalities share a latent, of the posterior given that modality alone from the
+        one prior; under a coupled prior, from the prior's marginal over the modality's dimensions. 0: the cell
+        could be any. Modalities need not be exclusive: what two of them say counts in both. It does not depend on the
+        scale of a latent. It is the cost that training charges, so under prior ``"mmvm"`` an upper bound on a
+        divergence from where the other modalities put the cell, and under ``"labels"`` what is left once a labelled
+        cell's label is known.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
+
+        Returns
+        -------
+        DataFrame of cells by modalities, in nats; NaN where a cell lacks the modality. Where there is no closed form,
+        the mean over 16 draws, always the same ones.
+        """
+        reader = Reader(self)
+        self._fill_graphs(reader.data(adata))
+        values = by_modality(reader, UnimodalPosterior.information, adata, indices, batch_size)
+        return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=pd.Index(reader.names))
+
+    @torch.inference_mode()
+    def leave_one_out(
+        self,
+        adata: Data | None = None,
+        indices: Indices | None = None,
+        *,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """What changes in a cell when one of its modalities is withheld.
+
+        A modality that matters moves the cell, and the others explain its data less well without it. A modality that
+        the others can replace does neither.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
+
+        Returns
+        -------
+        DataFrame of cells by pairs of columns, the withheld modality and what it changes:
+
+        - ``shift``: the distance by which the fused latent's mean moves, relative to the mean distance between two
+          random cells of the model's data. 1: as far as to any other cell;
+        - ``<modality>``: the change of that modality's log-likelihood at the latent's mean, in nats. Negative: its data
+          are less well explained. For the withheld modality, how much worse it is predicted from the others than
+          reconstructed.
+
+        NaN where it does not apply: the cell lacks the withheld modality or has no other, or lacks the modality whose
+        log-likelihood it is. Where a likelihood has latents of its own, a bound on the log-likelihood.
+        """
+        reader = Reader(self)
+        scale = _typical_distance(reader, adata)
+        blocks = [_changes(reader, *cells).cpu().double() for cells in reader.posteriors(adata, indices, batch_size)]
+        found = torch.cat(blocks).numpy()
+        found[:, :, 0] /= scale
+        columns = pd.MultiIndex.from_product([reader.names, [SHIFT, *reader.names]], names=["withheld", "change"])
+        index = reader.cell_names(adata, indices)
+        return pd.DataFrame(found.reshape(len(found), len(columns)), index=index, columns=columns)
 
 
 def _changes(reader: Reader, minibatch: Minibatch, posteriors: Posteriors) -> Tensor:
-    """For each modality withheld, the distance in the fused latent and the change of each modality's log-likelihood.
-
-    ``(n_cells, M, 1 + M)``; NaN where a cell lacks the withheld modality or has no other, or lacks the modality whose
-    log-likelihood it is.
-    """
+    """For each modality withheld, the shift and the change of each log-likelihood, ``(n_cells, M, 1 + M)``."""
     module, present, n_modalities = reader.module, minibatch.present, len(reader.names)
     before = fused_mean(module.fusion, posteriors)
     explained = _log_likelihoods(module, minibatch, posteriors, before)
@@ -57,7 +107,7 @@ def _changes(reader: Reader, minibatch: Minibatch, posteriors: Posteriors) -> Te
         fewer = Posteriors.masked(posteriors.normals, kept)
         after = fused_mean(module.fusion, fewer)
         change = _log_likelihoods(module, minibatch, fewer, after) - explained
-        distance = weighted(module.fusion, reader.memory, after - before).norm(dim=-1, keepdim=True)
+        distance = weighted(module.fusion, reader.model.memory, after - before).norm(dim=-1, keepdim=True)
         both = torch.cat([distance, torch.where(present, change, torch.nan)], dim=1)
         found[:, index] = torch.where(applies[:, None], both, torch.nan)
     return found
@@ -75,14 +125,10 @@ def _log_likelihoods(module: MultiVAEModule, minibatch: Minibatch, posteriors: P
 
 def _typical_distance(reader: Reader, adata: Data | None) -> float:
     """Mean distance in the fused latent between random cells, of the model's data where there are any."""
-    data = reader.own_data() if reader.has_data else reader.data(adata)
+    data = reader.data(adata if reader.model.adata is None else None)
     order = np.random.default_rng(0).permutation(data.n_obs)[:SCALE_CELLS]
     fusion = reader.module.fusion
-    fused = torch.cat(
-        [
-            weighted(fusion, reader.memory, fused_mean(fusion, posteriors))
-            for _, posteriors in reader.posteriors(data, order)
-        ]
-    )
+    means = [fused_mean(fusion, posteriors) for _, posteriors in reader.posteriors(data, order)]
+    fused = weighted(fusion, reader.model.memory, torch.cat(means))
     # Neighbours in a random order are random pairs.
     return float((fused - fused.roll(1, dims=0)).norm(dim=-1).mean())

@@ -1,19 +1,20 @@
 """What the decoders say: expected values of any modality in any cell. C cells, G_m features."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
-from mmvae.model._reader import Data, Indices, Reader
+from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
+from mmvae.model._data import Data, DataAccess, Indices
+from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
+
+TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
 @dataclass(frozen=True)
@@ -32,48 +33,121 @@ class Request:
         cls,
         reader: Reader,
         modality: str | None,
-        *,
         features: Sequence[str] | None = None,
         transform_batch: Any = None,
         library_size: float = 1.0,
         n_samples: int = 1,
-    ) -> Request:
-        """From what a user asks for.
-
-        Raises
-        ------
-        ValueError
-            If modality, a feature or batch is unknown, or ``n_samples`` is no number of samples.
-        """
+    ) -> Self:
+        """From what a user asks for; refuses names that are unknown, and what are no numbers."""
         name = reader.modality(modality)
-        check_numbers({"n_samples": COUNT}, n_samples=n_samples)
+        check_numbers(TAKES, n_samples=n_samples, library_size=library_size)
         known = pd.Index(reader.features(name))
         columns = slice(None) if features is None else _columns(name, known, features)
         factor = library_size if reader.module.likelihoods[name].relative else 1.0
         return cls(name, known[columns], columns, reader.batch_code(transform_batch), factor, n_samples)
 
 
-def expected_values(
-    reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request
-) -> pd.DataFrame:
-    """Expected values decoded from all that a cell has, cells by features."""
-    values = _decoded(reader, reader.minibatches(adata, indices, size), request)
-    return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
+class ExpressionMethods(DataAccess):
+    """What the decoders say of cells."""
 
+    def get_normalized_expression(
+        self,
+        adata: Data | None = None,
+        modality: str | None = None,
+        indices: Indices | None = None,
+        *,
+        features: Sequence[str] | None = None,
+        transform_batch: str | None = None,
+        library_size: float = 1.0,
+        n_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """Expected values of a modality, decoded from everything that a cell has.
 
-def imputed_values(
-    reader: Reader, adata: Data | None, indices: Indices | None, size: int | None, request: Request
-) -> pd.DataFrame:
-    """Expected values decoded from the other modalities of a cell, cells by features."""
-    data = reader.data(adata)
-    cells = _imputable(reader, data, request.modality, indices)
-    minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, size))
-    values = _decoded(reader, minibatches, request)
-    return pd.DataFrame(values, index=data.obs_names[cells], columns=request.features)
+        Cells that lack the modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
+        values are shares of a cell's counts times ``library_size``; for ``bernoulli`` probabilities at median depth;
+        for ``nb_mixture`` expected foreground counts; for ``normal`` and ``student_t`` means in units of the data.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
+        modality
+            Which modality; may be left out if there is one.
+        features
+            Features to return, by name; all by default. The result is dense, ``(n_cells, n_features)``: name the ones
+            needed where there are many cells.
+        transform_batch
+            Decode as if all cells came from this batch; each cell's own by default.
+        library_size
+            What shares are multiplied by.
+        n_samples
+            1: values at the posterior mean. More: the mean over so many samples of the posterior.
+
+        Returns
+        -------
+        DataFrame of cells by features.
+
+        Raises
+        ------
+        ValueError
+            If a modality, feature or batch is unknown.
+        """
+        reader = Reader(self)
+        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
+        values = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
+        return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
+
+    def impute(
+        self,
+        modality: str,
+        indices: Indices | None = None,
+        *,
+        adata: Data | None = None,
+        features: Sequence[str] | None = None,
+        transform_batch: str | None = None,
+        library_size: float = 1.0,
+        n_samples: int = 1,
+        batch_size: int | None = None,
+    ) -> pd.DataFrame:
+        """Expected values of a modality, predicted from the *other* modalities of a cell.
+
+        The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
+        can be held against what was measured. Units are those of :meth:`get_normalized_expression`. Where no cell of a
+        batch has the modality, nothing is known of the batch's effect on it: name one that has it as ``transform_batch``.
+
+        Parameters
+        ----------
+        modality
+            Which modality to predict.
+        indices
+            Cells, by number or as a mask; by default those that lack the modality.
+        adata
+            Data other than the model's own.
+        features, transform_batch, library_size, n_samples, batch_size
+            As in :meth:`get_normalized_expression`.
+
+        Returns
+        -------
+        DataFrame of cells by features.
+
+        Raises
+        ------
+        ValueError
+            If a cell has nothing but ``modality``, or a modality, feature or batch is unknown.
+        """
+        reader = Reader(self)
+        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
+        data = reader.data(adata)
+        cells = _imputable(reader, data, request.modality, indices)
+        minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, batch_size))
+        values = _decoded(reader, minibatches, request)
+        return pd.DataFrame(values, index=data.obs_names[cells], columns=request.features)
 
 
 def _columns(name: str, known: pd.Index, features: Sequence[str]) -> np.ndarray:
-    found = known.get_indexer(pd.Index(list(features)))
+    features = [features] if isinstance(features, str) else list(features)
+    found = known.get_indexer(pd.Index(features))
     if (found < 0).any():
         unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
         msg = f"Expected features of '{name}'; {len(unknown)} are unknown, such as '{unknown[0]}'."

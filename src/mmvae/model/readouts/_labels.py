@@ -5,60 +5,100 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scvi import REGISTRY_KEYS
 from torch.distributions import Normal
 
 from mmvae.analysis import DiscriminantAnalysis, few_of_each
 from mmvae.fusion import Posteriors
-from mmvae.model._reader import Data, Indices, Reader
+from mmvae.model._data import Data, DataAccess, Indices
+from mmvae.model._reader import Reader, labels_of
 
-from ._profiles import fused_mean
+from ._fused import fused_mean
 
 MIN_LABELLED = 10
 
 
-@torch.inference_mode()
-def label_probabilities(
-    reader: Reader, adata: Data | None, indices: Indices | None, batch_size: int | None
-) -> pd.DataFrame:
-    """Probability of each label, cells by labels."""
-    known, labels = _labelled(reader), reader.labels
-    data = reader.data(adata)
-    cells, presence = reader.cells(data, indices)
-    fusion = reader.module.fusion
-    latent = [fused_mean(fusion, posteriors).cpu() for _, posteriors in reader.posteriors(data, cells, batch_size)]
-    values = torch.cat(latent).numpy()
-    found = np.zeros((len(cells), len(labels)))
-    for pattern in np.unique(presence, axis=0):
-        rows = (presence == pattern).all(axis=1)
-        classifier = DiscriminantAnalysis.fit(_as_seen(reader, known, pattern), known["codes"], known["counts"])
-        found[rows] = classifier.probabilities(values[rows])
-    return pd.DataFrame(found, index=data.obs_names[cells], columns=labels)
+class LabelMethods(DataAccess):
+    """Labels that the model learnt from labelled cells."""
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        adata: Data | None = None,
+        indices: Indices | None = None,
+        *,
+        soft: bool = False,
+        batch_size: int | None = None,
+    ) -> np.ndarray | pd.DataFrame:
+        """Labels of cells, whatever they have, learnt from the labelled cells that the model was trained with.
+
+        A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. A
+        label is as likely beforehand as it is frequent among the labelled cells. There is one analysis for each missing
+        pattern among the cells to predict. It learns from the labelled cells as they look when the model sees of them
+        only what that pattern has; so a few labels, of cells that have all modalities or of cells that have some, serve
+        all patterns. Any prior will do; ``prior="labels"`` lets the labels shape the latents, too.
+
+        Parameters
+        ----------
+        adata, indices, batch_size
+            As in :meth:`get_latent_representation`.
+        soft
+            Whether to return probabilities.
+
+        Returns
+        -------
+        Labels, ``(n_cells,)``; with ``soft`` a DataFrame of probabilities, cells by labels. Cells that have a label are
+        predicted as the others are.
+
+        Raises
+        ------
+        ValueError
+            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels, or with no more cells
+            than labels.
+        """
+        reader = Reader(self)
+        known, labels, fusion = _labelled(self), labels_of(self.registry_), self.module.fusion
+        data = reader.data(adata)
+        cells, presence = reader.cells(data, indices)
+        latent = [fused_mean(fusion, posteriors).cpu() for _, posteriors in reader.posteriors(data, cells, batch_size)]
+        values = torch.cat(latent).numpy()
+        found = np.zeros((len(cells), len(labels)))
+        for pattern in np.unique(presence, axis=0):
+            rows = (presence == pattern).all(axis=1)
+            classifier = DiscriminantAnalysis.fit(_as_seen(reader, known, pattern), known["codes"], known["counts"])
+            found[rows] = classifier.probabilities(values[rows])
+        if soft:
+            return pd.DataFrame(found, index=data.obs_names[cells], columns=labels)
+        return np.asarray(labels)[found.argmax(axis=1)]
 
 
 @torch.inference_mode()
 def remember_labelled(reader: Reader) -> dict[str, Any] | None:
-    """Codes and posteriors of labelled cells, at most so many of each, which a query's model needs, too; ``None`` without.
+    """Codes and posteriors of some labelled cells, which a query's model needs, too; ``None`` without labels.
 
-    ``codes``, ``(N,)``; ``counts``, of all labelled cells by label, ``(Y,)``; ``present``, boolean, ``(N, M)``; ``loc`` and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where
-    the modality is missing.
+    ``codes``, ``(N,)``; ``counts``, of all labelled cells by label, ``(Y,)``; ``present``, boolean, ``(N, M)``; ``loc``
+    and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where the modality is missing.
     """
-    if not reader.labels:
+    n_labels = len(labels_of(reader.model.registry_))
+    if not n_labels:
         return None
-    codes, n_labels = reader.label_codes(), len(reader.labels)
+    # From the number of labels on where a cell has none.
+    codes = reader.codes(REGISTRY_KEYS.LABELS_KEY).astype(int)
     cells = few_of_each(codes, n_labels)
     read = [posteriors for _, posteriors in reader.posteriors(None, cells)]
     return {
         "codes": codes[cells],
         "counts": np.bincount(codes, minlength=n_labels)[:n_labels],
         "present": torch.cat([p.encoded for p in read]).cpu().numpy(),
-        "loc": {name: torch.cat([p.normals[name].loc for p in read]).cpu().numpy() for name in reader.names},
-        "scale": {name: torch.cat([p.normals[name].scale for p in read]).cpu().numpy() for name in reader.names},
+    } | {
+        part: {name: torch.cat([getattr(p.normals[name], part) for p in read]).cpu().numpy() for name in reader.names}
+        for part in ("loc", "scale")
     }
 
 
-def _labelled(reader: Reader) -> dict[str, Any]:
+def _labelled(model: DataAccess) -> dict[str, Any]:
     """What is remembered of the labelled cells."""
-    known = reader.memory.labelled
+    known = model.memory.labelled
     if known is None:
         msg = "Expected a model trained with labels; got none. Give labels_key in setup_mudata, and train."
         raise ValueError(msg)

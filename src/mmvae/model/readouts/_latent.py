@@ -1,88 +1,181 @@
 """Where a cell lies: in the fused latent, in a modality's own, in what the modalities share. C cells."""
 
 import warnings
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
+from scvi import REGISTRY_KEYS
 from torch import Tensor
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import FUSED, SHARED, UNWEIGHTED
-from mmvae.analysis import SharedSubspace
+from mmvae.analysis import SharedSubspace, split_half_reliability, total_scale
 from mmvae.fusion import Fusion, Posteriors
+from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
+from mmvae.nn import SparseRows
 from mmvae.train import seeded
 
-from ._reliability import weighted
+from ._fused import weighted
 
 N_DRAWS = 64
+RELIABILITY_CELLS = 10_000
 
 
-@dataclass(frozen=True)
-class LatentRequest:
-    """Which representation, and whether its mean, its mean and variance, or the mean of ``n_samples`` draws."""
+class LatentMethods(DataAccess):
+    """Where cells lie in the latents."""
 
-    representation: str = FUSED
-    n_samples: int = 0
-    return_dist: bool = False
+    @torch.inference_mode()
+    def get_latent_representation(
+        self,
+        adata: Data | None = None,
+        indices: Indices | None = None,
+        give_mean: bool = True,
+        mc_samples: int = 1,
+        batch_size: int | None = None,
+        return_dist: bool = False,
+        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        *,
+        representation: str = FUSED,
+        **data_loader_kwargs: Any,
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Latent representation of cells, whatever they have.
+
+        Parameters
+        ----------
+        adata
+            Data other than the model's own. They may lack modalities.
+        indices
+            Cells, by number or as a mask; all by default.
+        give_mean
+            Whether to return the posterior mean; else the mean of ``mc_samples`` samples.
+        mc_samples
+            Number of samples where ``give_mean`` is ``False``.
+        batch_size
+            Cells at a time.
+        return_dist
+            Whether to return the mean and the variance of the posterior. Where it is no Gaussian, under fusion
+            ``"attention"`` and for imputed latents, the variance is that of 64 draws.
+        dataloader
+            Minibatches to use in place of ``adata``.
+        representation
+            ``"fused"``: the latents of all modalities, that of a modality which a cell lacks predicted from the others.
+            Each is scaled so that its draws have a total variance of 1 over the training cells that have it, and multiplied
+            by its :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a joint latent has
+            no parts and is left as it is. ``"unweighted"``: without that, as the decoders read it.
+            ``"shared"``: what the modalities agree on (see below). The name of a modality: that modality's own latent,
+            predicted where a cell lacks it.
+        **data_loader_kwargs
+            Passed to the loader.
+
+        Returns
+        -------
+        Array of shape ``(n_cells, n_dimensions)``, in the order of ``indices`` or of the data; with ``return_dist``
+        the means and variances.
+
+        Notes
+        -----
+        ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
+        cells that have several, fitted on first use and saved with the model. It needs such cells, and compares them
+        within batches: what batches differ in is no agreement. It has a dimension for each correlation that chance does
+        not explain (see :meth:`get_shared_spectrum`), wider the more the modalities agree on it. Where there is
+        none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the
+        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers`` scores both.
+
+        Warns
+        -----
+        UserWarning
+            If ``"shared"`` is asked for and the modalities agree on nothing beyond chance.
+        """
+        check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
+        reader = Reader(self)
+        if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *reader.names]):
+            msg = f"Expected representation as one of {known}; got '{representation}'."
+            raise ValueError(msg)
+        cells = reader.posteriors(adata, indices, batch_size, dataloader, **data_loader_kwargs)
+        if representation == SHARED:
+            if return_dist:
+                msg = "Expected return_dist=False for representation 'shared', which has no posterior; got True."
+                raise ValueError(msg)
+            return _shared_representation(reader, cells)
+        means, variances = [], []
+        for _, posteriors in cells:
+            if give_mean or return_dist:
+                means.append(_place(reader, representation, posteriors).cpu())
+            else:
+                draws = [_place(reader, representation, posteriors, draw=True) for _ in range(mc_samples)]
+                means.append(torch.stack(draws).mean(dim=0).cpu())
+            if return_dist:
+                variances.append(_variance(reader, representation, posteriors).cpu())
+        together = torch.cat(means).numpy()
+        return (together, torch.cat(variances).numpy()) if return_dist else together
+
+    def get_shared_spectrum(self) -> np.ndarray:
+        r"""Eigenvalues of the correlation matrix of the modalities' latents, largest first, ``(n_dimensions,)``.
+
+        Where all M modalities correlate by :math:`\rho`, that is an eigenvalue of :math:`1 + (M - 1) \rho`; with two
+        modalities it is 1 plus a canonical correlation. Eigenvalues above ``model.memory.shared["threshold"]`` are
+        dimensions of ``"shared"``: the largest one exceeds it in about one of a hundred trainings where modalities are
+        independent, as permuted cells show. Modalities are correlated within batches and missing patterns. In a mosaic
+        the correlations of a pair of modalities count by the root of the number of cells that have both, relative to the
+        pair with the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
+        """
+        return _shared_subspace(Reader(self)).spectrum
+
+    def get_reliability(self) -> pd.Series:
+        r"""Split-half reliability of each modality's latent: whether the halves of its features tell the same.
+
+        As in psychometrics :cite:p:`Spearman1910`. Of the latent's means a and b, each from a
+        random half of the features, summed over dimensions, and stepped up from half the features to all,
+
+        .. math:: h_m = \frac{\sum_d \operatorname{cov}(a_d, b_d)}{\sum_d \frac{1}{2}(\operatorname{var} a_d
+            + \operatorname{var} b_d)}, \qquad r_m = \frac{2 h_m}{1 + h_m}
+
+        Near 1: the features tell the same. Near 0: what the latent holds is the noise of single features, or each
+        feature tells something of its own, as in a panel of very few. It needs no labels, nor cells with several
+        modalities. It depends on ``input_dropout``, which teaches an encoder to do with some of the features: compare
+        models that have the same. ``get_latent_representation`` weighs the modalities of ``"fused"`` by it.
+
+        Returns
+        -------
+        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a modality
+        whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature or
+        without training cells.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained, or its reliability was not measured because training did not end well.
+        """
+        reliability = Reader(self).model.memory.reliability
+        if reliability is None:
+            msg = "Expected a model whose training has come to its end; got none. Call train."
+            raise RuntimeError(msg)
+        return pd.Series(reliability, name="reliability")
 
 
-def check_representation(reader: Reader, representation: str) -> None:
-    """Refuse a representation that the model has not.
-
-    Raises
-    ------
-    ValueError
-        If it is unknown.
-    """
-    if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *reader.names]):
-        msg = f"Expected representation as one of {known}; got '{representation}'."
-        raise ValueError(msg)
-
-
-@torch.inference_mode()
-def latent_representation(
-    reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]], request: LatentRequest
-) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
-    """Values of a representation but ``"shared"``, ``(n_cells, n_dimensions)``; with ``return_dist`` means and variances."""
-    means, variances = [], []
-    for _, posteriors in cells:
-        if request.n_samples:
-            draws = [_draw(reader, request.representation, posteriors) for _ in range(request.n_samples)]
-            means.append(torch.stack(draws).mean(dim=0).cpu())
-            continue
-        means.append(_mean(reader, request.representation, posteriors).cpu())
-        if request.return_dist:
-            variances.append(_variance(reader, request.representation, posteriors).cpu())
-    together = torch.cat(means).numpy()
-    return (together, torch.cat(variances).numpy()) if request.return_dist else together
-
-
-def _mean(reader: Reader, representation: str, posteriors: Posteriors) -> Tensor:
+def _place(reader: Reader, representation: str, posteriors: Posteriors, *, draw: bool = False) -> Tensor:
+    """Mean of a representation's posterior, or a draw of it, ``(n_cells, n_dimensions)``."""
     fusion = reader.module.fusion
-    if representation not in (FUSED, UNWEIGHTED):
-        return fusion.unimodal_posterior(representation, posteriors).loc
-    fused = fusion.fuse(fusion.posterior(posteriors).loc, posteriors)
-    return weighted(fusion, reader.memory, fused) if representation == FUSED else fused
-
-
-def _draw(reader: Reader, representation: str, posteriors: Posteriors) -> Tensor:
-    fusion = reader.module.fusion
-    if representation not in (FUSED, UNWEIGHTED):
-        return fusion.unimodal_posterior(representation, posteriors).sample()
-    fused = fusion.fuse(fusion.draw(posteriors).latent, posteriors)
-    return weighted(fusion, reader.memory, fused) if representation == FUSED else fused
+    if representation in reader.names:
+        own = fusion.unimodal_posterior(representation, posteriors)
+        return own.sample() if draw else own.loc
+    latent = fusion.draw(posteriors).latent if draw else fusion.posterior(posteriors).loc
+    fused = fusion.fuse(latent, posteriors)
+    return weighted(fusion, reader.model.memory, fused) if representation == FUSED else fused
 
 
 def _variance(reader: Reader, representation: str, posteriors: Posteriors) -> Tensor:
     fusion = reader.module.fusion
-    if representation not in (FUSED, UNWEIGHTED):
+    if representation in reader.names:
         return fusion.unimodal_posterior(representation, posteriors).variance
     variance = _fused_variance(fusion, posteriors)
     # What is weighted is the standard deviation.
-    return weighted(fusion, reader.memory, variance.sqrt()).square() if representation == FUSED else variance
+    return weighted(fusion, reader.model.memory, variance.sqrt()).square() if representation == FUSED else variance
 
 
 def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
@@ -100,32 +193,28 @@ def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
     return torch.where(posteriors.by_dimension(posteriors.encoded), exact, drawn) if as_drawn else drawn
 
 
-def shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
-    """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``.
-
-    Warns
-    -----
-    UserWarning
-        If they share nothing beyond chance.
-    """
-    subspace = shared_subspace(reader)
+def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
+    """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``; warns if that is nothing."""
+    subspace = _shared_subspace(reader)
     if subspace.n_shared == 0:
         msg = (
             f"The modalities agree on nothing beyond chance: the largest eigenvalue is {subspace.spectrum[0]:.2f}, and "
             f"chance gives up to {subspace.threshold:.2f}. 'shared' holds the two dimensions nearest to agreement, "
             "which may be noise. Use representation='fused'."
         )
-        warnings.warn(msg, UserWarning, stacklevel=3)
+        warnings.warn(msg, UserWarning, stacklevel=4)
     return subspace.transform(*_modality_means(reader, cells))
 
 
-def shared_subspace(reader: Reader) -> SharedSubspace:
+def _shared_subspace(reader: Reader) -> SharedSubspace:
     """What the modalities share; fitted to the training cells on first use, and remembered."""
-    if reader.memory.shared is None:
+    model = reader.model
+    if model.memory.shared is None:
         cells = reader.training_cells()
         means, presence = _modality_means(reader, reader.posteriors(None, cells))
-        reader.remember(shared=SharedSubspace.fit(means, presence, reader.batches()[cells]).to_dict())
-    return SharedSubspace(**reader.memory.shared or {})
+        batches = reader.codes(REGISTRY_KEYS.BATCH_KEY)[cells]
+        model.remember(shared=dict(vars(SharedSubspace.fit(means, presence, batches))))
+    return SharedSubspace(**model.memory.shared or {})
 
 
 @torch.inference_mode()
@@ -140,3 +229,41 @@ def _modality_means(
             means[name].append(reader.module.fusion.unimodal_posterior(name, posteriors).loc.cpu())
         present.append(minibatch.present.cpu())
     return {n: torch.cat(m).double().numpy() for n, m in means.items()}, torch.cat(present).numpy()
+
+
+@torch.inference_mode()
+def measure_reliability(reader: Reader) -> dict[str, dict[str, float]]:
+    """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features."""
+    generator = np.random.default_rng(0)
+    cells = np.sort(generator.permutation(reader.training_cells())[:RELIABILITY_CELLS])
+    halves = {name: _halves(reader, name, generator) for name in reader.names}
+    read: dict[str, list[Tensor]] = {name: [] for name in reader.names}
+    drawn: dict[str, list[Tensor]] = {name: [] for name in reader.names}
+    module = reader.module
+    with seeded(0):
+        for minibatch, posteriors in reader.posteriors(None, cells):
+            parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
+            for name in reader.names:
+                if len(minibatch.rows[name]):
+                    shown = module.encoder_input(name, minibatch)
+                    read[name].append(_means_of_halves(module.encoders[name], shown, halves[name]).cpu())
+                    drawn[name].append(minibatch.take(name, parts[name]).cpu() if parts else torch.zeros(0, 1))
+    ones = dict.fromkeys(reader.names, 1.0)
+    reliability = {n: split_half_reliability(*torch.cat(r, dim=1).double()) for n, r in read.items() if r}
+    scale = {n: total_scale(torch.cat(d).double()) for n, d in drawn.items() if d}
+    return {"reliability": ones | reliability, "scale": ones | scale}
+
+
+def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor:
+    """Which features are in the first half and which in the second, ``(2, G_m)``; all in both if there is one."""
+    n_features = reader.module.likelihoods[name].n_features
+    first = generator.permutation(n_features) < n_features // 2
+    both = np.stack([first, ~first]) if n_features > 1 else np.ones((2, 1), dtype=bool)
+    return torch.as_tensor(both, dtype=torch.float32, device=reader.module.device)
+
+
+def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
+    """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
+    scaled = halves / halves.mean(dim=1, keepdim=True)
+    parts = [shown.scale_columns(half) if isinstance(shown, SparseRows) else shown * half for half in scaled]
+    return torch.stack([encoder(part).loc for part in parts])

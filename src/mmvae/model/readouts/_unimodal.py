@@ -1,6 +1,6 @@
 """What one modality says of cells, against the prior of its latent: C cells, D_m dimensions, M modalities, S draws."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae.fusion import Posteriors
-from mmvae.model._reader import Data, Indices, Reader
-from mmvae.module import Minibatch, MultiVAEModule
+from mmvae.model._data import Data, Indices
+from mmvae.model._reader import Reader
 from mmvae.priors import CoupledPrior, Prior, PriorContext
 
 N_DRAWS = 16
@@ -19,26 +18,18 @@ N_DRAWS = 16
 
 @dataclass(frozen=True)
 class UnimodalPosterior:
-    """The posterior of every cell of a minibatch from one modality alone.
+    """The posterior of every cell of a minibatch from one modality alone, of batch shape ``(n_cells, D_m)``.
 
-    ``posterior`` has batch shape ``(n_cells, D_m)`` and means something in the cells of ``mask``, boolean,
-    ``(n_cells,)``. ``prior`` is that of the latent that contains the modality, in the dimensions ``dims``, and
-    ``context`` what it may condition on.
+    ``prior`` is that of the latent that contains the modality, in the dimensions ``dims``; it may look at ``context``.
     """
 
-    name: str
-    mask: Tensor
     posterior: Normal
     prior: Prior
     context: PriorContext
     dims: slice
 
     def information(self) -> Tensor:
-        r""":math:`KL(q_m \| p_m)` in nats, ``(n_cells,)``.
-
-        Where there is no closed form, the mean over 16 draws whose moments are those of q, so that the part that a
-        Gaussian would have is exact.
-        """
+        r""":math:`KL(q_m \| p_m)` in nats, ``(n_cells,)``; else the mean over draws, exact where p is Gaussian."""
         q = Independent(self.posterior, 1, validate_args=False)
         noise = standard_draws(N_DRAWS, self.posterior.loc.shape[-1]).to(self.posterior.loc)
         draws = self.posterior.loc + self.posterior.scale * noise
@@ -55,18 +46,6 @@ class UnimodalPosterior:
         return cast("CoupledPrior", self.prior).marginal(self.dims)
 
 
-def unimodal_posteriors(
-    module: MultiVAEModule, minibatch: Minibatch, posteriors: Posteriors
-) -> Iterator[UnimodalPosterior]:
-    """The posterior from each modality that any cell of a minibatch has."""
-    for name in module.names:
-        if len(minibatch.rows[name]):
-            latent, dims = module.fusion.latent_of(name)
-            q = module.fusion.unimodal_posterior(name, posteriors)
-            context = module.context(latent, minibatch, posteriors)
-            yield UnimodalPosterior(name, posteriors.mask(name), q, module.priors[latent], context, dims)
-
-
 @torch.inference_mode()
 def by_modality(
     reader: Reader,
@@ -76,11 +55,18 @@ def by_modality(
     batch_size: int | None,
 ) -> np.ndarray:
     """A value of each cell's unimodal posteriors, ``(n_cells, M)``; NaN where a cell lacks the modality."""
-    blocks = []
+    module, blocks = reader.module, []
     for minibatch, posteriors in reader.posteriors(adata, indices, batch_size):
         block = torch.full(minibatch.present.shape, torch.nan, device=minibatch.present.device)
-        for own in unimodal_posteriors(reader.module, minibatch, posteriors):
-            block[:, reader.names.index(own.name)] = torch.where(own.mask, value(own), torch.nan)
+        # Graphs of neighbours are not to take what one modality says for the posterior of a latent of all.
+        none = torch.zeros_like(minibatch.present[:, 0])
+        for index, name in enumerate(reader.names):
+            if len(minibatch.rows[name]):
+                latent, dims = module.fusion.latent_of(name)
+                context = replace(module.context(latent, minibatch, posteriors), mask=none)
+                q = module.fusion.unimodal_posterior(name, posteriors)
+                values = value(UnimodalPosterior(q, module.priors[latent], context, dims))
+                block[:, index] = torch.where(posteriors.mask(name), values, torch.nan)
         blocks.append(block.cpu().double().numpy())
     return np.concatenate(blocks)
 

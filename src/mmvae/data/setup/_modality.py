@@ -1,0 +1,137 @@
+"""What is taken of one modality, and whether its values fit its likelihood."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from anndata import AnnData
+
+from mmvae.data._matrix import is_supported, values_of
+from mmvae.likelihoods import Likelihood
+
+from ._arguments import SetupArguments
+from ._kinds import FEATURE_TYPES, choose_layer, choose_likelihood, feature_types, kind_of
+from ._result import ModalitySetup, Setup
+from ._scan import Found, Scan, scan
+
+
+def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
+    """Add to ``setup`` what is taken of a modality, what is wrong with its values, and what to watch."""
+    role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
+    kind = kind_of(name, adata, role)
+    given = (arguments.likelihoods or {}).get(name)
+    label = given.get("name") if isinstance(given, Mapping) else given
+    # A likelihood of real values needs no counts, so none are looked for.
+    as_it_is = str(label) in Likelihood.registry and Likelihood.named(str(label)).values == "real"
+    layer, found, why = _layer_of(
+        setup, name, adata, arguments.layers or {}, as_it_is=as_it_is, with_moments=not is_query
+    )
+    if found is None:
+        return
+    if name in (arguments.likelihoods or {}):
+        likelihood, reason = given, "given"
+        try:
+            Likelihood.named(str(label))
+        except ValueError as error:
+            setup.faults.append(f"modality '{name}': {error}")
+            return
+    else:
+        likelihood, reason = choose_likelihood(kind, found)
+    reason = "; ".join(filter(None, [reason, why]))
+    taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
+    setup.faults += _value_faults(taken, found, adata)
+    if not (is_query or found.n_nonzero or taken.n_cells == 0):
+        setup.faults.append(
+            f"modality '{name}', {_place(layer)}: every value is 0, in all {taken.n_cells} cells. Use layers= to name what "
+            "was measured, or leave the modality out with modalities=."
+        )
+    setup.notes += _value_notes(taken, found)
+    setup.modalities.append(taken)
+
+
+def feature_type_faults(name: str, adata: AnnData, where: str) -> list[str]:
+    """Features of several types in one modality; ``where`` is its place in the user's object."""
+    counts = feature_types(adata)
+    if len(counts) < 2:
+        return []
+    shown = ", ".join(f"{n:,} of '{feature_type}'" for feature_type, n in counts.items())
+    return [
+        f"modality '{name}' mixes feature types: {shown}. mmvae.pp.split_modalities({where}) makes a modality of each; "
+        f"drop var['{FEATURE_TYPES}'] to model them as one."
+    ]
+
+
+def _layer_of(
+    setup: Setup, name: str, adata: AnnData, layers: Mapping[str, str | None], *, as_it_is: bool, with_moments: bool
+) -> tuple[str | None, Scan | None, str]:
+    if name not in layers and is_supported(adata.X) and not as_it_is:
+        return choose_layer(adata, with_moments=with_moments)
+    layer = layers.get(name)
+    if layer is not None and layer not in adata.layers:
+        setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
+        return None, None, ""
+    matrix: Any = values_of(adata, layer)
+    if is_supported(matrix):
+        return layer, scan(matrix, with_moments=with_moments), ""
+    if matrix is None:
+        got, advice = "nothing", f"Name one of its layers with layers=: {list(adata.layers)}."
+    else:
+        got, advice = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}", "Convert it."
+    setup.faults.append(
+        f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. {advice}"
+    )
+    return None, None, ""
+
+
+def _place(layer: str | None) -> str:
+    return "X" if layer is None else f"layer '{layer}'"
+
+
+def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str]:
+    """What values there are that the likelihood does not take, a sentence each."""
+    values = Likelihood.named(taken.likelihood_name).values
+    where = f"modality '{taken.name}', {_place(taken.layer)}"
+    wants = f"likelihood '{taken.likelihood_name}' needs {values} values"
+    normal = f"likelihoods={{'{taken.name}': 'normal'}}"
+    advice = f"Correct them, use layers= to name raw counts, or {normal} for what is no counts."
+    if found.nonfinite.n:
+        return [
+            f"{where}: {found.nonfinite.n} values are NaN or infinite, or beyond single precision, "
+            f"{_examples(found.nonfinite, adata)}. Absent measurements belong in no row at all: drop those cells "
+            "from the modality, or the features."
+        ]
+    whole = values in ("counts", "binary")
+    wrong = [("negative", found.negative, values != "real"), ("not integers", found.fractional, whole)]
+    faults = [
+        f"{where}: {each.n} values are {what}, {_examples(each, adata)}; {wants}. {advice}"
+        for what, each, is_wrong in wrong
+        if each.n and is_wrong
+    ]
+    if values == "binary" and found.is_counts and found.maximum > 1:
+        faults.append(f"{where}: values go up to {found.maximum:g}; {wants} (0 or 1). Use 'poisson', or binarise.")
+    return faults
+
+
+def _examples(found: Found, adata: AnnData) -> str:
+    values = ", ".join(f"{value:g}" for value in found.values)
+    return f"such as {values}, in cells such as {', '.join(map(repr, adata.obs_names[found.rows].tolist()))}"
+
+
+def _value_notes(taken: ModalitySetup, found: Scan) -> list[str]:
+    """What is allowed and worth knowing."""
+    notes = []
+    readable = found.nonfinite.n == 0 and found.n_nonzero > 0 and taken.n_cells > 1
+    if found.moments is not None and readable and not (found.moments.statistics().sd > 0).any():
+        notes.append(
+            f"modality '{taken.name}': every feature has the same value in all cells, so it tells nothing of them."
+        )
+    if found.n_empty and taken.likelihood_name not in ("normal", "student_t"):
+        notes.append(
+            f"modality '{taken.name}': {found.n_empty} measured cells hold only zeros. They count as measured; drop "
+            "them from the modality if the measurement failed."
+        )
+    if taken.kind == "atac" and taken.likelihood_name == "poisson" and found.looks_like_reads:
+        notes.append(
+            f"modality '{taken.name}' looks like reads, not fragments: {found.n_odd / found.n_small:.0%} of the counts "
+            "up to 4 are odd. Model fragments, about (reads + 1) // 2."
+        )
+    return notes

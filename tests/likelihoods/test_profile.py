@@ -36,7 +36,9 @@ def total_of(values: torch.Tensor) -> torch.Tensor:
 def every(values: torch.Tensor) -> SparseRows:
     """With zeros stored, too."""
     numbers = torch.arange(values.numel() + 1)
-    return SparseRows(values.flatten(), numbers[:-1] % values.shape[1], numbers[:: values.shape[1]], values.shape[1])
+    return SparseRows(
+        values.flatten(), numbers[:-1] % values.shape[1], numbers[:: values.shape[1]].clone(), values.shape[1]
+    )
 
 
 @pytest.fixture(params=[stored, every])

@@ -27,7 +27,7 @@ def poisson_log_likelihood(logits: Tensor, total: Tensor, counts: SparseRows) ->
     counts
         x, of the same shape as ``logits``.
     """
-    fit: Tensor = _ProfileFit.apply(logits, counts)
+    fit: Tensor = _ProfileFit.apply(logits, counts)  # type: ignore[no-untyped-call]
     return fit + _depth(total, counts)
 
 
@@ -73,7 +73,7 @@ def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tenso
 
     Parameters are those of :func:`poisson_log_likelihood`; ``theta`` holds the inverse dispersions, ``(n_features,)``.
     """
-    value: Tensor = _NegativeBinomial.apply(logits, theta, total, counts)
+    value: Tensor = _NegativeBinomial.apply(logits, theta, total, counts)  # type: ignore[no-untyped-call]
     return value
 
 

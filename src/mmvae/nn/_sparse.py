@@ -82,7 +82,7 @@ def dense(values: Tensor | SparseRows) -> Tensor:
 
 def sparse_product(rows: SparseRows, weight: Tensor) -> Tensor:
     """Rows times weights, ``(n_columns, H)``, which alone get a gradient: ``(n_rows, H)``."""
-    product: Tensor = _Product.apply(weight, rows)
+    product: Tensor = _Product.apply(weight, rows)  # type: ignore[no-untyped-call]
     return product
 
 

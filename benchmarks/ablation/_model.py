@@ -15,6 +15,7 @@ from torch.distributions import Normal
 from mmvae._keys import COUPLED
 from mmvae.analysis import two_sample_auc as two_sample_auc
 from mmvae.model._reader import Reader
+from mmvae.nn import dense
 from mmvae.priors import CoupledPrior, MixtureOfGaussians, PosteriorSample
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def _log_likelihood(model: MultiVAE, name: str, minibatch: Minibatch, fused: Ten
     covariates, likelihood = minibatch.covariates_of(name), model.module.likelihoods[name]
     hidden = model.module.decoders[name](minibatch.take(name, fused), covariates)
     emission = likelihood(hidden, minibatch.size_factors[name], covariates.batch)
-    value = emission.distribution.log_prob(minibatch.values[name])
+    value = emission.distribution.log_prob(dense(minibatch.values[name]))
     if weigh and emission.kl is not None:
         prior = likelihood._prior(covariates.batch)
         drawn = emission.distribution.mu1.log()

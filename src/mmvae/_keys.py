@@ -51,6 +51,16 @@ def layer_key(modality: str) -> str:
     return f"X_{modality}"
 
 
+def columns_key(modality: str) -> str:
+    """Minibatch entry with the columns of a modality's stored values, where these are sparse."""
+    return f"columns_{modality}"
+
+
+def starts_key(modality: str) -> str:
+    """Minibatch entry with where each row of a modality's stored values starts, where these are sparse."""
+    return f"starts_{modality}"
+
+
 def rows_key(modality: str) -> str:
     """Minibatch entry with the places of the cells that have a modality."""
     return f"rows_{modality}"

@@ -11,7 +11,9 @@ from mmvae import MultiVAE
 from mmvae.data import numbers_of
 
 # A few epochs on a hundred cells teach a model little, and it says so.
-pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The latent of", "ignore:The validation ELBO never", "ignore:The modalities agree on nothing"
+)
 
 SIZES = {"rna": 40, "protein": 8}
 CELLS = 120

@@ -5,24 +5,30 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 from scvi.data import AnnDataManager, AnnTorchDataset
 
-from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
+from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
 
 from ._access import rows_of
 from ._matrix import Matrix, is_sparse, take
+
+SPARSE_UP_TO = 0.25
+"""Share of non-zeros up to which dense values, too, are handed on by their non-zeros."""
 
 
 class MosaicDataset(AnnTorchDataset):
     """Rows of each modality for the cells of a minibatch, in the cells' order.
 
-    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``, and the places
-    of these cells in the minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean,
+    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``, or where they
+    are sparse the stored ones, ``(n_stored,)``, with their ``columns_m`` and where each row ``starts_m``,
+    ``(n_present + 1,)``; the places of these cells in the minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean,
     ``(n_cells, n_modalities)``; the cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are
     found through ``mdata.obsmap``, so the order of the cells inside a modality does not matter, and nothing is padded.
 
     ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
     numbers of features of all of the model's. The other arguments are those of :class:`~scvi.data.AnnTorchDataset`.
+    ``load_sparse_tensor`` changes nothing: what is sparse stays so.
     """
 
     def __init__(
@@ -56,22 +62,23 @@ class MosaicDataset(AnnTorchDataset):
         for name, own in rows.items():
             places = np.flatnonzero(own >= 0)
             batch[rows_key(name)] = places
-            batch[layer_key(name)] = self._values(name, own[places])
+            batch |= self._values(name, own[places])
         for key, values in self.covariates.items():
             chosen = values[cells]
             batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
         return batch
 
-    def _values(self, name: str, rows: np.ndarray) -> np.ndarray | torch.Tensor:
+    def _values(self, name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
         if name not in self.matrices or len(rows) == 0:
-            return np.zeros((0, self.n_features[name]), dtype=np.float32)
+            return {layer_key(name): np.zeros((0, self.n_features[name]), dtype=np.float32)}
         block = take(self.matrices[name], rows)
         if not is_sparse(block):
-            return np.asarray(block, dtype=np.float32)
-        block = block.astype(np.float32, copy=False)
-        if not self.load_sparse_tensor:
-            return block.toarray()
-        # scipy has made a valid matrix: no need for torch to check it again.
-        return torch.sparse_csr_tensor(
-            block.indptr, block.indices, block.data, size=block.shape, check_invariants=False
-        )
+            block = np.asarray(block, dtype=np.float32)
+            if np.count_nonzero(block) > SPARSE_UP_TO * block.size:
+                return {layer_key(name): block}
+            block = csr_matrix(block)
+        return {
+            layer_key(name): block.data.astype(np.float32, copy=False),
+            columns_key(name): block.indices.astype(np.int64),
+            starts_key(name): block.indptr.astype(np.int64),
+        }

@@ -16,6 +16,7 @@ class Bernoulli(Likelihood, name="bernoulli"):
 
     values = "binary"
     rate_unit = "probability at median depth"
+    zeros_stay = True
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__(n_features, n_hidden)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.nn import Component
+from mmvae.nn import Component, SparseRows
 
 
 @dataclass(frozen=True)
@@ -26,17 +26,31 @@ class FeatureStatistics:
     size_factor: float
 
 
-@dataclass(frozen=True)
 class Emission:
-    """How the decoder explains a modality: a distribution of shape ``(n_cells, n_features)``.
+    """How the decoder explains a modality.
 
-    Of latents that the likelihood has of its own, if any, ``kl`` is the cost in nats, and ``log_ratio`` the log-density
-    of their posterior minus that of their prior at the draw that was used; both have shape ``(n_cells,)``.
+    Parameters
+    ----------
+    distribution
+        Of the values, batch shape ``(n_cells, n_features)``.
+    kl
+        Cost in nats of latents that the likelihood has of its own, ``(n_cells,)``, if any.
+    log_ratio
+        Log-density of their posterior minus that of their prior, at the draw that was used, ``(n_cells,)``.
     """
 
-    distribution: Distribution
-    kl: Tensor | None = None
-    log_ratio: Tensor | None = None
+    def __init__(self, distribution: Distribution, kl: Tensor | None = None, log_ratio: Tensor | None = None) -> None:
+        self.distribution, self.kl, self.log_ratio = distribution, kl, log_ratio
+
+    def log_likelihood(self, values: Tensor | SparseRows) -> Tensor:
+        """Log-probability of each cell's ``values``, ``(n_cells, n_features)``, in nats, ``(n_cells,)``."""
+        if isinstance(values, SparseRows):
+            return self.of_stored(values)
+        return self.distribution.log_prob(values).sum(dim=-1)
+
+    def of_stored(self, values: SparseRows) -> Tensor:
+        """:meth:`log_likelihood` of sparse values; overridden where it needs no more than those that are stored."""
+        return self.log_likelihood(values.dense())
 
 
 class Likelihood(Component, family="likelihood"):
@@ -76,6 +90,8 @@ class Likelihood(Component, family="likelihood"):
     """Unit of :meth:`rates`, for tables and docs."""
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
+    zeros_stay: ClassVar[bool] = False
+    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only."""
 
     size_factor: Tensor
 

@@ -1,12 +1,22 @@
 """Counts that scale with depth: C cells, G features, H hidden units."""
 
+from functools import cached_property
+
 import torch
 from scvi.distributions import NegativeBinomial as NegativeBinomialDistribution
 from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mmvae.nn import SparseRows
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
+from ._profile import (
+    negative_binomial_log_likelihood,
+    poisson_log_likelihood,
+    sampled_poisson_log_likelihood,
+)
 
 LOG_THETA_RANGE = (-6.9, 6.9)  # inverse dispersions of 1e-3 to 1e3
 
@@ -17,6 +27,7 @@ class _Profile(Likelihood):
     values = "counts"
     rate_unit = "share of the cell's counts"
     relative = True
+    zeros_stay = True
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__(n_features, n_hidden)
@@ -31,14 +42,73 @@ class _Profile(Likelihood):
         return self.profile(hidden).softmax(dim=-1)
 
 
+class _PoissonEmission(Emission):
+    """Poisson counts, of which the distribution is made where it is asked for."""
+
+    def __init__(self, likelihood: "Poisson", hidden: Tensor, total: Tensor) -> None:
+        self.likelihood, self.hidden, self.total = likelihood, hidden, total
+        self.kl = self.log_ratio = None
+
+    @cached_property
+    def distribution(self) -> Distribution:  # type: ignore[override]
+        rates = self.likelihood.profile(self.hidden).softmax(dim=-1)
+        return PoissonDistribution(self.total * rates + 1e-8, validate_args=False)
+
+    def of_stored(self, values: SparseRows) -> Tensor:
+        own = self.likelihood
+        if own.n_sampled is None or not own.training:
+            return poisson_log_likelihood(own.profile(self.hidden), self.total, values)
+        weight, bias = own.profile.weight, own.profile.bias
+        return sampled_poisson_log_likelihood(
+            self.hidden, weight, bias, own.proposal, own.n_sampled, self.total, values
+        )
+
+
+class _NegativeBinomialEmission(Emission):
+    """Negative binomial counts, of which the distribution is made where it is asked for."""
+
+    def __init__(self, logits: Tensor, total: Tensor, theta: Tensor) -> None:
+        self.logits, self.total, self.theta = logits, total, theta
+        self.kl = self.log_ratio = None
+
+    @cached_property
+    def distribution(self) -> Distribution:  # type: ignore[override]
+        return NegativeBinomialDistribution(mu=self.total * self.logits.softmax(dim=-1), theta=self.theta)
+
+    def of_stored(self, values: SparseRows) -> Tensor:
+        return negative_binomial_log_likelihood(self.logits, self.theta, self.total, values)
+
+
 class Poisson(_Profile, name="poisson"):
     r""":math:`x_g \sim \mathrm{Poisson}(l \rho_g)`, :math:`\rho = \mathrm{softmax}(W h + b)`.
 
     The default of ATAC fragment counts, which are quantitative :cite:p:`Martens2024`.
+
+    Parameters
+    ----------
+    n_features
+        Number of features, G.
+    n_hidden
+        Width of the decoder's last hidden layer, H.
+    n_sampled
+        Number of features drawn for each minibatch in training, from which the softmax's normaliser is estimated; all
+        are used if it is ``None``, outside training, and for values that are mostly not 0.
     """
 
+    proposal: Tensor
+
+    def __init__(self, n_features: int, n_hidden: int, n_sampled: int | None = None) -> None:
+        super().__init__(n_features, n_hidden)
+        self.n_sampled = n_sampled
+        self.register_buffer("proposal", torch.full((n_features,), 1 / n_features))
+
+    def init_from(self, statistics: FeatureStatistics) -> None:
+        super().init_from(statistics)
+        # Some of it is even, so that no feature that a few cells have weighs too much where it is drawn.
+        self.proposal.copy_(0.9 * statistics.proportion + 0.1 / self.n_features)
+
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return Emission(PoissonDistribution(size_factor * self.rates(hidden, batch) + 1e-8, validate_args=False))
+        return _PoissonEmission(self, hidden, size_factor)
 
 
 class NegativeBinomial(_Profile, name="nb"):
@@ -56,8 +126,7 @@ class NegativeBinomial(_Profile, name="nb"):
         return self.log_theta.clamp(*LOG_THETA_RANGE).exp()
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        mean = size_factor * self.rates(hidden, batch)
-        return Emission(NegativeBinomialDistribution(mu=mean, theta=self.theta()))
+        return _NegativeBinomialEmission(self.profile(hidden), size_factor, self.theta())
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):

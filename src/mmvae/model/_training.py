@@ -57,7 +57,6 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         early_stopping: bool = True,
         early_stopping_patience: int = 30,
         seed: int | None = None,
-        load_sparse_tensor: bool | None = None,
         plan_kwargs: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -95,8 +94,6 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             Epochs without improvement.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
-        load_sparse_tensor
-            Whether minibatches travel to the device as sparse tensors. By default on a GPU only.
         plan_kwargs
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
@@ -134,12 +131,10 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         seed = self.seed if seed is None else seed
         parts = split(self.adata_manager, split_by, train_size, validation_size, seed)
         schedule = schedule_for(len(parts[0]), defaults_for(self.adata.n_obs), max_epochs, batch_size, plan)
-        on_gpu = torch.cuda.is_available() and kwargs.get("accelerator", "auto") != "cpu"
         options = schedule.trainer_options(has_validation=len(parts[1]) > 0) | kwargs
         options |= {
             "early_stopping": early_stopping and len(parts[1]) > 0,
             "early_stopping_patience": early_stopping_patience,
-            "load_sparse_tensor": on_gpu if load_sparse_tensor is None else load_sparse_tensor,
         }
         self.training_report_ = self._fit(schedule, parts, seed, options)
         for line in self.training_report_:

@@ -10,8 +10,8 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, layer_key, rows_key, size_factor_key
-from mmvae.nn import Covariates
+from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, columns_key, layer_key, rows_key, size_factor_key, starts_key
+from mmvae.nn import Covariates, SparseRows, dense
 
 
 class Annotations(NamedTuple):
@@ -26,12 +26,12 @@ class Annotations(NamedTuple):
 class Minibatch:
     """Cells as the module reads them.
 
-    ``values[m]``, ``(n_m, G_m)``, are those of the cells that have modality m, and ``rows[m]``, ``(n_m,)``, the places of
+    ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, and ``rows[m]``, ``(n_m,)``, the places of
     these cells in the minibatch, ascending; ``size_factors[m]`` has shape ``(n_m, 1)``, in counts. ``present`` is
     boolean, ``(n_cells, n_modalities)``.
     """
 
-    values: Mapping[str, Tensor]
+    values: Mapping[str, Tensor | SparseRows]
     rows: Mapping[str, Tensor]
     present: Tensor
     size_factors: Mapping[str, Tensor]
@@ -39,7 +39,13 @@ class Minibatch:
     annotations: Annotations
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Tensor], size_factor_scale: Mapping[str, Tensor], n_labels: int) -> Self:
+    def of(
+        cls,
+        tensors: Mapping[str, Tensor],
+        size_factor_scale: Mapping[str, Tensor],
+        n_features: Mapping[str, int],
+        n_labels: int,
+    ) -> Self:
         """From the tensors of a loader.
 
         Parameters
@@ -48,15 +54,17 @@ class Minibatch:
             As :class:`~mmvae.data.MosaicDataset` gives them.
         size_factor_scale
             By modality, what brings the user's size factors to the scale of totals; scalars.
+        n_features
+            By modality, G_m.
         n_labels
             Number of labels; codes from there on, those of a query, are none.
         """
-        values, rows = ({name: tensors[key(name)] for name in size_factor_scale} for key in (layer_key, rows_key))
+        values = {name: _values(tensors, name, n) for name, n in n_features.items()}
+        rows = {name: tensors[rows_key(name)] for name in n_features}
         factors = {}
         for name, scale in size_factor_scale.items():
             given = tensors.get(size_factor_key(name))
-            total = values[name].sum(dim=1, keepdim=True).clamp_min(1.0) if given is None else given[rows[name]] * scale
-            factors[name] = total
+            factors[name] = _totals(values[name]) if given is None else given[rows[name]] * scale
         return cls(values, rows, tensors[PRESENT], factors, _covariates(tensors), _annotations(tensors, n_labels))
 
     def __len__(self) -> int:
@@ -85,7 +93,8 @@ class Minibatch:
         """The minibatch as it would be if no cell had the modality."""
         present = self.present.clone()
         present[:, list(self.values).index(name)] = False
-        values, rows, factors = ({**part, name: part[name][:0]} for part in (self.values, self.rows, self.size_factors))
+        rows, factors = ({**part, name: part[name][:0]} for part in (self.rows, self.size_factors))
+        values = {**self.values, name: dense(self.values[name])[:0]}
         return replace(self, values=values, rows=rows, size_factors=factors, present=present)
 
     def in_batch(self, code: int | None) -> Minibatch:
@@ -94,6 +103,18 @@ class Minibatch:
             return self
         batch = torch.full_like(self.covariates.batch, code)
         return replace(self, covariates=replace(self.covariates, batch=batch))
+
+
+def _values(tensors: Mapping[str, Tensor], name: str, n_features: int) -> Tensor | SparseRows:
+    values = tensors[layer_key(name)]
+    if values.ndim == 2:
+        return values
+    return SparseRows(values, tensors[columns_key(name)], tensors[starts_key(name)], n_features)
+
+
+def _totals(values: Tensor | SparseRows) -> Tensor:
+    total = values.row_sums() if isinstance(values, SparseRows) else values.sum(dim=1)
+    return total[:, None].clamp_min(1.0)
 
 
 def _covariates(tensors: Mapping[str, Tensor]) -> Covariates:

@@ -12,7 +12,7 @@ from mmvae._config import ModelConfig
 from mmvae._keys import INFERENCE, KL, MINIBATCH, N_CELLS, OBJECTIVE, Z
 from mmvae.fusion import Fusion, Posteriors
 from mmvae.likelihoods import Emission
-from mmvae.nn import Covariates, in_full_precision
+from mmvae.nn import Covariates, SparseRows, dense, in_full_precision
 from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
@@ -67,7 +67,9 @@ class MultiVAEModule(BaseModuleClass):
     def minibatch(self, tensors: Mapping[str, Tensor]) -> Minibatch:
         """The tensors of a loader, on the module's device, as a value."""
         # By the modalities' own order, which torch's dictionary of parameters does not keep.
-        return Minibatch.of(tensors, {name: self.size_factor_scale[name] for name in self.names}, self.n_labels)
+        scale = {name: self.size_factor_scale[name] for name in self.names}
+        n_features = {name: self.likelihoods[name].n_features for name in self.names}
+        return Minibatch.of(tensors, scale, n_features, self.n_labels)
 
     def encode(self, minibatch: Minibatch) -> Posteriors:
         """Posterior of each modality in each cell; in training, modalities are dropped."""
@@ -216,9 +218,12 @@ class MultiVAEModule(BaseModuleClass):
         """First-layer activations of one modality's encoder, ``(n_m, n_hidden)``."""
         return self.encoders[name].hidden(self.encoder_input(name, minibatch))
 
-    def encoder_input(self, name: str, minibatch: Minibatch) -> Tensor:
+    def encoder_input(self, name: str, minibatch: Minibatch) -> Tensor | SparseRows:
         """What the encoder of a modality sees, ``(n_m, G_m)``."""
-        return self.likelihoods[name].encoder_input(minibatch.values[name], minibatch.size_factors[name])
+        likelihood, values, factors = self.likelihoods[name], minibatch.values[name], minibatch.size_factors[name]
+        if isinstance(values, SparseRows) and likelihood.zeros_stay:
+            return values.apply(lambda stored: likelihood.encoder_input(stored[:, None], factors[values.rows])[:, 0])
+        return likelihood.encoder_input(dense(values), factors)
 
     def _encoded(self, name: str, minibatch: Minibatch) -> torch.distributions.Normal:
         q = self.encoders[name](self.encoder_input(name, minibatch))

@@ -42,7 +42,7 @@ def reconstruction(step: Step) -> dict[str, Tensor]:
     """Negative log-likelihood of each modality, in nats, 0 where a cell lacks it, ``(n_cells,)``."""
     minibatch = step.inference.minibatch
     return {
-        name: minibatch.place(name, -emission.distribution.log_prob(minibatch.values[name]).sum(dim=-1))
+        name: minibatch.place(name, -emission.log_likelihood(minibatch.values[name]))
         for name, emission in step.emissions.items()
     }
 

@@ -4,6 +4,8 @@ from scvi.nn import FCLayers
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from ._sparse import InputLayer, SparseRows
+
 LOG_VAR_RANGE = (-8.0, 4.0)
 
 
@@ -42,7 +44,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.input_dropout = nn.Dropout(input_dropout)
         norms = {"use_batch_norm": False, "use_layer_norm": True}
-        self.first = FCLayers(n_input, n_hidden, n_layers=1, dropout_rate=dropout_rate, **norms)
+        self.input = InputLayer(n_input, n_hidden)
+        self.first = nn.Sequential(
+            nn.LayerNorm(n_hidden, elementwise_affine=False), nn.ReLU(), nn.Dropout(dropout_rate)
+        )
         self.rest: nn.Module = nn.Identity()
         if n_layers > 1:
             self.rest = FCLayers(
@@ -51,9 +56,10 @@ class Encoder(nn.Module):
         self.loc = nn.Linear(n_hidden, n_latent)
         self.log_var = nn.Linear(n_hidden, n_latent)
 
-    def hidden(self, values: Tensor) -> Tensor:
+    def hidden(self, values: Tensor | SparseRows) -> Tensor:
         """Activations of the first layer, shape ``(n_cells, n_hidden)``."""
-        return self.first(self.input_dropout(values))
+        kept = values.apply(self.input_dropout) if isinstance(values, SparseRows) else self.input_dropout(values)
+        return self.first(self.input(kept))
 
     def posterior(self, hidden: Tensor, *, dropout: bool = True) -> Normal:
         """Posterior from first-layer activations, batch shape ``(n_cells, n_latent)``; on request without dropout."""
@@ -62,7 +68,7 @@ class Encoder(nn.Module):
         loc, log_var = (layer(top).to(layer.weight.dtype) for layer in (self.loc, self.log_var))
         return Normal(loc, (0.5 * log_var.clamp(*LOG_VAR_RANGE)).exp(), validate_args=False)
 
-    def forward(self, values: Tensor) -> Normal:
+    def forward(self, values: Tensor | SparseRows) -> Normal:
         """Posterior of each row of ``values``, shape ``(n_cells, n_input)``."""
         return self.posterior(self.hidden(values))
 

@@ -29,6 +29,6 @@ def mixture_anchor(logits: Tensor, loc: Tensor, variance: Tensor) -> Tensor:
         Means and variances of the components, ``(K, D)``.
     """
     weight = logits.softmax(dim=0)[:, None]
-    mean = (weight * loc).sum(dim=0)
-    overall = ((weight * (loc.square() + variance)).sum(dim=0) - mean.square()).clamp_min(1e-6)
-    return anchor(mean, overall).sum()
+    mean, square = (weight * loc).sum(dim=0), (weight * (loc.square() + variance)).sum(dim=0)
+    # As `anchor` of the mean and the variance, whose sum of variance and squared mean is at hand.
+    return ANCHOR * 0.5 * (square - 1 - (square - mean.square()).clamp_min(1e-6).log()).sum()

@@ -17,6 +17,7 @@ from mmvae.fusion import Fusion, Posteriors
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
+from mmvae.nn import SparseRows
 from mmvae.train import seeded
 
 from ._fused import weighted
@@ -261,6 +262,8 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
     return torch.as_tensor(both, dtype=torch.float32, device=reader.module.device)
 
 
-def _means_of_halves(encoder: torch.nn.Module, shown: Tensor, halves: Tensor) -> Tensor:
+def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
     """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
-    return torch.stack([encoder(shown * half / half.mean()).loc for half in halves])
+    scaled = halves / halves.mean(dim=1, keepdim=True)
+    parts = [shown.scale_columns(half) if isinstance(shown, SparseRows) else shown * half for half in scaled]
+    return torch.stack([encoder(part).loc for part in parts])

@@ -1,0 +1,129 @@
+"""Rows of a sparse matrix by their non-zeros: C rows, G columns, N stored values, H outputs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
+
+# Above this share of stored values a dense product is the quicker way to the gradient.
+DENSE_FROM = 0.02
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows in compressed form, of which no more is computed than what is stored.
+
+    ``values`` and ``columns``, ``(N,)``, hold the rows one after the other; row c has those from ``starts[c]`` up to
+    ``starts[c + 1]``, ``(C + 1,)``. A column occurs at most once in a row.
+    """
+
+    values: Tensor
+    columns: Tensor
+    starts: Tensor
+    n_columns: int
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The row of each value, ``(N,)``."""
+        # Not by repetition, of which torch asks the device how many there will be.
+        return torch.searchsorted(
+            self.starts[1:], torch.arange(len(self.values), device=self.starts.device), right=True
+        )
+
+    def scale_columns(self, factors: Tensor) -> Self:
+        """The rows with each column times its factor, ``(n_columns,)``."""
+        return self.apply(factors[self.columns].mul)
+
+    @property
+    def density(self) -> float:
+        """Share of the values that are stored."""
+        return len(self.values) / max(len(self) * self.n_columns, 1)
+
+    def apply(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """The rows with a function, whose value at 0 is 0, of their values."""
+        changed = replace(self, values=function(self.values))
+        changed.__dict__["rows"] = self.rows
+        return changed
+
+    def row_sums(self, values: Tensor | None = None) -> Tensor:
+        """Sums of the rows, or of other ``values`` at the same places, ``(n_rows,)``."""
+        values = self.values if values is None else values
+        return values.new_zeros(len(self)).index_add_(0, self.rows, values)
+
+    def transposed_product(self, other: Tensor) -> Tensor:
+        """The transposed rows times a matrix ``(n_rows, H)``, ``(n_columns, H)``."""
+        columns, order = self.columns.sort()
+        starts = torch.searchsorted(columns, torch.arange(self.n_columns + 1, device=columns.device))
+        return nn.functional.embedding_bag(
+            self.rows[order], other, starts, per_sample_weights=self.values[order], mode="sum", include_last_offset=True
+        )
+
+    def add_to(self, full: Tensor, values: Tensor | None = None) -> Tensor:
+        """Add the values, or others at the same places, to a matrix, ``(n_rows, n_columns)``, which is changed."""
+        values = self.values if values is None else values
+        return full.index_put_((self.rows, self.columns), values.to(full.dtype), accumulate=True)
+
+    def dense(self) -> Tensor:
+        """All values, ``(n_rows, n_columns)``."""
+        return self.add_to(self.values.new_zeros(len(self), self.n_columns))
+
+
+def dense(values: Tensor | SparseRows) -> Tensor:
+    """Values as a matrix, whatever they are stored as."""
+    return values.dense() if isinstance(values, SparseRows) else values
+
+
+def sparse_product(rows: SparseRows, weight: Tensor) -> Tensor:
+    """Rows times weights, ``(n_columns, H)``, which alone get a gradient: ``(n_rows, H)``."""
+    product: Tensor = _Product.apply(weight, rows)  # type: ignore[no-untyped-call]
+    return product
+
+
+class InputLayer(nn.Module):
+    """A linear layer that reads rows as they come: the non-zeros of sparse ones, all values of dense ones.
+
+    Parameters
+    ----------
+    n_input
+        Number of inputs, G.
+    n_output
+        Number of outputs, H.
+    """
+
+    def __init__(self, n_input: int, n_output: int) -> None:
+        super().__init__()
+        bound = n_input**-0.5
+        # Inputs first: the weights of one input lie together.
+        self.weight = nn.Parameter(torch.empty(n_input, n_output).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(n_output).uniform_(-bound, bound))
+
+    def forward(self, values: Tensor | SparseRows) -> Tensor:
+        """Outputs of each row, ``(n_rows, n_output)``."""
+        if isinstance(values, SparseRows) and values.values.device.type == "cpu":
+            return sparse_product(values, self.weight) + self.bias
+        return torch.addmm(self.bias, dense(values), self.weight)
+
+
+class _Product(torch.autograd.Function):
+    """See :func:`sparse_product`."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, weight: Tensor, rows: SparseRows) -> Tensor:
+        ctx.rows = rows  # type: ignore[attr-defined]
+        return nn.functional.embedding_bag(
+            rows.columns, weight, rows.starts, per_sample_weights=rows.values, mode="sum", include_last_offset=True
+        )
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rows: SparseRows = ctx.rows
+        if rows.density > DENSE_FROM:
+            return rows.dense().mT @ gradient, None
+        return rows.transposed_product(gradient), None

@@ -75,6 +75,17 @@ def test_few_values_travel_by_their_non_zeros_however_they_are_stored(share):
     assert forms[np.asarray]["X_rna"].ndim == (1 if share < 0.25 else 2)
 
 
+def test_a_value_stored_in_parts_is_one_value():
+    mdata = mmvae.datasets.simulate(60)
+    whole = sp.csr_matrix(mdata["rna"].X)
+    parts = np.column_stack([whole.data, 2 * whole.data]).ravel()
+    mdata.mod["rna"].X = sp.csr_matrix((parts, whole.indices.repeat(2), 2 * whole.indptr), shape=whole.shape)
+    batch = registered(mdata)[[1, 5]]
+    assert np.array_equal(read(batch, mdata, "rna"), 3 * whole[[1, 5]].toarray())
+    assert len(batch["X_rna"]) == whole[[1, 5]].nnz
+    assert mdata["rna"].X.nnz == 2 * whole.nnz
+
+
 def test_storage_is_not_changed():
     mdata = mmvae.datasets.simulate(60)
     mdata.mod["rna"].X = sp.csc_matrix(mdata["rna"].X)

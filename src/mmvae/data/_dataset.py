@@ -77,6 +77,7 @@ class MosaicDataset(AnnTorchDataset):
             if np.count_nonzero(block) > SPARSE_UP_TO * block.size:
                 return {layer_key(name): block}
             block = csr_matrix(block)
+        block.sum_duplicates()
         return {
             layer_key(name): block.data.astype(np.float32, copy=False),
             columns_key(name): block.indices.astype(np.int64),

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from device_waits import DeviceWaits
-from small_module import MOSAIC, fixed_noise, small_module, small_tensors
+from small_module import MOSAIC, by_non_zeros, fixed_noise, small_module, small_tensors
 
 from mmvae._config import CovariateConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
@@ -198,6 +198,31 @@ def test_priors_are_in_full_precision_whatever_the_networks_are_in(prior):
 def test_a_forward_step_of_three_modalities_takes_six_hundred_operations_at_most():
     _, n_operations = waits_of_a_training_step(small_module(**DEFAULT), small_tensors())
     assert n_operations <= 600
+
+
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+def test_a_step_on_sparse_values_takes_few_more_and_waits_for_nothing(presence):
+    waits, n_operations = waits_of_a_training_step(small_module(**DEFAULT), by_non_zeros(small_tensors(presence)))
+    assert waits == []
+    assert n_operations <= 660
+
+
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+@pytest.mark.parametrize("likelihood", sorted(Likelihood.registry))
+def test_sparse_values_give_the_terms_and_gradients_of_dense_ones(likelihood, presence):
+    module = small_module(likelihoods={"rna": likelihood, "atac": "poisson", "protein": "nb"}, **DEFAULT)
+    found = []
+    for tensors in (small_tensors(presence), by_non_zeros(small_tensors(presence))):
+        module.zero_grad()
+        with fixed_noise():
+            losses = module(tensors)[-1]
+            losses.loss.backward()
+        gradients = {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
+        found.append(dict(losses.reconstruction_loss) | dict(losses.kl_local) | gradients)
+    dense, sparse = found
+    assert dense.keys() == sparse.keys()
+    for name, value in dense.items():
+        assert torch.allclose(sparse[name], value, rtol=1e-4, atol=1e-5), name
 
 
 def test_shapes_do_not_depend_on_what_cells_have():

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
-from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
+from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
 
@@ -67,6 +67,17 @@ def small_tensors(presence: Any = None, names: tuple[str, ...] = tuple(FEATURES)
         tensors[layer_key(name)] = torch.tensor(counts[present[:, index]])
         tensors[rows_key(name)] = torch.tensor(np.flatnonzero(present[:, index]))
     return tensors
+
+
+def by_non_zeros(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same minibatch as a loader gives it where values are stored sparse."""
+    stored = dict(tensors)
+    for name in (key.removeprefix("X_") for key in tensors if key.startswith("X_")):
+        values = tensors[layer_key(name)]
+        row, column = values.nonzero(as_tuple=True)
+        starts = torch.cat([torch.zeros(1), (values != 0).sum(dim=1)]).cumsum(0).long()
+        stored |= {layer_key(name): values[row, column], columns_key(name): column, starts_key(name): starts}
+    return stored
 
 
 @contextmanager

@@ -198,6 +198,7 @@ CASES = {
         ["'rna'", "expected numbers", "of object"],
     ),
     "no values": (lambda m: setattr(m.mod["rna"], "X", None), {}, ["'rna'", "got nothing"]),
+    "name with a slash": (lambda m: rebuilt(**{"at/ac": counts(N, "g")}), {}, ["'at/ac' cannot be used", "Rename"]),
     "name with a dot": (lambda m: rebuilt(**{"rna.1": counts(N, "g")}), {}, ["'rna.1' cannot be used", "Rename"]),
     "name of a torch method": (lambda m: rebuilt(keys=counts(N, "g")), {}, ["'keys' cannot be used"]),
     "reserved name": (lambda m: rebuilt(shared=counts(N, "g")), {}, ["'shared' cannot be used"]),
@@ -337,6 +338,15 @@ def query(spoil=None, seed: int = 4) -> MuData:
     if spoil is not None:
         spoil(made)
     return made
+
+
+@pytest.mark.parametrize("name", ["fused", "shared", "a/b", "a.b", "keys", ""])
+def test_the_modality_of_an_anndata_is_named_like_one_of_a_mudata(name):
+    adata = counts(N, "g")
+    before = adata.copy()
+    with pytest.raises(SetupError, match="cannot be used"):
+        MultiVAE.setup_anndata(adata, modality=name)
+    assert list(adata.uns) == list(before.uns)
 
 
 @pytest.mark.parametrize(

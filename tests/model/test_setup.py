@@ -227,7 +227,7 @@ def test_nothing_is_registered_if_the_table_cannot_be_printed(monkeypatch):
     assert not mdata.uns
 
 
-@pytest.mark.parametrize("name", ["[/red]", "[bold]x", "rna:smile:"])
+@pytest.mark.parametrize("name", ["[red]", "[bold]x", "rna:smile:"])
 def test_names_are_printed_as_they_are(name, capsys):
     mdata = simulated()
     with unpulled():

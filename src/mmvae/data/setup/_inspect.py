@@ -31,7 +31,8 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     if structural := _structure_faults(data, is_query):
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)
-    named = [] if isinstance(data, AnnData) else name_faults(data, list(chosen))
+    named = [f for name in chosen for f in modality_name_faults(name)]
+    named += [] if isinstance(data, AnnData) else name_faults(data, list(chosen))
     if named or not chosen:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
@@ -92,8 +93,7 @@ def _unknown_modality(name: str, available: list[str]) -> str:
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:
     """Faults of the names in ``mdata``; if there are any, rows cannot be matched to cells."""
-    faults = [f for name in names for f in modality_name_faults(name)]
-    faults += _duplicates("mdata.obs_names", mdata.obs_names)
+    faults = _duplicates("mdata.obs_names", mdata.obs_names)
     for name in names:
         adata = mdata.mod[name]
         faults += _duplicates(f"mdata['{name}'].obs_names", adata.obs_names)
@@ -110,9 +110,11 @@ def name_faults(mdata: MuData, names: list[str]) -> list[str]:
 
 def modality_name_faults(name: str) -> list[str]:
     """Whether a modality may have this name."""
-    if name and "." not in name and "+" not in name and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
+    if name and not set(name) & set("./+") and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
         return []
-    return [f"modality name '{name}' cannot be used: it is empty, holds '.' or '+', or is a reserved word. Rename it."]
+    return [
+        f"modality name '{name}' cannot be used: it is empty, holds '.', '+' or '/', or is a reserved word. Rename it."
+    ]
 
 
 def _duplicates(where: str, names: pd.Index) -> list[str]:

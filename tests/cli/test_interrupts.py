@@ -24,6 +24,14 @@ class Send(Callback):
         os.kill(os.getpid(), self.number)
 
 
+@pytest.fixture(autouse=True)
+def heeds_interrupts():
+    """As in a terminal: shells make programs in their background deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(
     ("number", "code", "word"), [(signal.SIGTERM, 143, "Terminated."), (signal.SIGINT, 130, "Interrupted.")]
 )

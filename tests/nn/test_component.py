@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from mmvae.fusion import Concatenation, Fusion
 from mmvae.priors import MixtureOfGaussians, Prior
 
 
@@ -30,3 +32,22 @@ def test_object_of_another_size_is_refused():
 def test_object_is_copied():
     mine = MixtureOfGaussians(2)
     assert Prior.build(mine, n_latent=2) is not mine
+
+
+def test_classes_that_use_a_name_of_before_work_and_say_so():
+    with pytest.warns(FutureWarning, match="Old.blocks is now split"):
+
+        class Old(Concatenation, name="old"):
+            def blocks(self, fused):
+                return {}
+
+    with pytest.warns(FutureWarning, match="starts_late is now init_after_warmup"):
+
+        class Late(Prior, name="late"):
+            starts_late = True
+
+    try:
+        assert Old({"a": 2, "b": 2}).split(torch.zeros(1, 4)) == {}
+        assert Late.init_after_warmup
+    finally:
+        del Fusion.registry["old"], Prior.registry["late"]

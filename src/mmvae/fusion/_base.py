@@ -87,6 +87,15 @@ class Fusion(Component, family="fusion"):
 
     latents: dict[str, int]
     n_output: int
+    renamed = {
+        "blocks": "split",
+        "couple": "set_joint_prior",
+        "link": "set_pair_counts",
+        "loss": "imputation_loss",
+        "place": "latent_of",
+        "priced": "prior_terms",
+        "single": "unimodal_posterior",
+    }
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:
         super().__init__()

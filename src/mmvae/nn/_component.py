@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
@@ -28,9 +29,15 @@ class Component(nn.Module):
     family: ClassVar[str]
     registry: ClassVar[dict[str, type[Component]]]
     name: ClassVar[str]
+    renamed: ClassVar[Mapping[str, str]] = {}
+    """What classes of version 0.1 define, and its name now, for one more release."""
 
     def __init_subclass__(cls, *, name: str | None = None, family: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        for old in vars(cls).keys() & cls.renamed.keys():
+            new = cls.renamed[old]
+            warnings.warn(f"{cls.__name__}.{old} is now {new}; the old name goes.", FutureWarning, stacklevel=2)
+            setattr(cls, new, vars(cls)[old])
         if family is not None:
             cls.family, cls.registry = family, {}
         if name is not None:

@@ -101,6 +101,14 @@ class Prior(Component, family="prior"):
     graph: CellGraph | None = None
     """That of the cells whose latents are to come, for a prior that needs one; ``None`` if the data have none."""
 
+    renamed = {
+        "couples": "is_joint",
+        "is_started": "is_initialised",
+        "link": "set_graph",
+        "needs_experts": "needs_posteriors",
+        "starts_late": "init_after_warmup",
+    }
+
     zeros: Tensor
 
     def __init__(self, n_latent: int) -> None:

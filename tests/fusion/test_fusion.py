@@ -241,16 +241,6 @@ def test_attention_starts_as_the_concatenation():
     assert not torch.allclose(attention().fuse(latent, posteriors), latent)
 
 
-def test_attention_reads_what_a_cell_has_and_nothing_else():
-    fusion, posteriors = attention(), posteriors_of(MIXED)
-    latent = fusion.posterior(posteriors).loc.detach()
-    weights = fusion.attention_weights(latent, posteriors)
-    assert weights.shape == (len(MIXED), 3, 3)
-    assert torch.allclose(weights.sum(dim=-1), torch.ones(len(MIXED), 3), atol=1e-6)
-    assert (weights[~MIXED[:, None].expand_as(weights)] == 0).all()
-    assert (weights[MIXED[:, None].expand_as(weights)] > 0).all()
-
-
 def test_no_modality_reads_one_that_the_cell_lacks():
     fusion, posteriors = attention(), posteriors_of(MIXED)
     latent = fusion.posterior(posteriors).loc.detach().requires_grad_()

@@ -34,17 +34,17 @@ def filled(graph: sp.csr_matrix, members: np.ndarray | None = None) -> CellGraph
 
 def test_edges_are_those_of_the_matrix_padded_with_weight_0():
     cells = torch.tensor([11, 0, 5, 1])
-    edges = filled(star()).edges(cells)
-    assert edges.target.shape == edges.weight.shape == (4, N - 2)
+    targets, weights = filled(star()).edges(cells)
+    assert targets.shape == weights.shape == (4, N - 2)
     for row, cell in enumerate(cells.tolist()):
         found = np.zeros(N)
-        np.add.at(found, edges.target[row].numpy(), edges.weight[row].numpy())
+        np.add.at(found, targets[row].numpy(), weights[row].numpy())
         np.testing.assert_allclose(found, star().toarray()[cell])
 
 
 def test_a_graph_without_edges_has_none():
     edges = filled(sp.csr_matrix((N, N))).edges(torch.arange(3))
-    assert edges.target.shape == (3, 0)
+    assert targets.shape == (3, 0)
 
 
 def test_the_last_posteriors_seen_are_remembered():
@@ -106,7 +106,7 @@ def test_it_is_filled_until_it_is_cleared():
 def test_it_moves_as_a_whole():
     graph = filled(star()).to(torch.device("meta"))
     edges = graph.edges(torch.arange(3, device="meta"))
-    tensors = [*edges, *graph.posterior(edges.target), *graph.spectrum]
+    tensors = [*edges, *graph.posterior(targets), *graph.spectrum]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
@@ -116,7 +116,7 @@ def test_what_inference_mode_fills_can_be_trained_on():
         graph.fill(*posteriors())
     mean = posteriors()[0].requires_grad_()
     edges = graph.edges(torch.arange(N))
-    (edges.weight[..., None] * (mean[:, None] - graph.posterior(edges.target)[0]) ** 2).sum().backward()
+    (weights[..., None] * (mean[:, None] - graph.posterior(targets)[0]) ** 2).sum().backward()
     (graph.spectrum.values * mean[0, 0]).sum().backward()
     graph.remember(torch.arange(N), mean, mean)
     assert torch.equal(graph.mean, mean)

@@ -18,7 +18,9 @@ class Attention(Concatenation, name="attention"):
     .. math:: t_m = P_m z_m + e_m, \qquad u_m = z_m + O_m \operatorname{attention}(t_m; \{t_s\}_{s \in S})
 
     :math:`O_m` starts at 0, so the fusion starts as ``concat``. Latents, their priors, and the fill of missing ones are
-    those of :class:`~mmvae.fusion.Concatenation`. A filled latent is refined, and no other reads it.
+    those of :class:`~mmvae.fusion.Concatenation`. A filled latent is refined, and no other reads it. The weights of the
+    attention measure no modality's importance, as what is read is multiplied by learned matrices that can undo any
+    weight; :meth:`~mmvae.MultiVAE.get_modality_information` does.
 
     Parameters
     ----------
@@ -50,31 +52,9 @@ class Attention(Concatenation, name="attention"):
 
     def fuse(self, latent: Tensor, posteriors: Posteriors) -> Tensor:
         """The refined concatenation, ``(n_cells, n_output)``."""
-        read, _ = self._attend(latent, posteriors)
-        blocks = self.split(latent).items()
-        return torch.cat([z + self.refine[name](read[:, index]) for index, (name, z) in enumerate(blocks)], dim=-1)
-
-    def attention_weights(self, latent: Tensor, posteriors: Posteriors) -> Tensor:
-        """Weights with which each modality's token reads the others, ``(n_cells, n_modalities, n_modalities)``.
-
-        Rows read, columns are read; a row sums to 1, and columns of modalities that the cell lacks are 0; mean over the
-        heads. They are no measure of a modality's importance: what is read is multiplied by learned matrices that can
-        undo any weight. The KL of a modality's latent, in nats, is one.
-
-        Parameters
-        ----------
-        latent
-            A draw of the cells' latent, or its mean, ``(n_cells, n_output)``.
-        posteriors
-            The modalities' posteriors, which say what each cell has.
-        """
-        return self._attend(latent, posteriors)[1]
-
-    def _attend(self, latent: Tensor, posteriors: Posteriors) -> tuple[Tensor, Tensor]:
-        """What each token reads, ``(n_cells, n_modalities, width)``, and with which weights."""
         blocks = self.split(latent).items()
         tokens = torch.stack([self.project[name](z) + self.embedding[name] for name, z in blocks], dim=1)
         # A cell without any modality, which no data hold, reads its fill: a softmax over nothing is not a number.
         unread = ~posteriors.encoded & posteriors.encoded.any(dim=1, keepdim=True)
-        read, weights = self.attention(tokens, tokens, tokens, key_padding_mask=unread, need_weights=True)
-        return read, weights
+        read, _ = self.attention(tokens, tokens, tokens, key_padding_mask=unread, need_weights=False)
+        return torch.cat([z + self.refine[name](read[:, index]) for index, (name, z) in enumerate(blocks)], dim=-1)

@@ -79,10 +79,7 @@ class Fusion(Component, family="fusion"):
                 (first,) = self.latents
                 return [PriorTerm(first, Independent(posterior, 1), sample, posteriors.mask(first))]
 
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions of each modality.
+    ``n_latent`` holds the latent dimensions of each modality.
     """
 
     latents: dict[str, int]
@@ -144,13 +141,7 @@ class Fusion(Component, family="fusion"):
         """Take how many training cells each pair of modalities shares, ``(n_modalities, n_modalities)``."""
 
     def set_joint_prior(self, prior: JointPrior) -> None:
-        """Let one prior cover all latents, and impute the missing ones.
-
-        Raises
-        ------
-        ValueError
-            If the fusion has one latent, so that there is nothing to couple.
-        """
+        """Let one prior cover all latents, and impute the missing ones; refused by a fusion that has one latent."""
         msg = f"Expected fusion 'concat' or 'attention' with a coupled prior; got '{self.name}', which has one latent."
         raise ValueError(msg)
 

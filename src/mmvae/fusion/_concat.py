@@ -1,6 +1,7 @@
 """Concatenation: C cells, M modalities, D_m latent dimensions of modality m, L = U = sum of them."""
 
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -22,11 +23,6 @@ class Concatenation(Fusion, name="concat"):
     of its cell what the other modalities would. Under a coupled prior there is no predictor: the prior charges for all
     latents at once, and its conditional distribution imputes the missing ones. There is no network between the
     concatenation and the decoders: in simulation one made the embeddings of different missing patterns differ.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions of each modality, D_m.
     """
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:
@@ -50,7 +46,7 @@ class Concatenation(Fusion, name="concat"):
         if posteriors.is_complete:
             return posteriors.joined
         if not self._joint_prior:
-            return self._impute(posteriors, posteriors.joined.loc, _mean)[1]
+            return self._impute(posteriors, posteriors.joined.loc, lambda q: q.loc)[1]
         (prior,) = self._joint_prior
         known, own = posteriors.observed_dims.mask, posteriors.joined
         expected = prior.impute_missing(own.loc, posteriors.observed_dims)
@@ -81,9 +77,8 @@ class Concatenation(Fusion, name="concat"):
     def latent_of(self, name: str) -> tuple[str, slice]:
         if not self._joint_prior:
             return name, slice(None)
-        before = list(self.n_latent).index(name)
-        start = sum(list(self.n_latent.values())[:before])
-        return COUPLED, slice(start, start + self.n_latent[name])
+        end = list(accumulate(self.n_latent.values()))[list(self.n_latent).index(name)]
+        return COUPLED, slice(end - self.n_latent[name], end)
 
     def imputation_loss(self, posteriors: Posteriors) -> Tensor | None:
         r""":math:`\sum_t KL(q_t \| r_t)` over modalities t held out at random from jointly profiled cells."""
@@ -99,10 +94,8 @@ class Concatenation(Fusion, name="concat"):
         (prior,) = self._joint_prior
         observed = None if posteriors.is_complete else posteriors.observed_dims
         latent = own if observed is None else prior.sample_missing(own, observed)
-        term = PriorTerm(
-            COUPLED, as_vector(posteriors.joined), latent, torch.ones_like(posteriors.encoded[:, 0]), observed
-        )
-        return LatentDraw(latent, [term])
+        every = torch.ones_like(posteriors.encoded[:, 0])
+        return LatentDraw(latent, [PriorTerm(COUPLED, as_vector(posteriors.joined), latent, every, observed)])
 
     def _impute(
         self, posteriors: Posteriors, values: Tensor, read: Callable[[Normal], Tensor]
@@ -122,10 +115,6 @@ class Concatenation(Fusion, name="concat"):
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)
         return values, q
-
-
-def _mean(q: Normal) -> Tensor:
-    return q.loc
 
 
 def _hold_out(encoded: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,17 +29,7 @@ class JointPosterior(Fusion):
 
     Any missing pattern has a posterior, and nothing needs to be filled in. A subclass says which subsets
     (:meth:`subsets`). A training step draws one subset for each cell. Readouts are the mixture's mean and standard
-    deviation.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions of each modality; all equal.
-
-    Raises
-    ------
-    ValueError
-        If the modalities' widths differ.
+    deviation. The modalities must have equal ``n_latent``.
     """
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
 """Graphs of neighbouring cells, for what is computed on them: no priors, no data objects."""
 
-from ._cells import CellGraph, Edges
+from ._cells import CellGraph
 from ._spectrum import Spectrum, spectrum_of

@@ -1,6 +1,6 @@
 """Graph of cells with a running memory of their posteriors: N cells, D latent dimensions, W the highest degree."""
 
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,13 +10,6 @@ from torch import Tensor
 from ._spectrum import Spectrum, spectrum_of
 
 TENSORS = ("members", "starts", "degrees", "targets", "weights", "mean", "variance")
-
-
-class Edges(NamedTuple):
-    """Edges that leave some cells: the cells at the other end and the weights, 0 where padded; each ``(n_cells, W)``."""
-
-    target: Tensor
-    weight: Tensor
 
 
 class CellGraph:
@@ -35,7 +28,7 @@ class CellGraph:
     members
         Which cells have the latent, boolean, ``(n_cells,)``.
     source
-        Name of the data that hold the cells, for whoever asks whose graph this is.
+        Name of the data that hold the cells.
     """
 
     # What is made in inference mode could not be part of a training step later.
@@ -71,10 +64,7 @@ class CellGraph:
     def fill(self, mean: Tensor, variance: Tensor) -> None:
         """Remember all cells' posteriors, and compute the spectrum, so that no step of training waits for either.
 
-        Parameters
-        ----------
-        mean, variance
-            Of all cells' posteriors, ``(n_cells, n_latent)``; anything for cells that are no members.
+        ``mean`` and ``variance`` have shape ``(n_cells, n_latent)``, with anything for cells that are no members.
         """
         self.mean, self.variance = (
             torch.where(self.members[:, None], part.to(self.weights.device), 0.0) for part in (mean, variance)
@@ -95,12 +85,12 @@ class CellGraph:
                 self._spectrum = self._spectrum.to(device)
         return self
 
-    def edges(self, cells: Tensor) -> Edges:
-        """Edges that leave ``cells``, numbers, ``(n_cells,)``."""
+    def edges(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """Edges that leave ``cells``: those at the other end, and weights, 0 where padded, each ``(n_cells, W)``."""
         column = torch.arange(self.width, device=cells.device)
         place = (self.starts[cells][:, None] + column).clamp_max(len(self.targets) - 1)
         real = column < self.degrees[cells][:, None]
-        return Edges(self.targets[place], torch.where(real, self.weights[place], 0.0))
+        return self.targets[place], torch.where(real, self.weights[place], 0.0)
 
     def posterior(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of the posteriors of ``cells`` as last seen, each ``(*cells.shape, n_latent)``."""
@@ -137,6 +127,5 @@ class CellGraph:
 
     def _ends(self) -> tuple[Tensor, Tensor]:
         """Both cells of each edge, in either direction, each ``(n_edges,)``."""
-        return torch.repeat_interleave(
-            torch.arange(len(self.degrees), device=self.degrees.device), self.degrees
-        ), self.targets
+        cells = torch.arange(len(self.degrees), device=self.degrees.device)
+        return cells.repeat_interleave(self.degrees), self.targets

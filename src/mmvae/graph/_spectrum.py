@@ -19,11 +19,7 @@ N_VALUES = 4_096
 
 
 class Spectrum(NamedTuple):
-    """Eigenvalues of a Laplacian, ``(n_values,)``, and the share of the nodes that each stands for, which sum to 1.
-
-    Above :data:`EXACT_UP_TO` nodes in one connected part these are points and weights of a quadrature; above
-    :data:`N_VALUES` values, means of values that are next to one another.
-    """
+    """Eigenvalues of a Laplacian, ``(n_values,)``, and the share of the nodes that each stands for, which sum to 1."""
 
     values: Tensor
     shares: Tensor
@@ -44,13 +40,9 @@ def spectrum_of(graph: sp.csr_matrix) -> Spectrum:
     order = np.argsort(part, kind="stable")
     ends = np.cumsum(np.bincount(part))
     sorted_graph = graph[order][:, order]
-    values, counts = [np.zeros(0)], [np.zeros(0)]
-    for start, end in zip([0, *ends[:-1]], ends, strict=True):
-        own = _of_part(sorted_graph[start:end, start:end])
-        values.append(own[0])
-        counts.append(own[1])
-    merged = _merged(np.concatenate(values), np.concatenate(counts) / max(n_nodes, 1))
-    return Spectrum(*(torch.as_tensor(part, dtype=torch.float32) for part in merged))
+    parts = [_of_part(sorted_graph[start:end, start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+    values, counts = np.concatenate(parts, axis=1) if parts else np.zeros((2, 0))
+    return Spectrum(*(torch.as_tensor(v, dtype=torch.float32) for v in _merged(values, counts / max(n_nodes, 1))))
 
 
 def _merged(values: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -76,10 +68,9 @@ def _of_part(graph: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _banded(matrix: sp.csr_matrix) -> np.ndarray:
-    """Diagonals of a symmetric matrix whose rows were put in an order in which they are few, from the main one down.
+    """Diagonals of a symmetric matrix, from the main one down, its rows in an order in which the diagonals are few.
 
-    Places on a plane have an order in which neighbours are about the square root of their number apart, which makes
-    eigenvalues some ten times as quick as those of the full matrix.
+    For places on a plane eigenvalues are then some ten times as quick as those of the full matrix.
     """
     order = reverse_cuthill_mckee(matrix, symmetric_mode=True)
     entries = sp.coo_matrix(sp.tril(matrix[order][:, order]))

@@ -18,12 +18,12 @@ class Component(nn.Module):
     Writing one of your own:
 
     1. inherit from the family's base class and give it a name: ``class Mine(Prior, name="mine")``;
-    2. store every argument of ``__init__`` as an attribute of the same name, so that :meth:`spec` can
-       write the object into a saved model without pickling code;
+    2. store every argument of ``__init__`` as an attribute of the same name, from which :meth:`spec` describes the
+       object in a saved model, without code;
     3. implement what the family's base class asks for.
 
-    The name can then be used wherever the built-in ones can. A model that uses it can be loaded once
-    the module that defines the class has been imported.
+    The name can then be used wherever the built-in ones can. A model that uses it can be loaded once the module that
+    defines the class has been imported.
     """
 
     family: ClassVar[str]
@@ -55,13 +55,7 @@ class Component(nn.Module):
 
     @classmethod
     def named(cls, name: str) -> type[Self]:
-        """Class of that name.
-
-        Raises
-        ------
-        ValueError
-            If no class of this family has the name.
-        """
+        """Class of that name; a ``ValueError`` if no class of this family has it."""
         if name not in cls.registry:
             near = difflib.get_close_matches(name, cls.registry, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
@@ -90,21 +84,10 @@ class Component(nn.Module):
     def build(cls, choice: str | Mapping[str, Any] | Self, **sizes: Any) -> Self:
         """Make the component that ``choice`` names, describes or already is.
 
-        Parameters
-        ----------
-        choice
-            A name, a mapping with ``"name"`` and arguments (as from :meth:`spec`), or an object, of which
-            a copy is returned.
-        **sizes
-            What the model knows (numbers of features, latent dimensions, batches); each class takes what it
-            asks for.
-
-        Raises
-        ------
-        TypeError
-            If ``choice`` is none of the three.
-        ValueError
-            If the name or an argument is unknown, or an object's sizes differ from the model's.
+        ``choice`` is a name, a mapping with ``"name"`` and arguments (as from :meth:`spec`), or an object, of which a copy
+        is returned; anything else is a ``TypeError``. ``sizes`` are what the model knows (numbers of features, latent
+        dimensions, batches); each class takes what it asks for. An unknown name or argument is a ``ValueError``, and so
+        is an object whose sizes are not the model's.
         """
         if isinstance(choice, cls):
             return cls._copy(choice, sizes)

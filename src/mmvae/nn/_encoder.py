@@ -12,23 +12,9 @@ LOG_VAR_RANGE = (-8.0, 4.0)
 class Encoder(nn.Module):
     r"""Posterior of one modality's latent, :math:`q(z \mid x) = N(\mu(x), \operatorname{diag} v(x))`.
 
-    LayerNorm and never BatchNorm: the rows of a batch differ in which modalities they have, and a batch may
-    hold a single row of one modality, or none.
-
-    Parameters
-    ----------
-    n_input
-        Number of input features, G.
-    n_latent
-        Number of latent dimensions, D.
-    n_hidden
-        Width of the hidden layers, H.
-    n_layers
-        Number of hidden layers, at least 1.
-    dropout_rate
-        Probability with which a hidden unit is dropped in training.
-    input_dropout
-        Probability with which an input feature is hidden from the encoder in training.
+    LayerNorm and never BatchNorm: the rows of a minibatch differ in which modalities they have, and it may hold a single
+    row of one modality, or none. ``dropout_rate`` is the probability with which a hidden unit is dropped in training,
+    ``input_dropout`` that with which an input feature is hidden.
     """
 
     def __init__(
@@ -43,16 +29,13 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.input_dropout = nn.Dropout(input_dropout)
-        norms = {"use_batch_norm": False, "use_layer_norm": True}
         self.input = InputLayer(n_input, n_hidden)
-        self.first = nn.Sequential(
-            nn.LayerNorm(n_hidden, elementwise_affine=False), nn.ReLU(), nn.Dropout(dropout_rate)
-        )
+        norm = nn.LayerNorm(n_hidden, elementwise_affine=False)
+        self.first = nn.Sequential(norm, nn.ReLU(), nn.Dropout(dropout_rate))
         self.rest: nn.Module = nn.Identity()
         if n_layers > 1:
-            self.rest = FCLayers(
-                n_hidden, n_hidden, n_layers=n_layers - 1, n_hidden=n_hidden, dropout_rate=dropout_rate, **norms
-            )
+            rates = {"n_layers": n_layers - 1, "n_hidden": n_hidden, "dropout_rate": dropout_rate}
+            self.rest = FCLayers(n_hidden, n_hidden, use_batch_norm=False, use_layer_norm=True, **rates)
         self.loc = nn.Linear(n_hidden, n_latent)
         self.log_var = nn.Linear(n_hidden, n_latent)
 

@@ -15,17 +15,10 @@ class Predictor(nn.Module):
 
     .. math:: r(z_t \mid z_S) \propto \prod_{s \in S} N(z_t;\, m_{st}(z_s), \operatorname{diag} v_{st}(z_s))
 
-    One small network per ordered pair of modalities. Pairs, rather than one network with a mask as input, because in a
-    mosaic many combinations are never seen together: a network asked for protein given rna and atac, trained on cells
-    that have at most two of the three, would extrapolate. All pairs are computed together, those of a modality with
-    itself too, which are masked as those without jointly profiled cells are.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions of each modality, D_m.
-    n_hidden
-        Width of the hidden layer of each pair's network, H.
+    One network with a hidden layer of width ``n_hidden`` for each ordered pair of modalities. Pairs, rather than one
+    network with a mask as input, because in a mosaic many combinations are never seen together: a network asked for
+    protein given rna and atac, trained on cells that have at most two of the three, would extrapolate. All pairs are
+    computed together, those of a modality with itself too, which are masked as those without jointly profiled cells are.
     """
 
     linked: Tensor
@@ -59,18 +52,10 @@ class Predictor(nn.Module):
         return (available[:, :, None] & self.linked).any(dim=1)
 
     def forward(self, latent: Tensor, available: Tensor) -> Normal:
-        """Prediction of every modality from the other ones.
+        """Prediction of every modality from the other ones; N(0, I) where :meth:`is_informed` is not true.
 
-        Parameters
-        ----------
-        latent
-            Values of all modalities together, ``(n_cells, L)``; finite, and ignored where not available.
-        available
-            Which modalities may be looked at, boolean, ``(n_cells, n_modalities)``.
-
-        Returns
-        -------
-        Normal of batch shape ``(n_cells, L)``; N(0, I) where :meth:`is_informed` is not true.
+        ``latent``, ``(n_cells, L)``, holds finite values of all modalities together, of which those that are not
+        ``available``, boolean, ``(n_cells, n_modalities)``, are not looked at.
         """
         sources = zip(self.first.values(), latent.split(self.widths, dim=-1), strict=True)
         shape = (len(self.widths), self.n_hidden)

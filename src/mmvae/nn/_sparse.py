@@ -33,9 +33,8 @@ class SparseRows:
     def rows(self) -> Tensor:
         """The row of each value, ``(N,)``."""
         # Not by repetition, of which torch asks the device how many there will be.
-        return torch.searchsorted(
-            self.starts[1:], torch.arange(len(self.values), device=self.starts.device), right=True
-        )
+        places = torch.arange(len(self.values), device=self.starts.device)
+        return torch.searchsorted(self.starts[1:], places, right=True)
 
     def scale_columns(self, factors: Tensor) -> Self:
         """The rows with each column times its factor, ``(n_columns,)``."""
@@ -87,15 +86,7 @@ def sparse_product(rows: SparseRows, weight: Tensor) -> Tensor:
 
 
 class InputLayer(nn.Module):
-    """A linear layer that reads rows as they come: the non-zeros of sparse ones, all values of dense ones.
-
-    Parameters
-    ----------
-    n_input
-        Number of inputs, G.
-    n_output
-        Number of outputs, H.
-    """
+    """A linear layer that reads rows as they come: the non-zeros of sparse ones, all values of dense ones."""
 
     def __init__(self, n_input: int, n_output: int) -> None:
         super().__init__()

@@ -79,10 +79,7 @@ class Prior(Component, family="prior"):
                 scale = self.log_scale.exp()
                 return Independent(torch.distributions.Laplace(torch.zeros_like(scale), scale), 1)
 
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions, D.
+    ``n_latent`` is the number of latent dimensions, D.
     """
 
     needs_encoder: ClassVar[bool] = False
@@ -125,13 +122,7 @@ class Prior(Component, family="prior"):
         raise NotImplementedError
 
     def components(self, context: PriorContext) -> MixtureSameFamily | None:
-        """The prior as a mixture whose components are the same for every cell; ``None`` where it is no such mixture.
-
-        Parameters
-        ----------
-        context
-            As for :meth:`forward`; labels are not looked at.
-        """
+        """The prior, labels not looked at, as a mixture whose components are the same for every cell, if it is one."""
         found = self(replace(context, labels=None))
         return found if isinstance(found, MixtureSameFamily) and not found.batch_shape else None
 
@@ -140,10 +131,8 @@ class Prior(Component, family="prior"):
 
         Parameters
         ----------
-        posterior
-            :math:`q`, batch shape ``(n_cells,)``, event shape ``(n_latent,)``.
-        sample
-            A sample of it, of that shape.
+        posterior, sample
+            :math:`q`, batch shape ``(n_cells,)``, event shape ``(n_latent,)``, and a sample of it.
         context
             What the prior is conditioned on.
         """
@@ -212,7 +201,6 @@ class WarmStarted(Prior):
 
     @property
     def is_initialised(self) -> bool:
-        """Whether :meth:`init_from` has been called."""
         return self._is_initialised
 
     def mark_initialised(self) -> None:
@@ -224,11 +212,17 @@ class WarmStarted(Prior):
         """The prior once it is initialised, event shape ``(n_latent,)``."""
         raise NotImplementedError
 
+    def scale_cost(self) -> Tensor:
+        """:meth:`regularizer` of the initialised prior: what holds the latent's scale, which is otherwise free."""
+        return super().regularizer()
+
     def regularizer(self) -> Tensor:
-        """0; on several devices with a gradient of 0 until the prior is initialised, as they want one of each parameter."""
-        if self._is_initialised or not (distributed.is_available() and distributed.is_initialized()):
-            return super().regularizer()
-        return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
+        if self._is_initialised:
+            return self.scale_cost()
+        # On several devices each parameter must have a gradient.
+        if distributed.is_available() and distributed.is_initialized():
+            return 0.0 * torch.stack([p.sum() for p in self.parameters() if p.requires_grad]).sum()
+        return super().regularizer()
 
 
 def _read_ready(prior: WarmStarted, _: Any) -> None:

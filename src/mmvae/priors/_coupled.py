@@ -1,10 +1,8 @@
 """Coupled prior: C cells, L latent dimensions of all modalities together, K components."""
 
-from collections.abc import Iterator
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
-from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
@@ -12,6 +10,7 @@ from mmvae.fusion import ObservedDims
 
 from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._components import PartlyObserved, cholesky
+from ._mixture import fit_mixture
 from ._scale import LOG_SCALE_RANGE, mixture_anchor
 
 Kind = Literal["gaussian", "mog", "mog_full"]
@@ -54,8 +53,8 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     def __init__(self, n_latent: int, kind: Kind = "gaussian", n_components: int | None = None) -> None:
         super().__init__(n_latent)
-        if kind not in get_args(Kind):
-            msg = f"Expected kind of a coupled prior among {get_args(Kind)}; got '{kind}'."
+        if kind not in N_COMPONENTS:
+            msg = f"Expected kind of a coupled prior among {tuple(N_COMPONENTS)}; got '{kind}'."
             raise ValueError(msg)
         n_components = N_COMPONENTS[kind] if n_components is None else n_components
         if kind == "gaussian" and n_components != 1:
@@ -95,25 +94,16 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     @torch.no_grad()
     def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
-        """Mean and standard deviation of the missing dimensions, given the rest; the rest as given, spread 1e-4.
+        """Mean and standard deviation of the missing dimensions of ``latent``, ``(n_cells, n_latent)``, given the rest.
 
-        Parameters
-        ----------
-        latent
-            The latents of all modalities, ``(n_cells, n_latent)``.
-        observed_dims
-            Which dimensions of them count.
+        The rest as given, with spread 1e-4.
         """
         mean, variance = self._over(observed_dims).missing(latent).moments()
         loc = torch.where(observed_dims.mask, latent, mean)
         return Normal(loc, torch.where(observed_dims.mask, JITTER, variance.sqrt()), validate_args=False)
 
     def sample_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Tensor:
-        """The missing dimensions, drawn from their conditional distribution given the rest; the rest as given.
-
-        The component that is drawn has no gradient; everything else has. Parameters are those of
-        :meth:`impute_missing`.
-        """
+        """As :meth:`impute_missing`, a draw; its component has no gradient, everything else has."""
         return torch.where(observed_dims.mask, latent, self._over(observed_dims).missing(latent).draw())
 
     @torch.no_grad()
@@ -121,26 +111,17 @@ class CoupledPrior(WarmStarted, name="coupled"):
         """Fit the mixture to the latents; dimensions that a cell lacks are filled in by regression on what it has."""
         known = torch.ones_like(sample.loc, dtype=torch.bool) if sample.observed_dims is None else sample.observed_dims
         filled = _regressed(sample.loc.cpu().double(), known.cpu())
-        full = "diag" if self.kind == "mog" else "full"
-        k = min(self.n_components, len(filled))
-        fit = GaussianMixture(k, covariance_type=full, reg_covar=1e-2, random_state=0).fit(filled.numpy())
+        within = fit_mixture(self, filled, diagonal=self.kind == "mog", ridge=1e-2)
         spread = (sample.scale.square() * known).sum(dim=0) / known.sum(dim=0).clamp_min(1)
-        like: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
-        within = torch.as_tensor(fit.covariances_)
-        within = (torch.diag_embed(within) if self.kind == "mog" else within).to(**like)
-        factor = torch.linalg.cholesky(within + torch.diag(spread.to(**like)))
-        self.loc[:k] = torch.as_tensor(fit.means_, **like)
-        self.log_scale[:k] = factor.diagonal(dim1=1, dim2=2).log()
+        within = torch.diag_embed(within) if self.kind == "mog" else within
+        factor = torch.linalg.cholesky(within + torch.diag(spread.to(within)))
+        self.log_scale[: len(factor)] = factor.diagonal(dim1=1, dim2=2).log()
         if self.kind != "mog":
-            self.lower[:k].copy_(factor.tril(-1))
-        self.logits.fill_(-10.0)
-        self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
+            self.lower[: len(factor)].copy_(factor.tril(-1))
         self.mark_initialised()
 
-    def regularizer(self) -> Tensor:
-        """Hold the mixture's overall mean near 0 and variance near 1: the latents' scale is otherwise free."""
-        if not self.is_initialised:
-            return super().regularizer()
+    def scale_cost(self) -> Tensor:
+        """Hold the mixture's overall mean near 0 and variance near 1."""
         return mixture_anchor(self.logits, self.loc, self.covariance().diagonal(dim1=1, dim2=2))
 
     def _over(self, observed: ObservedDims) -> PartlyObserved:
@@ -160,15 +141,9 @@ def _regressed(values: Tensor, known: Tensor) -> Tensor:
     eigenvalues, vectors = torch.linalg.eigh(covariance)
     covariance = vectors * eigenvalues.clamp_min(1e-3) @ vectors.mT
     filled = centred.clone()
-    for pattern, rows in _patterns(known):
+    for pattern in torch.unique(known, dim=0):
         if not pattern.all() and pattern.any():
+            rows = (known == pattern).all(dim=1)
             slope = torch.linalg.solve(covariance[pattern][:, pattern], covariance[pattern][:, ~pattern])
-            filled[rows[:, None], (~pattern).nonzero(as_tuple=True)[0]] = centred[rows][:, pattern] @ slope
+            filled[rows.outer(~pattern)] = (centred[rows][:, pattern] @ slope).flatten()
     return filled + mean
-
-
-def _patterns(known: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each set of known dimensions, boolean, ``(L,)``, with the numbers of the cells that have it."""
-    patterns, which = torch.unique(known, dim=0, return_inverse=True)
-    for index, pattern in enumerate(patterns):
-        yield pattern, (which == index).nonzero(as_tuple=True)[0]

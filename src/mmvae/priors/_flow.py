@@ -69,10 +69,8 @@ class Flow(WarmStarted, name="flow"):
         self.sd.copy_(variance.clamp_min(1e-4).sqrt())
         self.mark_initialised()
 
-    def regularizer(self) -> Tensor:
-        """Hold what the maps do to all latents alike near the identity: the latent's scale is otherwise free."""
-        if not self.is_initialised:
-            return super().regularizer()
+    def scale_cost(self) -> Tensor:
+        """Hold what the maps do to all latents alike near the identity."""
         return ANCHOR * 0.5 * torch.stack([layer.bias.square().sum() for layer in self._last_layers()]).sum()
 
     def _last_layers(self) -> list[nn.Linear]:
@@ -82,15 +80,7 @@ class Flow(WarmStarted, name="flow"):
 
 
 class FlowDensity(Distribution):
-    """Density of a latent of which an invertible map of its standardised form is N(0, I).
-
-    Parameters
-    ----------
-    transform
-        From the standardised latent to noise; has ``call_and_ladj`` and ``inv``.
-    mean, sd
-        What the latent is standardised by, ``(n_latent,)``.
-    """
+    """Density of a latent whose standardised form ``transform`` maps to N(0, I); it has ``call_and_ladj`` and ``inv``."""
 
     arg_constraints = {}
     has_rsample = True

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae.graph import CellGraph
+from mmvae.graph import CellGraph, Spectrum
 
 from ._base import PosteriorSample, PriorContext, WarmStarted, is_diagonal
 from ._scale import anchor
@@ -38,15 +38,9 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
     N(0, I) during a short warm start; then both parameters start where the density of the latents is highest. With
     :math:`\tau_d = 0` and :math:`\kappa_d = 1` it is N(0, I). :meth:`forward` is the density of a single cell, which knows no
     neighbours: a draw of it is a draw of any spot. Its variance depends on the graph; the training cells' is kept.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions, D.
     """
 
     needs_graph = True
-
     variance: Tensor
 
     def __init__(self, n_latent: int) -> None:
@@ -96,10 +90,10 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
 
     def _energy(self, mean: Tensor, variance: Tensor, cells: Tensor, graph: CellGraph) -> Tensor:
         """Expected precision-weighted squares of each cell and half of its edges, ``(n_cells, n_latent)``."""
-        edges = graph.edges(cells)
-        other_mean, other_variance = graph.posterior(edges.target)
+        targets, weights = graph.edges(cells)
+        other_mean, other_variance = graph.posterior(targets)
         gap = (mean[:, None] - other_mean).square() + variance[:, None] + other_variance
-        rough = (edges.weight[..., None] * gap).sum(dim=1)
+        rough = (weights[..., None] * gap).sum(dim=1)
         # A cell feels its edges whole, because the neighbours' halves have no gradient; smoothness feels each edge once.
         still = self.smoothness.detach()
         edge = 0.5 * still * (rough - rough.detach()) + 0.25 * self.smoothness * rough.detach()
@@ -119,18 +113,11 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
 
     def _log_determinant(self, graph: CellGraph) -> Tensor:
         """A cell's share of the logarithm of the precision's determinant, ``(n_latent,)``."""
-        spectrum = graph.spectrum
-        return spectrum.mean((self.precision + self.smoothness * spectrum.values[:, None]).log())
+        return graph.spectrum.mean(self._precisions(graph.spectrum).log())
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
-        """Start where the expected log density of all cells' posteriors is highest, which the graph must know.
-
-        Raises
-        ------
-        ValueError
-            If there is no graph, or it is not filled.
-        """
+        """Start where the expected log density of all cells' posteriors is highest, which the graph must know."""
         graph = self._filled()
         parts = [*graph.roughness(), *graph.spectrum]
         logs = torch.stack([self.log_precision, self.log_smoothness]).cpu().double()
@@ -146,17 +133,21 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         if self.is_initialised and self.graph is not None:
             self.variance.copy_(self._variance(self.graph))
 
-    def regularizer(self) -> Tensor:
-        """Hold the mean variance of a cell near 1: the latents' scale is otherwise free."""
-        if not self.is_initialised or self.graph is None:
-            return super().regularizer()
+    def scale_cost(self) -> Tensor:
+        """Hold the mean variance of a cell near 1."""
+        if self.graph is None:
+            return super().scale_cost()
         variance = self._variance(self.graph)
         return anchor(torch.zeros_like(variance), variance).sum()
 
     def _variance(self, graph: CellGraph) -> Tensor:
         """Variance of a cell, a mean over the graph, ``(n_latent,)``."""
         spectrum = graph.to(self.log_precision.device).spectrum
-        return spectrum.mean(1 / (self.precision + self.smoothness * spectrum.values[:, None]))
+        return spectrum.mean(1 / self._precisions(spectrum))
+
+    def _precisions(self, spectrum: Spectrum) -> Tensor:
+        """Eigenvalues of the precision matrix, ``(n_values, n_latent)``."""
+        return self.precision + self.smoothness * spectrum.values[:, None]
 
     @torch.no_grad()
     def neighbor_correlation(self) -> Tensor:
@@ -169,8 +160,7 @@ class GaussianMarkovField(WarmStarted, name="gmrf"):
         smoothness.
         """
         spectrum = self._filled().to(self.log_precision.device).spectrum
-        values = spectrum.values[:, None]
-        spread = 1 / (self.precision + self.smoothness * values)
+        values, spread = spectrum.values[:, None], 1 / self._precisions(spectrum)
         return 1 - spectrum.mean(values * spread) / (spectrum.mean(values) * spectrum.mean(spread)).clamp_min(1e-12)
 
 

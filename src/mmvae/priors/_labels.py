@@ -53,8 +53,7 @@ class LabelledMixture(DiagonalMixture, name="labels"):
     def learned(self, context: PriorContext) -> MixtureSameFamily:
         if context.labels is None:
             return super().learned(context)
-        of_label = self._label_of_component() == context.labels[:, None]
-        allowed = of_label | (context.labels < 0)[:, None]
+        _, allowed = self._of_label(context.labels)
         logits = self.logits.log_softmax(dim=0).masked_fill(~allowed, -torch.inf)
         mixing = Categorical(logits=logits, validate_args=False)
         return MixtureSameFamily(mixing, self.gaussians().expand(logits.shape), validate_args=False)
@@ -83,11 +82,9 @@ class LabelledMixture(DiagonalMixture, name="labels"):
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
-        labels = sample.labels
-        if labels is None or not bool((labels >= 0).any()):
-            labels = torch.full((len(sample.loc),), -1, device=sample.loc.device)
-        of_label = self._label_of_component() == labels[:, None]
-        allowed = of_label | (labels < 0)[:, None]
+        none = torch.full((len(sample.loc),), -1, device=sample.loc.device)
+        labels = none if sample.labels is None else sample.labels
+        of_label, allowed = self._of_label(labels)
         generator = torch.Generator().manual_seed(0)
         self.loc.copy_(self._label_means(sample.loc, labels))
         if self.n_components > 1:
@@ -101,8 +98,11 @@ class LabelledMixture(DiagonalMixture, name="labels"):
             self._maximise(sample, fits.masked_fill(~allowed, -torch.inf).softmax(dim=1))
         self.mark_initialised()
 
-    def _label_of_component(self) -> Tensor:
-        return torch.arange(self.n_labels, device=self.loc.device).repeat_interleave(self.n_components)
+    def _of_label(self, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Which components belong to each cell's label, and which a cell may be in, ``(n_cells, K)``: all if it has none."""
+        own = torch.arange(self.n_labels, device=self.loc.device).repeat_interleave(self.n_components)
+        of_label = own == labels[:, None]
+        return of_label, of_label | (labels < 0)[:, None]
 
     def _label_means(self, latent: Tensor, labels: Tensor) -> Tensor:
         """Mean of each label's cells, of all cells where it has none, for each component, ``(K, D)``."""

@@ -11,6 +11,22 @@ from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 
 
+def fit_mixture(prior: Any, latent: Tensor, *, diagonal: bool, ridge: float) -> Tensor:
+    """Set ``loc`` and ``logits`` by a fit to ``latent``, ``(n_cells, D)``; covariances of the components.
+
+    They are as many as there are cells, at most K. Others keep their means and next to no weight.
+    """
+    k, kind = min(len(prior.loc), len(latent)), "diag" if diagonal else "full"
+    fit = GaussianMixture(k, covariance_type=kind, reg_covar=ridge, random_state=0).fit(latent.cpu().numpy())
+    means, weights, covariances = (
+        torch.as_tensor(v).to(prior.loc) for v in (fit.means_, fit.weights_, fit.covariances_)
+    )
+    prior.loc[:k] = means
+    prior.logits.fill_(-10.0)
+    prior.logits[:k] = weights.clamp_min(1e-4).log()
+    return covariances
+
+
 class DiagonalMixture(WarmStarted):
     r"""Base of mixtures :math:`\sum_k \pi_k N(z; \mu_k, \operatorname{diag} \sigma_k^2)`, of ``size`` components K."""
 
@@ -33,10 +49,8 @@ class DiagonalMixture(WarmStarted):
         """Standard deviations, ``(K, D)``."""
         return self.log_scale.clamp(*COMPONENT_LOG_SCALE_RANGE).exp()
 
-    def regularizer(self) -> Tensor:
-        """Hold the mixture's overall mean near 0 and variance near 1: the latent's scale is otherwise free."""
-        if not self.is_initialised:
-            return super().regularizer()
+    def scale_cost(self) -> Tensor:
+        """Hold the mixture's overall mean near 0 and variance near 1."""
         return mixture_anchor(self.logits, self.loc, self.scale.square())
 
 
@@ -63,13 +77,8 @@ class MixtureOfGaussians(DiagonalMixture, name="mog"):
 
     @torch.no_grad()
     def init_from(self, sample: PosteriorSample) -> None:
-        k = min(self.n_components, len(sample.loc))
-        fit = GaussianMixture(k, covariance_type="diag", reg_covar=1e-3, random_state=0).fit(sample.loc.cpu().numpy())
-        like: dict[str, Any] = {"dtype": self.loc.dtype, "device": self.loc.device}
+        within = fit_mixture(self, sample.loc, diagonal=True, ridge=1e-3)
         # A component covers its cells' posteriors, not only their means.
-        within = torch.as_tensor(fit.covariances_, **like) + sample.scale.square().mean(dim=0).to(**like)
-        self.loc[:k] = torch.as_tensor(fit.means_, **like)
-        self.log_scale[:k] = 0.5 * within.log()
-        self.logits.fill_(-10.0)
-        self.logits[:k] = torch.as_tensor(fit.weights_, **like).clamp_min(1e-4).log()
+        within = within + sample.scale.square().mean(dim=0).to(within)
+        self.log_scale[: len(within)] = 0.5 * within.log()
         self.mark_initialised()

@@ -26,11 +26,6 @@ class MMVM(Prior, name="mmvm"):
     .. math:: KL(q_m \| p) \le \frac{1}{1 + |S|} \Big( KL(q_m \| N(0, I)) + \sum_{s \in S} KL(q_m \| q_s) \Big)
 
     The mixture depends on the cell's own data, so ELBOs under this prior are not comparable with those under others.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions of every modality, D.
     """
 
     needs_posteriors = True

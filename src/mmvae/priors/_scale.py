@@ -19,15 +19,7 @@ def anchor(mean: Tensor, variance: Tensor) -> Tensor:
 
 
 def mixture_anchor(logits: Tensor, loc: Tensor, variance: Tensor) -> Tensor:
-    """The anchor of a mixture's overall moments, summed over D; a scalar.
-
-    Parameters
-    ----------
-    logits
-        Of the components' weights, ``(K,)``.
-    loc, variance
-        Means and variances of the components, ``(K, D)``.
-    """
+    """The anchor of the overall moments, summed over D, of a mixture of ``(K, D)`` Gaussians; a scalar."""
     weight = logits.softmax(dim=0)[:, None]
     mean, square = (weight * loc).sum(dim=0), (weight * (loc.square() + variance)).sum(dim=0)
     # As `anchor` of the mean and the variance, whose sum of variance and squared mean is at hand.

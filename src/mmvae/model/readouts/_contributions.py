@@ -22,11 +22,7 @@ class ContributionMethods(DataAccess):
     """Contributions of modalities. Attention weights are no measure of them, see :class:`~mmvae.fusion.Attention`."""
 
     def get_modality_information(
-        self,
-        adata: Data | None = None,
-        indices: Indices | None = None,
-        *,
-        batch_size: int | None = None,
+        self, adata: Data | None = None, indices: Indices | None = None, *, batch_size: int | None = None
     ) -> pd.DataFrame:
         r"""How much the model took from each modality of each cell, in nats: :math:`KL(q_m \| p_m)`.
 
@@ -55,11 +51,7 @@ class ContributionMethods(DataAccess):
 
     @torch.inference_mode()
     def leave_one_out(
-        self,
-        adata: Data | None = None,
-        indices: Indices | None = None,
-        *,
-        batch_size: int | None = None,
+        self, adata: Data | None = None, indices: Indices | None = None, *, batch_size: int | None = None
     ) -> pd.DataFrame:
         """What changes in a cell when one of its modalities is withheld.
 

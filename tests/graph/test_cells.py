@@ -43,7 +43,7 @@ def test_edges_are_those_of_the_matrix_padded_with_weight_0():
 
 
 def test_a_graph_without_edges_has_none():
-    edges = filled(sp.csr_matrix((N, N))).edges(torch.arange(3))
+    targets, _ = filled(sp.csr_matrix((N, N))).edges(torch.arange(3))
     assert targets.shape == (3, 0)
 
 

@@ -105,8 +105,8 @@ def test_it_is_filled_until_it_is_cleared():
 
 def test_it_moves_as_a_whole():
     graph = filled(star()).to(torch.device("meta"))
-    edges = graph.edges(torch.arange(3, device="meta"))
-    tensors = [*edges, *graph.posterior(targets), *graph.spectrum]
+    targets, weights = graph.edges(torch.arange(3, device="meta"))
+    tensors = [targets, weights, *graph.posterior(targets), *graph.spectrum]
     assert {tensor.device.type for tensor in tensors} == {"meta"}
 
 
@@ -115,7 +115,7 @@ def test_what_inference_mode_fills_can_be_trained_on():
         graph = CellGraph(star(), np.ones(N, dtype=bool))
         graph.fill(*posteriors())
     mean = posteriors()[0].requires_grad_()
-    edges = graph.edges(torch.arange(N))
+    targets, weights = graph.edges(torch.arange(N))
     (weights[..., None] * (mean[:, None] - graph.posterior(targets)[0]) ** 2).sum().backward()
     (graph.spectrum.values * mean[0, 0]).sum().backward()
     graph.remember(torch.arange(N), mean, mean)

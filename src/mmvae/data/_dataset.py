@@ -56,10 +56,8 @@ class MosaicDataset(AnnTorchDataset):
         chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
         cells = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         rows = {name: own[cells] for name, own in self.rows.items()}
-        batch: dict[str, np.ndarray | torch.Tensor] = {
-            PRESENT: np.stack([own >= 0 for own in rows.values()], axis=1),
-            CELLS: cells,
-        }
+        present = np.stack([own >= 0 for own in rows.values()], axis=1)
+        batch: dict[str, np.ndarray | torch.Tensor] = {PRESENT: present, CELLS: cells}
         for name, own in rows.items():
             places = np.flatnonzero(own >= 0)
             batch[rows_key(name)] = places

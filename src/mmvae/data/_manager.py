@@ -89,19 +89,11 @@ class MosaicManager(AnnDataManager):
         return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
 
     def check_unchanged(self) -> None:
-        """Refuse data that are no longer what was registered.
-
-        Raises
-        ------
-        SetupError
-            If names, features or values were changed; the message lists all that was found.
-        """
+        """Raise a ``SetupError`` of all names, features and values that are no longer what was registered."""
         if faults := changed_faults(self.adata, self._registry, self._layers, self._fingerprints or {}):
             raise SetupError(faults)
 
-    def register_fields(
-        self, adata: AnnData | MuData, source_registry: dict | None = None, **transfer_kwargs: Any
-    ) -> None:
+    def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
         """Register the fields; on a failure take back what was written."""
         setup, self._inspected = self._inspected, None
         if source_registry is None and self._registry[FIELDS]:
@@ -130,9 +122,8 @@ class MosaicManager(AnnDataManager):
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""
         setup = self._inspect(adata_target, self._registry, **kwargs)
-        manager = type(self)(
-            setup, fields=fields_of(adata_target, setup), setup_method_args=self._get_setup_method_args()
-        )
+        options = {"fields": fields_of(adata_target, setup), "setup_method_args": self._get_setup_method_args()}
+        manager = type(self)(setup, **options)
         manager.register_fields(adata_target, self._registry, **kwargs)
         return manager
 

@@ -86,10 +86,8 @@ def _checked_shares(train_size: float, validation_size: float | None) -> tuple[f
     """Shares of the cells to validate and to test on."""
     validation = 1 - train_size if validation_size is None else validation_size
     if not 0 < train_size <= 1 or validation < 0 or train_size + validation > 1 + 1e-9:
-        msg = (
-            f"Expected train_size in (0, 1] and train_size + validation_size <= 1; got {train_size} and "
-            f"{validation_size}."
-        )
+        got = f"{train_size} and {validation_size}"
+        msg = f"Expected train_size in (0, 1] and train_size + validation_size <= 1; got {got}."
         raise ValueError(msg)
     # Rounding may leave a test share just below 0, which would turn the parts around.
     return validation, max(0.0, round(1 - train_size - validation, 9))

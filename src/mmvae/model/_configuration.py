@@ -33,8 +33,6 @@ TAKES = {
     "batch_adversary": NOT_NEGATIVE,
     "seed": COUNT_OR_ZERO,
 }
-
-
 # What a modality takes that is not named.
 ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}
 
@@ -64,16 +62,11 @@ def configuration(
     }
     check_numbers(TAKES, **by_modality, seed=chosen["seed"], **asdict(network))
     fields = registry["field_registries"]
-    modalities = {
-        name: ModalityConfig(
-            n_features=fields[layer_key(name)]["state_registry"]["n_vars"],
-            n_latent=by_modality["n_latent"][name],
-            likelihood=likelihood,
-            weight=by_modality["modality_weights"][name],
-            input_dropout=by_modality["input_dropout"][name],
-        )
-        for name, likelihood in likelihoods.items()
-    }
+    modalities = {}
+    for name, likelihood in likelihoods.items():
+        n_latent, weight, dropout = (by_modality[a][name] for a in ("n_latent", "modality_weights", "input_dropout"))
+        n_features = fields[layer_key(name)]["state_registry"]["n_vars"]
+        modalities[name] = ModalityConfig(n_features, n_latent, likelihood, weight, dropout)
     with seeded(None):
         latents = Fusion.build(fusion, n_latent=by_modality["n_latent"]).latents
     own = dict.fromkeys(latents, PRIOR) | _carried(data, "prior", list(latents))

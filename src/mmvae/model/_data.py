@@ -26,33 +26,22 @@ FILL_BATCH = 1_024
 
 @dataclass(frozen=True)
 class ReferenceMemory:
-    """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary.
+    """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary."""
 
-    Attributes
-    ----------
-    cells
-        Digest of the names of the cells of the data that the model was trained with.
-    labelled
-        Codes and posteriors of the labelled cells, from which :meth:`~mmvae.MultiVAE.predict` learns.
-    reliability, scale
-        Split-half reliability of each modality's latent, and the root of the total variance of its draws.
-    shared
-        The subspace that the modalities share; fitted on first use.
-    n_categories
-        Number of categories of each table of weights when the training ended; ``None`` before.
-    known_categories
-        In a query, those of its reference, which stay as they are; ``None`` in other models.
-    dropout_is_frozen
-        Whether a query is trained without dropout.
-    """
-
+    # Digest of the cells' names.
     cells: str | None = None
+    # Codes and posteriors of the labelled cells.
     labelled: dict[str, Any] | None = None
+    # Split-half reliability of each modality's latent, and the root of the total variance of its draws.
     reliability: dict[str, float] | None = None
     scale: dict[str, float] | None = None
+    # The subspace that the modalities share, fitted on first use.
     shared: dict[str, Any] | None = None
+    # Number of categories of each table of weights when the training ended.
     n_categories: dict[str, int] | None = None
+    # In a query, those of its reference, which stay as they are.
     known_categories: dict[str, int] | None = None
+    # Whether a query is trained without dropout.
     dropout_is_frozen: bool = False
 
     @property

@@ -31,14 +31,10 @@ class Loading(DataAccess, ArchesMixin):
         dir_path
             Folder that :meth:`save` wrote.
         adata
-            Data; by default those that were saved with the model. ``False``: none, for methods that take data.
+            Data; by default those that were saved with the model. ``False``: none, for methods that take data. A
+            :class:`~mmvae.SetupError` lists all that does not fit the model.
         *args, **kwargs
             Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
-
-        Raises
-        ------
-        SetupError
-            If the data do not fit the model; the message lists all faults.
         """
         with _without_feature_warning():
             model = super().load(os.fspath(dir_path), adata, *args, **kwargs)
@@ -63,7 +59,8 @@ class Loading(DataAccess, ArchesMixin):
         Parameters
         ----------
         adata
-            Data of the reference's features. They may lack modalities, and need not have labels.
+            Data of the reference's features. They may lack modalities, and need not have labels. A
+            :class:`~mmvae.SetupError` lists all that does not fit the model.
         reference_model
             A trained model, or the folder of one.
         unfrozen
@@ -75,8 +72,6 @@ class Loading(DataAccess, ArchesMixin):
 
         Raises
         ------
-        SetupError
-            If the data do not fit the model; the message lists all faults.
         ValueError
             If the reference is not trained.
         """

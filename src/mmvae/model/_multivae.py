@@ -140,18 +140,13 @@ class MultiVAE(
         sizes = asdict(defaults_for(0 if mdata is None else mdata.n_obs))
         given = {"n_latent": n_latent, "n_hidden": n_hidden, "n_layers": n_layers, "dropout_rate": dropout_rate}
         sizes = {name: sizes[name] if value is None else value for name, value in given.items()}
-        by_modality = {
-            "n_latent": sizes.pop("n_latent"),
-            "modality_weights": modality_weights,
-            "input_dropout": input_dropout,
-        }
+        chosen = {"n_latent": sizes.pop("n_latent"), "seed": seed}
+        chosen |= {"modality_weights": modality_weights, "input_dropout": input_dropout}
+        adversary = default_adversary(mdata) if batch_adversary is None else batch_adversary
         network = NetworkConfig(
-            **sizes,
-            modality_dropout=modality_dropout,
-            kl_scale=kl_scale,
-            batch_adversary=default_adversary(mdata) if batch_adversary is None else batch_adversary,
+            **sizes, modality_dropout=modality_dropout, kl_scale=kl_scale, batch_adversary=adversary
         )
-        config = configuration(self.registry_, mdata, network, by_modality | {"seed": seed}, prior, fusion)
+        config = configuration(self.registry_, mdata, network, chosen, prior, fusion)
         with seeded(seed):
             self.module = MultiVAEModule(config)
         check_priors(self.module)

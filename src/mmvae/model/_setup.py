@@ -78,19 +78,15 @@ class Registration(BaseModelClass):
         ------
         SetupError
             If the data have faults; the message lists all of them. A ``ValueError``.
-        TypeError
-            If ``mdata`` is not a MuData.
         """
         given = {name: value for name, value in locals().items() if name not in ("cls", "mdata", "kwargs")}
         if not _is_mudata(mdata):
             msg = f"Expected a MuData; got {type(mdata).__name__}. For an AnnData use setup_anndata."
             raise TypeError(msg)
         setup = _inspect(mdata, given, kwargs)
-        taken = {
-            "layers": _resolved(layers, {m.name: m.layer for m in setup.modalities}, kwargs),
-            "likelihoods": _resolved(likelihoods, {m.name: m.likelihood for m in setup.modalities}, kwargs),
-            "modalities": {name: name for name in setup.names} if modalities is None else dict(modalities),
-        }
+        taken = {"modalities": {name: name for name in setup.names} if modalities is None else dict(modalities)}
+        taken["layers"] = _resolved(layers, {m.name: m.layer for m in setup.modalities}, kwargs)
+        taken["likelihoods"] = _resolved(likelihoods, {m.name: m.likelihood for m in setup.modalities}, kwargs)
         cls._register(mdata, setup, cls._get_setup_method_args(cls=cls, mdata=mdata, **given | taken), kwargs)
 
     @classmethod
@@ -112,14 +108,7 @@ class Registration(BaseModelClass):
     ) -> None:
         """Register an AnnData: a MuData of one modality, called ``modality``.
 
-        Parameters are those of :meth:`setup_mudata`, for the one modality.
-
-        Raises
-        ------
-        SetupError
-            If the data have faults; the message lists all of them.
-        TypeError
-            If ``adata`` is not an AnnData.
+        Parameters and errors are those of :meth:`setup_mudata`, for the one modality.
         """
         given = {name: value for name, value in locals().items() if name not in ("cls", "adata", "kwargs")}
         if _is_mudata(adata) or not hasattr(adata, "X"):

@@ -103,8 +103,6 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
 
         Raises
         ------
-        ValueError
-            If an argument cannot be used; a sentence for each.
         TrainingDivergedError
             At the first loss, latent or weight that is NaN or infinite. The message names the modality, the cells, the
             weights that the model then holds, and what to try.
@@ -117,25 +115,21 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             batch coincides with a missing pattern.
         """
         plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
-        check_arguments(
-            plan,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            lr=lr,
-            train_size=train_size,
-            validation_size=validation_size,
-            early_stopping_patience=early_stopping_patience,
-            seed=seed,
-        )
+        numbers = {"max_epochs": max_epochs, "batch_size": batch_size, "lr": lr, "train_size": train_size}
+        numbers |= {
+            "validation_size": validation_size,
+            "early_stopping_patience": early_stopping_patience,
+            "seed": seed,
+        }
+        check_arguments(plan, **numbers)
         self._validate_anndata()
         seed = self.seed if seed is None else seed
         parts = split(self.adata_manager, split_by, train_size, validation_size, seed)
         schedule = schedule_for(len(parts[0]), defaults_for(self.adata.n_obs), max_epochs, batch_size, plan)
-        options = schedule.trainer_options(has_validation=len(parts[1]) > 0) | kwargs
-        options |= {
-            "early_stopping": early_stopping and len(parts[1]) > 0,
-            "early_stopping_patience": early_stopping_patience,
-        }
+        has_validation = len(parts[1]) > 0
+        options = schedule.trainer_options(has_validation=has_validation) | kwargs
+        options |= {"early_stopping": early_stopping and has_validation}
+        options |= {"early_stopping_patience": early_stopping_patience}
         self.training_report_ = self._fit(schedule, parts, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)

@@ -83,14 +83,11 @@ def resolve_columns(
 
     A query need not have the column of labels: none of its cells is then labelled. Nor size factors of what it lacks.
     """
-    single: dict[Role, tuple[str, ...]] = {
-        "categorical": arguments.categorical_covariate_keys,
-        "continuous": arguments.continuous_covariate_keys,
-        "prior_covariate": arguments.prior_covariate_keys,
-    }
     labels = () if arguments.labels_key is None else (arguments.labels_key,)
     wanted: list[tuple[Role, tuple[str, ...], str]] = [("batch", arguments.batch_key, ""), ("labels", labels, "")]
-    wanted += [(role, (key,), "") for role, keys in single.items() for key in keys]
+    wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
+    wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
+    wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
     wanted += [
         ("size_factor", (key,), name)
         for name, key in (arguments.size_factor_keys or {}).items()

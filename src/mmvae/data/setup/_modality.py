@@ -22,9 +22,8 @@ def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupAr
     label = given.get("name") if isinstance(given, Mapping) else given
     # A likelihood of real values needs no counts, so none are looked for.
     as_it_is = str(label) in Likelihood.registry and Likelihood.named(str(label)).values == "real"
-    layer, found, why = _layer_of(
-        setup, name, adata, arguments.layers or {}, as_it_is=as_it_is, with_moments=not is_query
-    )
+    layers = arguments.layers or {}
+    layer, found, why = _layer_of(setup, name, adata, layers, as_it_is=as_it_is, with_moments=not is_query)
     if found is None:
         return
     if name in (arguments.likelihoods or {}):

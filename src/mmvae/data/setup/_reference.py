@@ -123,10 +123,8 @@ def _category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
         if column.role not in CATEGORY_FIELDS:
             continue
         state = source[FIELDS].get(CATEGORY_FIELDS[column.role], {}).get(STATE, {})
-        by_column = (
-            {column.name: state.get("categorical_mapping", ())} if column.role == "batch" else state.get("mappings", {})
-        )
-        known = {text_of(category) for category in by_column.get(column.name, ())}
+        by_column = state.get("mappings", {}) | {"batch": state.get("categorical_mapping", ())}
+        known = {text_of(c) for c in by_column.get("batch" if column.role == "batch" else column.name, ())}
         if new := set(column.values.dropna().unique()) - known:
             faults.append(
                 f"key '{column.key}' ({column.role.replace('_', ' ')}) holds {sorted(new)[:EXAMPLES]}, which the reference "

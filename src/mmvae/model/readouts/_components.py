@@ -60,11 +60,6 @@ class ComponentMethods(DataAccess):
         DataFrame of cells by components; rows sum to 1. A cell that lacks the latent's modality has NaN: its latent is
         a guess from the others, and would give no more than theirs. Under a coupled prior every cell has a row, from
         what it has.
-
-        Raises
-        ------
-        ValueError
-            If the latent is unknown, or its prior is no mixture.
         """
         reader = Reader(self)
         latent = _one_latent(self.module, latent)
@@ -82,7 +77,8 @@ class ComponentMethods(DataAccess):
 
         Returns
         -------
-        DataFrame with a row for each component, heaviest first, or one for a prior that has none:
+        DataFrame with a row for each component, that of most cells first, or one for a prior that has none (their numbers
+        mean nothing across models):
 
         - ``latent``, ``prior``: the latent and the name of its prior;
         - ``component``, and ``label`` where there is a prior ``"labels"``;
@@ -97,15 +93,6 @@ class ComponentMethods(DataAccess):
           components the most, by log fold change (the difference, for values that may be negative). Latents of other
           modalities are imputed as for a cell that lacks them, so the features of another modality than the
           component's are predictions.
-
-        Raises
-        ------
-        ValueError
-            If the model was loaded without data.
-
-        Notes
-        -----
-        Components are sorted by their cells; their numbers mean nothing across models.
         """
         check_numbers({"n_features": COUNT_OR_ZERO}, n_features=n_features)
         reader = Reader(self)
@@ -184,12 +171,8 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     names, labels = _component_names(reader, latent, len(weights))
     columns: dict[str, Any] = {"latent": latent, "prior": prior.name, "component": names}
     columns |= {"label": labels} if labels else {}
-    columns |= {
-        "weight": weights,
-        "n_cells": n_cells,
-        "effective_components": effective_number(weights),
-        "batch_evenness": batch_evenness(mass, reader.codes(REGISTRY_KEYS.BATCH_KEY)[has]),
-    }
+    columns |= {"weight": weights, "n_cells": n_cells, "effective_components": effective_number(weights)}
+    columns["batch_evenness"] = batch_evenness(mass, reader.codes(REGISTRY_KEYS.BATCH_KEY)[has])
     columns |= _top_features(reader, latent, mixture, n_cells, n_features)
     return pd.DataFrame(columns).sort_values("n_cells", ascending=False, kind="stable")
 
@@ -206,9 +189,7 @@ def _top_features(
     found = {}
     for name in reader.names:
         decoded = [module.rates(name, z.expand(len(minibatch), -1), minibatch.covariates).mean(dim=0) for z in places]
-        rates = torch.stack(decoded).cpu().double().numpy()
+        rates, features = torch.stack(decoded).cpu().double().numpy(), reader.features(name)
         is_real = module.likelihoods[name].values == "real"
-        found[f"top_{name}"] = top_features(
-            rates, n_cells, reader.features(name), n_features=n_features, is_real=is_real
-        )
+        found[f"top_{name}"] = top_features(rates, n_cells, features, n_features=n_features, is_real=is_real)
     return found

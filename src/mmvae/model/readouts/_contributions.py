@@ -26,13 +26,11 @@ class ContributionMethods(DataAccess):
     ) -> pd.DataFrame:
         r"""How much the model took from each modality of each cell, in nats: :math:`KL(q_m \| p_m)`.
 
-        The divergence of the posterior from that modality alone from the prior: of the posterior of the modality's
-        latent from its prior; where all modalities share a latent, of the posterior given that modality alone from the
-        one prior; under a coupled prior, from the prior's marginal over the modality's dimensions. 0: the cell
-        could be any. Modalities need not be exclusive: what two of them say counts in both. It does not depend on the
-        scale of a latent. It is the cost that training charges, so under prior ``"mmvm"`` an upper bound on a
-        divergence from where the other modalities put the cell, and under ``"labels"`` what is left once a labelled
-        cell's label is known.
+        The divergence of the posterior given that modality alone from the prior of its latent; under a coupled prior,
+        from the prior's marginal over the modality's dimensions. 0: the cell could be any. What two modalities say counts
+        in both. It does not depend on the scale of a latent. It is the cost that training charges, so under prior
+        ``"mmvm"`` an upper bound on a divergence from where the other modalities put the cell, and under ``"labels"`` what
+        is left once a labelled cell's label is known.
 
         Parameters
         ----------

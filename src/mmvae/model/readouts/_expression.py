@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -87,11 +87,6 @@ class ExpressionMethods(DataAccess):
         Returns
         -------
         DataFrame of cells by features.
-
-        Raises
-        ------
-        ValueError
-            If a modality, feature or batch is unknown.
         """
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
@@ -134,7 +129,7 @@ class ExpressionMethods(DataAccess):
         Raises
         ------
         ValueError
-            If a cell has nothing but ``modality``, or a modality, feature or batch is unknown.
+            If a cell has nothing but ``modality``.
         """
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
@@ -179,10 +174,8 @@ def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request)
     for minibatch in minibatches:
         covariates = minibatch.in_batch(request.batch).covariates
         draws = _fused_draws(reader, minibatch, request.n_samples)
-        total = cast(
-            "Tensor",
-            sum(reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws),
-        )
+        rates = (reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws)
+        total: Any = sum(rates)
         blocks.append((request.factor / request.n_samples * total).cpu().numpy())
     return np.concatenate(blocks) if blocks else np.zeros((0, len(request.features)), dtype=np.float32)
 

@@ -86,11 +86,9 @@ def remember_labelled(reader: Reader) -> dict[str, Any] | None:
     codes = reader.codes(REGISTRY_KEYS.LABELS_KEY).astype(int)
     cells = few_of_each(codes, n_labels)
     read = [posteriors for _, posteriors in reader.posteriors(None, cells)]
-    return {
-        "codes": codes[cells],
-        "counts": np.bincount(codes, minlength=n_labels)[:n_labels],
-        "present": torch.cat([p.encoded for p in read]).cpu().numpy(),
-    } | {
+    known = {"codes": codes[cells], "counts": np.bincount(codes, minlength=n_labels)[:n_labels]}
+    known["present"] = torch.cat([p.encoded for p in read]).cpu().numpy()
+    return known | {
         part: {name: torch.cat([getattr(p.normals[name], part) for p in read]).cpu().numpy() for name in reader.names}
         for part in ("loc", "scale")
     }

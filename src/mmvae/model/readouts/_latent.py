@@ -145,11 +145,6 @@ class LatentMethods(DataAccess):
         Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a modality
         whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature or
         without training cells.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not trained, or its reliability was not measured because training did not end well.
         """
         reliability = Reader(self).model.memory.reliability
         if reliability is None:
@@ -174,8 +169,10 @@ def _variance(reader: Reader, representation: str, posteriors: Posteriors) -> Te
     if representation in reader.names:
         return fusion.unimodal_posterior(representation, posteriors).variance
     variance = _fused_variance(fusion, posteriors)
+    if representation != FUSED:
+        return variance
     # What is weighted is the standard deviation.
-    return weighted(fusion, reader.model.memory, variance.sqrt()).square() if representation == FUSED else variance
+    return weighted(fusion, reader.model.memory, variance.sqrt()).square()
 
 
 def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:

@@ -55,11 +55,6 @@ class PriorMethods(DataAccess):
         -------
         DataFrame with a row for each latent, of which the columns are ``latent``, ``n_cells``, ``auc``, and
         ``verdict``, in words.
-
-        Raises
-        ------
-        ValueError
-            If the model was loaded without data.
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
@@ -117,11 +112,6 @@ class PriorMethods(DataAccess):
         -------
         DataFrame of new cells, ``sample_0`` and on, by features, in the units of :meth:`get_normalized_expression`:
         expected values, without the noise of counting.
-
-        Raises
-        ------
-        ValueError
-            If a modality or batch is unknown, ``n`` is no number of cells, or the model was loaded without data.
         """
         check_numbers({"n": COUNT}, n=n)
         reader, module = Reader(self), self.module
@@ -153,16 +143,15 @@ class PriorMethods(DataAccess):
 
         The negative log prior density of a cell is :math:`-\sum_m \log p_m(z_m)` at the posterior means, over the
         modalities that it has. It is ranked among the training cells that have these modalities too, by the same
-        modalities alone, so that what a cell lacks makes it neither more nor less of an outlier. Where fewer than 50 training cells have all of
-        them, the cell gets the mean of its ranks by each. Labels of cells are not looked at.
+        modalities alone, so that what a cell lacks makes it neither more nor less of an outlier. Where fewer than 50
+        training cells have all of them, the cell gets the mean of its ranks by each. Labels of cells are not looked at.
 
         A training cell's score is uniform between 0 and 1 by construction: 0.99 is one in a hundred. New cells with
         many scores near 1 hold something that the training cells do not. The score is blind to what the encoders
         ignore, and so of little use where :meth:`get_modality_information` gives a few nats, and to modalities that are
-        each in order but do not belong together. A cell of which the encoders make
-        nothing lies in the middle of the latent, which is no unlikely place under priors ``"normal"`` and
-        ``"conditional"``. Prior ``"mmvm"`` looks at the cell itself: there the score is about
-        modalities that disagree.
+        each in order but do not belong together. A cell of which the encoders make nothing lies in the middle of the
+        latent, which is no unlikely place under priors ``"normal"`` and ``"conditional"``. Prior ``"mmvm"`` looks at the
+        cell itself: there the score is about modalities that disagree.
 
         Parameters
         ----------

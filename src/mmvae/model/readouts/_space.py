@@ -27,13 +27,6 @@ class SpaceMethods(DataAccess):
         ``smoothness``, the prior's :math:`\kappa` and :math:`\tau` (:class:`~mmvae.priors.GaussianMarkovField`);
         ``neighbor_correlation``, that of two neighbours under the prior, near 0 where space plays no part; and ``morans_i``,
         the same of the cells' posterior means :cite:p:`Moran1950`.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not trained.
-        ValueError
-            If no latent has that prior, or the data have no graph.
         """
         data, every = Reader(self).data(adata), self.module.priors
         priors = {name: prior for name, prior in every.items() if isinstance(prior, GaussianMarkovField)}
@@ -49,12 +42,7 @@ class SpaceMethods(DataAccess):
 @torch.no_grad()
 def _spectrum(name: str, prior: GaussianMarkovField) -> pd.DataFrame:
     assert prior.graph is not None
-    columns = {
-        "precision": prior.precision,
-        "smoothness": prior.smoothness,
-        "neighbor_correlation": prior.neighbor_correlation(),
-        "morans_i": prior.graph.morans_i(),
-    }
-    return pd.DataFrame(
-        {"latent": name, "dimension": range(prior.n_latent)} | {key: value.cpu() for key, value in columns.items()}
-    )
+    learned = {"precision": prior.precision, "smoothness": prior.smoothness}
+    learned |= {"neighbor_correlation": prior.neighbor_correlation(), "morans_i": prior.graph.morans_i()}
+    columns = {key: value.cpu() for key, value in learned.items()}
+    return pd.DataFrame({"latent": name, "dimension": range(prior.n_latent)} | columns)

@@ -11,7 +11,7 @@ from mmvae.fusion import PriorTerm
 from mmvae.likelihoods import Emission
 from mmvae.priors import Prior
 
-from ._step import Inference, Step
+from ._minibatch import Inference, Step
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,10 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
 
     .. math:: \log w = \sum_m \log p(x_m \mid u, s) - \sum_l \log \frac{q(z_l \mid x)}{p(z_l)}
 
-    over the modalities m that a cell has and the latents l that have a prior, all at one draw and with weight 1
-    whatever the loss gives them. Its mean over draws is the ELBO. Latent variables that a likelihood has of its own are
-    among the latents l. A latent that the fusion imputes, given the draws of others, costs nothing: for
-    cells that lack a modality the bound is on a model whose missing latents follow the imputation, which is the prior's
-    own only where it couples them.
+    over the modalities m that a cell has and the latents l that have a prior or belong to a likelihood, all at one draw
+    and with weight 1 whatever the loss gives them. Its mean over draws is the ELBO. A latent that the fusion imputes,
+    given the draws of others, costs nothing: for cells that lack a modality the bound is on a model whose missing
+    latents follow the imputation, which is the prior's own only where it couples them.
     """
     of_likelihoods = _placed(step, lambda emission: emission.log_ratio)
     costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *of_likelihoods.values()]
@@ -97,12 +96,8 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
 def importance_bound(log_weights: Tensor) -> Tensor:
     r""":math:`\log \frac{1}{S} \sum_s w_s`, in nats, ``(n_cells,)`` :cite:p:`Burda2016`.
 
-    A bound on the log marginal likelihood that lies above the ELBO, and the closer to it the more draws there are.
-
-    Parameters
-    ----------
-    log_weights
-        Log-weights of the draws, ``(n_samples, n_cells)``.
+    A bound on the log marginal likelihood that lies above the ELBO, and the closer to it the more draws,
+    ``(n_samples, n_cells)``, there are.
     """
     return log_weights.logsumexp(dim=0) - math.log(len(log_weights))
 

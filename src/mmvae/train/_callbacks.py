@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -11,11 +12,43 @@ from torch import Tensor, nn
 from mmvae._errors import TERMINATED
 from mmvae._keys import OBJECTIVE
 from mmvae.module import MultiVAEModule
+from mmvae.nn import in_full_precision
+from mmvae.priors import PosteriorSample
 
 from ._divergence import NonFiniteError, are_finite, weights_of
-from ._priors import init_priors
 
 MONITOR = f"{OBJECTIVE}_validation"
+
+
+@torch.no_grad()
+def init_priors(
+    module: MultiVAEModule, read: Callable[[], Iterable[dict[str, Tensor]]], epoch: int = 0, *, late: bool = False
+) -> None:
+    """Start the priors that wait for posteriors; ``late``, those that wait for the end of the KL warm-up.
+
+    ``read``, called if one waits, gives minibatches of training cells; the module's mode is left as it was. Raises
+    :class:`NonFiniteError`, in ``epoch``, if a posterior is not finite.
+    """
+    waiting = {
+        n: prior for n, prior in module.priors.items() if not prior.is_initialised and prior.init_after_warmup == late
+    }
+    if not waiting:
+        return
+    found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
+    training = module.training
+    module.eval()
+    for tensors in read():
+        for name, sample in module.posterior_samples(module.minibatch(tensors)):
+            if name in found:
+                found[name].append(sample)
+    for name, samples in found.items():
+        together = PosteriorSample.together(samples)
+        if not bool(together.loc.isfinite().all() & together.scale.isfinite().all()):
+            raise NonFiniteError(f"the latent of '{name}' is not finite", epoch)
+        if len(together.loc) > 1:
+            with in_full_precision(together.loc):
+                waiting[name].init_from(together)
+    module.train(training)
 
 
 class InitPriors(Callback):
@@ -78,13 +111,7 @@ class KeepWeights(Callback):
         self.value = None if value is None else float(value)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the weights, and whether they are the best.
-
-        Raises
-        ------
-        NonFiniteError
-            If one is not finite.
-        """
+        """Remember the weights, and whether they are the best; raises :class:`NonFiniteError` if one is not finite."""
         weights = weights_of(self.module)
         if not are_finite(weights):
             raise NonFiniteError("the weights are not finite", trainer.current_epoch)

@@ -19,16 +19,8 @@ def training_report(
 ) -> list[str]:
     """Sentences about what went less than well; empty if nothing did.
 
-    Parameters
-    ----------
-    history
-        Of this training, by metric, a row for each epoch.
-    priors
-        By latent.
-    batch
-        The column of batches, if there is one.
-    patterns
-        Name of each cell's missing pattern, ``(n_cells,)``.
+    ``history`` has, by metric, a row for each epoch of this training; ``patterns``, ``(n_cells,)``, are the names of the
+    cells' missing patterns.
     """
     notes = [] if batch is None else confounding_notes(batch, patterns)
     return [*_never_improved(history), *_silent_latents(history, priors), *_unstarted(priors), *notes]

@@ -105,15 +105,7 @@ class Likelihood(Component, family="likelihood"):
         self.size_factor.fill_(statistics.size_factor)
 
     def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
-        """What the encoder sees, ``(n_cells, n_features)``: log1p of the values at the median size factor.
-
-        Parameters
-        ----------
-        values
-            Values as measured, ``(n_cells, n_features)``.
-        size_factor
-            Size factor of each cell, ``(n_cells, 1)``.
-        """
+        """What the encoder sees of ``values``, ``(n_cells, n_features)``: log1p of them at the median size factor."""
         return torch.log1p(values * (self.size_factor / size_factor))
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:

@@ -29,10 +29,8 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
 
     Parameters
     ----------
-    n_features
-        Number of proteins, G.
-    n_hidden
-        Width of the decoder's last hidden layer, H.
+    n_features, n_hidden
+        As for :class:`Likelihood`.
     n_batch
         Number of batches, S.
     """

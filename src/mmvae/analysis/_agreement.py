@@ -1,7 +1,4 @@
-"""Correlation of modalities over the cells that have both, and what chance gives.
-
-C cells, M modalities, D_m dimensions of a modality's latent, D their sum. A stratum is a missing pattern and group.
-"""
+"""Correlation of modalities over the cells that have both, and what chance gives. A stratum is a pattern and group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -1,7 +1,4 @@
-"""What the modalities agree on: generalised canonical correlation of their latents.
-
-M modalities, D_m dimensions of a modality's latent, D their sum, K shared dimensions.
-"""
+"""What M modalities agree on: generalised canonical correlation of their latents, of D_m dimensions, D in all."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,21 +50,10 @@ class SharedSubspace:
 
     @classmethod
     def fit(cls, latents: Mapping[str, np.ndarray], presence: np.ndarray, groups: np.ndarray | None = None) -> Self:
-        """Fit on training cells.
+        """Fit on training cells: posterior means of each modality, ``(n_cells, D_m)``, where ``presence`` is true.
 
-        Parameters
-        ----------
-        latents
-            Posterior means of each modality, ``(n_cells, D_m)``; rows of cells without it are ignored.
-        presence
-            Which cells have which modality, boolean, ``(n_cells, M)``.
-        groups
-            Group of each cell, such as its batch, as a number, ``(n_cells,)``; all in one by default.
-
-        Raises
-        ------
-        ValueError
-            If there is one modality only, or fewer cells with two modalities than the estimate needs.
+        ``presence`` is boolean, ``(n_cells, M)``; ``groups`` are numbers, such as codes of batches, ``(n_cells,)``.
+        Raises a ``ValueError`` if there is one modality only, or fewer cells with two than the estimate needs.
         """
         centred = CentredLatents.of(latents, presence, groups)
         jointly_profiled = centred.jointly_profiled()

@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -135,10 +135,7 @@ def head(n_hidden: int, n_features: int) -> nn.Linear:
     return layer
 
 
-D = TypeVar("D", bound=Distribution)
-
-
-def unchecked(distribution: D) -> D:
+def unchecked(distribution: Distribution) -> Distribution:
     """The distribution without the check of values in ``log_prob``, for which every step would wait for the device."""
     distribution._validate_sample = lambda value: None  # type: ignore[method-assign]
     return distribution

@@ -18,20 +18,17 @@ from mmvae.priors import PosteriorSample
 from ._divergence import NonFiniteError, are_finite, weights_of
 
 MONITOR = f"{OBJECTIVE}_validation"
+Read = Callable[[], Iterable[dict[str, Tensor]]]
 
 
 @torch.no_grad()
-def init_priors(
-    module: MultiVAEModule, read: Callable[[], Iterable[dict[str, Tensor]]], epoch: int = 0, *, late: bool = False
-) -> None:
+def init_priors(module: MultiVAEModule, read: Read, epoch: int = 0, *, late: bool = False) -> None:
     """Start the priors that wait for posteriors; ``late``, those that wait for the end of the KL warm-up.
 
     ``read``, called if one waits, gives minibatches of training cells; the module's mode is left as it was. Raises
     :class:`NonFiniteError`, in ``epoch``, if a posterior is not finite.
     """
-    waiting = {
-        n: prior for n, prior in module.priors.items() if not prior.is_initialised and prior.init_after_warmup == late
-    }
+    waiting = {n: p for n, p in module.priors.items() if not p.is_initialised and p.init_after_warmup == late}
     if not waiting:
         return
     found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
@@ -57,9 +54,7 @@ class InitPriors(Callback):
     Where training ends before, they see them at its end.
     """
 
-    def __init__(
-        self, module: MultiVAEModule, read: Callable[[], Iterable[dict[str, Tensor]]], *, early: int, late: int
-    ) -> None:
+    def __init__(self, module: MultiVAEModule, read: Read, *, early: int, late: int) -> None:
         self.module, self.read = module, read
         self.waiting = [(early, False), (late, True)]
 
@@ -97,11 +92,12 @@ class KeepWeights(Callback):
 
     def __init__(self, module: nn.Module, first: int) -> None:
         self.module, self.first = module, first
+        # The epoch that is running, or would be next.
+        self.epoch = 0
         self.best = float("inf")
+        self.value: float | None = None
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] = {}
-        self.value: float | None = None
-        self.last_epoch: int | None = None
         self.last_weights: dict[str, Any] = {}
         self.exception: BaseException | None = None
 
@@ -115,7 +111,7 @@ class KeepWeights(Callback):
         weights = weights_of(self.module)
         if not are_finite(weights):
             raise NonFiniteError("the weights are not finite", trainer.current_epoch)
-        self.last_weights, self.last_epoch = weights, trainer.current_epoch
+        self.last_weights, self.epoch = weights, trainer.current_epoch + 1
         value, self.value = self.value, None
         if value is not None and trainer.current_epoch >= self.first and value < self.best:
             self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
@@ -123,11 +119,6 @@ class KeepWeights(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remember the exception."""
         self.exception = exception
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that is running, or would be next."""
-        return 0 if self.last_epoch is None else self.last_epoch + 1
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -138,7 +129,7 @@ class KeepWeights(Callback):
         """What the chosen weights are, in words."""
         if self.best_epoch is not None:
             return f"weights of epoch {self.best_epoch}, the best so far"
-        return f"weights of epoch {self.last_epoch}"
+        return f"weights of epoch {self.epoch - 1}"
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:

@@ -22,38 +22,25 @@ def training_report(
     ``history`` has, by metric, a row for each epoch of this training; ``patterns``, ``(n_cells,)``, are the names of the
     cells' missing patterns.
     """
-    notes = [] if batch is None else confounding_notes(batch, patterns)
-    return [*_never_improved(history), *_silent_latents(history, priors), *_unstarted(priors), *notes]
+    notes = []
+    objective = _values(history, MONITOR)
+    if len(objective) >= FEWEST_EPOCHS and not objective.iloc[1:].min() < objective.iloc[0]:
+        notes.append(
+            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers hold "
+            "the values meant, or lower lr."
+        )
+    for name in priors:
+        nats = _values(history, f"kl_{name}_train")
+        if len(nats) and nats.iloc[-1] < MINIMUM_NATS:
+            notes.append(
+                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the model "
+                "learnt next to nothing of it. Check its features, or leave it out."
+            )
+    for name in (name for name, prior in priors.items() if not prior.is_initialised):
+        notes.append(f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from.")
+    return notes if batch is None else [*notes, *confounding_notes(batch, patterns)]
 
 
 def _values(history: Mapping[str, pd.DataFrame], metric: str) -> pd.Series:
     found = history.get(metric)
     return pd.Series(dtype=float) if found is None else pd.to_numeric(found.iloc[:, 0])
-
-
-def _never_improved(history: Mapping[str, pd.DataFrame]) -> list[str]:
-    values = _values(history, MONITOR)
-    if len(values) < FEWEST_EPOCHS or values.iloc[1:].min() < values.iloc[0]:
-        return []
-    return [
-        f"The validation ELBO never improved on its first epoch ({values.iloc[0]:.1f}). Check that the layers hold the "
-        "values meant, or lower lr."
-    ]
-
-
-def _silent_latents(history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior]) -> list[str]:
-    last = {name: values.iloc[-1] for name in priors if len(values := _values(history, f"kl_{name}_train"))}
-    return [
-        f"The latent of '{name}' carries {nats:.2f} nats per cell, less than {MINIMUM_NATS:g}: the model learnt "
-        "next to nothing of it. Check its features, or leave it out."
-        for name, nats in last.items()
-        if nats < MINIMUM_NATS
-    ]
-
-
-def _unstarted(priors: Mapping[str, Prior]) -> list[str]:
-    return [
-        f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from."
-        for name, prior in priors.items()
-        if not prior.is_initialised
-    ]

@@ -68,23 +68,18 @@ class Schedule:
 
 
 def schedule_for(
-    n_cells: int,
-    chosen: Defaults,
-    max_epochs: int | None = None,
-    batch_size: int | None = None,
-    plan: Mapping[str, Any] | None = None,
+    n_cells: int, chosen: Defaults, epochs: int | None = None, size: int | None = None, plan: Mapping[str, Any] = {}
 ) -> Schedule:
-    """The schedule of a training on ``n_cells``, from the defaults that are ``chosen`` and what the user asks for.
+    """The schedule of a training on ``n_cells``, of the user's ``epochs`` and ``size`` of a minibatch or ``chosen`` ones.
 
     The priors start after a few epochs, those that wait for it when the KL has warmed up, but at the latest after two
     thirds of the epochs, and none before the end of the first.
     """
-    epochs = chosen.max_epochs if max_epochs is None else max_epochs
-    size = chosen.batch_size if batch_size is None else batch_size
-    size = min(size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
+    epochs = chosen.max_epochs if epochs is None else epochs
+    size = min(chosen.batch_size if size is None else size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
     steps = max(1, n_cells // size)
     by_default = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
-    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": None} | dict(plan or {})
+    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": None} | dict(plan)
     plan = {"n_epochs_kl_warmup": by_default if plan["n_steps_kl_warmup"] is None else None} | plan
     # As the training plan reads them: epochs come first, and neither is no warm-up.
     warmup = plan["n_epochs_kl_warmup"] or -(-(plan["n_steps_kl_warmup"] or 0) // steps)

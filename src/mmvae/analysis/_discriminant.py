@@ -21,7 +21,7 @@ NEVER = -1e9
 def few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
     """Numbers of the labelled cells to learn from, ascending: at most an equal share of 5,000, or 50, of each label.
 
-    Cells of ``codes``, ``(n_cells,)``, from ``n_labels`` on have no label. Rare labels are over-represented, so
+    Cells whose ``codes``, ``(n_cells,)``, are not of the ``n_labels`` have none. Rare labels are over-represented, so
     :meth:`DiscriminantAnalysis.fit` has to be told how many cells there are of each.
     """
     share = max(MIN_PER_LABEL, MAX_CELLS // n_labels)

@@ -83,12 +83,8 @@ class _NegativeBinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares, place, own, x = (
-            logits.softmax(dim=1),
-            (counts.rows, counts.columns),
-            theta[counts.columns],
-            counts.values,
-        )
+        shares, place = logits.softmax(dim=1), (counts.rows, counts.columns)
+        x, own = counts.values, theta[counts.columns]
         log_ratio = torch.log1p(shares * total / theta).neg_()
         ctx.save_for_backward(shares, log_ratio, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]

@@ -190,10 +190,7 @@ class MultiVAEModule(BaseModuleClass):
     @torch.inference_mode()
     @auto_move_data
     def marginal_ll(self, tensors: dict[str, Tensor], n_mc_samples: int, return_mean: bool = False) -> Tensor | float:
-        """Importance-weighted bound on the cells' log marginal likelihood in nats, ``(n_cells,)``, or its mean.
-
-        From ``n_mc_samples`` draws of the latent.
-        """
+        """Importance-weighted bound on log marginal likelihoods in nats, ``(n_cells,)`` or their mean, by draws."""
         minibatch = self.minibatch(tensors)
         posteriors = self.encode(minibatch)
         bound = importance_bound(torch.stack([self.log_weight(minibatch, posteriors) for _ in range(n_mc_samples)]))
@@ -213,10 +210,8 @@ class MultiVAEModule(BaseModuleClass):
                 hidden = self.encoders[term.name].hidden(self.encoder_input(term.name, minibatch))
                 hidden = minibatch.place(term.name, hidden)[has]
             dims = None if term.observed_dims is None else term.observed_dims.mask[has]
-            yield (
-                term.name,
-                PosteriorSample(q.mean[has], q.stddev[has], hidden, dims, minibatch.annotations.labels[has]),
-            )
+            labels = minibatch.annotations.labels[has]
+            yield term.name, PosteriorSample(q.mean[has], q.stddev[has], hidden, dims, labels)
 
     def encoder_input(self, name: str, minibatch: Minibatch) -> Tensor | SparseRows:
         """What the encoder of a modality sees, ``(n_m, G_m)``."""

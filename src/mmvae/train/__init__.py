@@ -1,9 +1,8 @@
 """Training, of which the model is not known: schedule, split, plan, callbacks, what to do where it fails."""
 
-from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors
+from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors, training_report
 from ._divergence import NonFiniteError, divergence
 from ._plan import MultiVAEPlan, check_arguments
-from ._report import training_report
 from ._schedule import Schedule, defaults_for, schedule_for
 from ._split import split
 from ._surroundings import Snapshot, quiet, seeded

@@ -1,8 +1,10 @@
-"""Callbacks: the start of the priors, the weights to keep, and what ended training."""
+"""What goes on beside training: the start of the priors, the weights to keep, what ended it and what to say then."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -11,14 +13,16 @@ from torch import Tensor, nn
 
 from mmvae._errors import TERMINATED
 from mmvae._keys import OBJECTIVE
+from mmvae.data import Column, confounding_notes
 from mmvae.module import MultiVAEModule
 from mmvae.nn import in_full_precision
-from mmvae.priors import PosteriorSample
+from mmvae.priors import PosteriorSample, Prior
 
 from ._divergence import NonFiniteError, are_finite, weights_of
 
 MONITOR = f"{OBJECTIVE}_validation"
 Read = Callable[[], Iterable[dict[str, Tensor]]]
+MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
 
 
 @torch.no_grad()
@@ -49,10 +53,7 @@ def init_priors(module: MultiVAEModule, read: Read, epoch: int = 0, *, late: boo
 
 
 class InitPriors(Callback):
-    """Shows the priors the posteriors of training cells: before epoch ``early``, or ``late`` those that wait for it.
-
-    Where training ends before, they see them at its end.
-    """
+    """Shows priors the posteriors of training cells before epoch ``early``, or ``late`` if they wait, or at the end."""
 
     def __init__(self, module: MultiVAEModule, read: Read, *, early: int, late: int) -> None:
         self.module, self.read = module, read
@@ -79,8 +80,8 @@ class InitPriors(Callback):
         while self.waiting and (until is None or self.waiting[0][0] <= until):
             _, late = self.waiting.pop(0)
             with plugin.forward_context():
-                read = lambda: map(plugin.convert_input, self.read())
-                init_priors(self.module, read, trainer.current_epoch, late=late)
+                converted = lambda: map(plugin.convert_input, self.read())
+                init_priors(self.module, converted, trainer.current_epoch, late=late)
 
 
 class KeepWeights(Callback):
@@ -143,3 +144,32 @@ def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
     if isinstance(error, SIGTERMException):
         error.code = TERMINATED
     return error
+
+
+def training_report(
+    history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior], batch: Column | None, patterns: np.ndarray
+) -> list[str]:
+    """Sentences on what went less than well; ``history`` has, by metric, a row for each epoch of this training."""
+    notes = []
+    objective = _values(history, MONITOR)
+    if len(objective) >= FEWEST_EPOCHS and not objective.iloc[1:].min() < objective.iloc[0]:
+        notes.append(
+            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers hold "
+            "the values meant, or lower lr."
+        )
+    for name in priors:
+        nats = _values(history, f"kl_{name}_train")
+        if len(nats) and nats.iloc[-1] < MINIMUM_NATS:
+            notes.append(
+                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the model "
+                "learnt next to nothing of it. Check its features, or leave it out."
+            )
+    for name, prior in priors.items():
+        if not prior.is_initialised:
+            notes.append(f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from.")
+    return notes if batch is None else [*notes, *confounding_notes(batch, patterns)]
+
+
+def _values(history: Mapping[str, pd.DataFrame], metric: str) -> pd.Series:
+    found = history.get(metric)
+    return pd.Series(dtype=float) if found is None else pd.to_numeric(found.iloc[:, 0])

@@ -38,10 +38,7 @@ OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
 
 
 def check_arguments(plan: Mapping[str, Any], **given: Any) -> None:
-    """Refuse numbers, ``given`` by name, that training cannot take, and arguments that the training plan does not know.
-
-    ``None`` is a default. Raises a ``ValueError`` with a sentence for each.
-    """
+    """Refuse numbers that training cannot take and arguments that the plan does not know, a sentence for each."""
     of_plan = {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
     takes = TAKES | {f"plan_kwargs['{name}']": number for name, number in NUMBERS.items()}
     known = [*NUMBERS, *OTHERS]

@@ -62,7 +62,7 @@ class CentredLatents:
         return int(cells.sum()) - len(np.unique(self.strata[cells]))
 
     def whitening(self, modality: int, cells: np.ndarray) -> np.ndarray:
-        """Symmetric whitening of a modality on cells, ``(D_m, D_m)``; dimensions that have collapsed are 0 afterwards."""
+        """Symmetric whitening of a modality on cells, ``(D_m, D_m)``; dimensions that have collapsed become 0."""
         values = self.values[cells, self.blocks[modality]]
         roots, vectors = np.linalg.eigh(values.T @ values / max(self.degrees(cells), 1))
         # The ridge keeps dimensions that the posterior hardly uses from being blown up.
@@ -136,14 +136,14 @@ class SharedSubspace:
     generalised CCA). Where all M modalities correlate by :math:`\rho` in a direction, R has an eigenvalue
     :math:`1 + (M - 1) \rho`.
 
-    **Test.** The fewer cells, the larger are correlations by chance. The block of a pair is multiplied by the root of its
-    degrees of freedom, relative to the pair that has the most, so that chance is the same in all; where all pairs have
-    the same cells, nothing changes. Shared are the eigenvalues in ``spectrum`` above ``threshold``, which the largest one
-    exceeds in about one of a hundred fits if modalities are independent (see :func:`chance`). Of four or more modalities
-    in a chain of pairs, a factor of all may count twice. Where none is shared, K is 2 all the same.
+    **Test.** The fewer cells, the larger are correlations by chance. The block of a pair is multiplied by the root of
+    its degrees of freedom, relative to the pair that has the most, so that chance is the same in all; where all pairs
+    have the same cells, nothing changes. Shared are the eigenvalues in ``spectrum`` above ``threshold``, which the
+    largest one exceeds in about one of a hundred fits if modalities are independent (see :func:`chance`). Of four or
+    more modalities in a chain of pairs, a factor of all may count twice. Where none is shared, K is 2 all the same.
 
-    **Place.** The blocks of R are projected onto the shared directions, and pairs of modalities without cells are bridged
-    by a third one. That has leading eigenvectors V and eigenvalues :math:`\lambda`. Of a coordinate, the share
+    **Place.** The blocks of R are projected onto the shared directions, and pairs of modalities without cells are
+    bridged by a third one. That has leading eigenvectors V and eigenvalues :math:`\lambda`. Of a coordinate, the share
     :math:`\alpha = \frac{M}{M - 1} (1 - \frac{1}{\lambda})` of the variance is what the modalities have in common
     :cite:p:`Cronbach1951`, so a cell that has the modalities S is placed at
     :math:`\alpha V^\top R_{\cdot S} R_{SS}^{-1} \tilde z_S`, the expectation of that.
@@ -209,9 +209,9 @@ def _check_pairs(names: list[str], cells: CentredLatents, pairs: Pairs) -> None:
     if not pairs:
         widths = sorted(block.stop - block.start for block in cells.blocks)
         msg = (
-            f"Expected more than {widths[0] + widths[1]} cells with the same two modalities, one for each batch and missing "
-            f"pattern not counted, to estimate what they share; got {len(cells.values)} cells with two or more modalities "
-            f"in {len(np.unique(cells.strata))} batches and patterns. Use representation='fused'."
+            f"Expected more than {widths[0] + widths[1]} cells with the same two modalities, one for each batch and "
+            f"missing pattern not counted, to estimate what they share; got {len(cells.values)} cells with two or more "
+            f"modalities in {len(np.unique(cells.strata))} batches and patterns. Use representation='fused'."
         )
         raise ValueError(msg)
 

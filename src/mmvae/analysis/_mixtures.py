@@ -15,8 +15,8 @@ MIN_CELLS = 1.0
 def responsibilities(mixture: MixtureSameFamily, values: Tensor, observed_dims: Tensor | None = None) -> Tensor:
     r""":math:`p(k \mid z)`, ``(n_cells, K)``, the mean over draws of z, ``(n_draws, n_cells, D)``; rows sum to 1.
 
-    Dimensions that are not among ``observed_dims``, boolean, ``(n_cells, D)``, are integrated out. Cells without any get
-    the components' weights.
+    Dimensions that are not among ``observed_dims``, boolean, ``(n_cells, D)``, are integrated out. Cells without any
+    get the components' weights.
     """
     if observed_dims is None:
         return _posterior(mixture, mixture.component_distribution, values)
@@ -77,7 +77,7 @@ def top_features(
     By :math:`\log_2 \frac{\rho_{kg} + \epsilon}{\bar\rho_{-k,g} + \epsilon}`, where the average is weighted by the
     components' ``cells``, ``(K,)``, and :math:`\epsilon` is a tenth of the modality's mean rate, so that features which
     are hardly seen anywhere do not lead; by the difference if values may be negative (``is_real``). At most
-    ``n_features`` are named, none below the average, and nothing is said of a single component, or of one without cells.
+    ``n_features`` are named, none below the average, and none of a single component or of one without cells.
     """
     words = []
     for k, own in enumerate(rates):

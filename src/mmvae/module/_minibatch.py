@@ -16,7 +16,7 @@ from mmvae.priors import PriorContext
 
 
 class Annotations(NamedTuple):
-    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; numbers in the data."""
+    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; places in the data."""
 
     labels: Tensor
     covariates: Tensor
@@ -27,9 +27,9 @@ class Annotations(NamedTuple):
 class Minibatch:
     """Cells as the module reads them.
 
-    ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, ``rows[m]``, ``(n_m,)``,
-    the places of these cells in the minibatch, ascending, and ``size_factors[m]``, ``(n_m, 1)``, theirs in counts.
-    ``present`` is boolean, ``(n_cells, n_modalities)``.
+    ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, ``rows[m]``,
+    ``(n_m,)``, the places of these cells in the minibatch, ascending, and ``size_factors[m]``, ``(n_m, 1)``, theirs in
+    counts. ``present`` is boolean, ``(n_cells, n_modalities)``.
     """
 
     values: Mapping[str, Tensor | SparseRows]

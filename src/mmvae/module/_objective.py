@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,14 +18,14 @@ from ._minibatch import Inference, Step
 class Terms:
     """Parts of the loss, each in nats and of shape ``(n_cells,)``.
 
-    ``reconstruction``, by modality, is the negative log-likelihood of what was measured, 0 where nothing was; ``kl``, by
-    latent, the divergence from the prior, and by ``<modality>_likelihood`` that of latent variables that a likelihood has
-    of its own; ``auxiliary`` is what is trained beside the ELBO: the imputation, the adversary, the priors.
+    ``reconstruction``, by modality, is the negative log-likelihood of what was measured, 0 where nothing was; ``kl``,
+    by latent, the divergence from the prior, and by ``<modality>_likelihood`` that of latent variables that a
+    likelihood has of its own; ``auxiliary`` is what is trained beside the ELBO: imputation, adversary, priors.
     """
 
     reconstruction: Mapping[str, Tensor]
     kl: Mapping[str, Tensor]
-    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
+    auxiliary: Mapping[str, Tensor]
 
     def misfit(self, weights: Mapping[str, float]) -> Tensor:
         """Reconstruction of all modalities, each with its weight, ``(n_cells,)``."""
@@ -40,11 +40,8 @@ class Terms:
 
 def reconstruction(step: Step) -> dict[str, Tensor]:
     """Negative log-likelihood of each modality, in nats, 0 where a cell lacks it, ``(n_cells,)``."""
-    minibatch = step.inference.minibatch
-    return {
-        name: minibatch.place(name, -emission.log_likelihood(minibatch.values[name]))
-        for name, emission in step.emissions.items()
-    }
+    minibatch, emissions = step.inference.minibatch, step.emissions
+    return {name: minibatch.place(name, -e.log_likelihood(minibatch.values[name])) for name, e in emissions.items()}
 
 
 def emission_kl(step: Step) -> dict[str, Tensor]:

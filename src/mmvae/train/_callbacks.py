@@ -154,15 +154,15 @@ def training_report(
     objective = _values(history, MONITOR)
     if len(objective) >= FEWEST_EPOCHS and not objective.iloc[1:].min() < objective.iloc[0]:
         notes.append(
-            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers hold "
-            "the values meant, or lower lr."
+            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers "
+            "hold the values meant, or lower lr."
         )
     for name in priors:
         nats = _values(history, f"kl_{name}_train")
         if len(nats) and nats.iloc[-1] < MINIMUM_NATS:
             notes.append(
-                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the model "
-                "learnt next to nothing of it. Check its features, or leave it out."
+                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the "
+                "model learnt next to nothing of it. Check its features, or leave it out."
             )
     for name, prior in priors.items():
         if not prior.is_initialised:

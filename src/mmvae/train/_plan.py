@@ -86,7 +86,7 @@ class MultiVAEPlan(TrainingPlan):
         return outputs
 
     def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
-        """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few a minibatch holds."""
+        """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few they are."""
         extra = loss_output.extra_metrics
         for name in [key.removeprefix(N_CELLS) for key in extra if key.startswith(N_CELLS)]:
             value, count = extra.pop(f"{KL}{name}"), extra.pop(f"{N_CELLS}{name}")

@@ -70,7 +70,7 @@ class Schedule:
 def schedule_for(
     n_cells: int, chosen: Defaults, epochs: int | None = None, size: int | None = None, plan: Mapping[str, Any] = {}
 ) -> Schedule:
-    """The schedule of a training on ``n_cells``, of the user's ``epochs`` and ``size`` of a minibatch or ``chosen`` ones.
+    """The schedule of a training on ``n_cells``, of the user's ``epochs`` and minibatch ``size`` or ``chosen`` ones.
 
     The priors start after a few epochs, those that wait for it when the KL has warmed up, but at the latest after two
     thirds of the epochs, and none before the end of the first.

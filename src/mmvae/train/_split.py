@@ -10,8 +10,8 @@ from mmvae.data import MosaicManager, blocks_of, graph_of, pattern_names, presen
 
 CELLWISE, BLOCKS = "cells", "blocks"
 NEIGHBORS_LEAK = (
-    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO is "
-    "too good. Leave out split_by, or give split_by='blocks' or the column of the slides."
+    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO "
+    "is too good. Leave out split_by, or give split_by='blocks' or the column of the slides."
 )
 
 

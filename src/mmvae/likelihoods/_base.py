@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -91,7 +91,7 @@ class Likelihood(Component, family="likelihood"):
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
     zeros_stay: ClassVar[bool] = False
-    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only."""
+    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is: it needs non-zeros only."""
 
     size_factor: Tensor
 
@@ -105,15 +105,7 @@ class Likelihood(Component, family="likelihood"):
         self.size_factor.fill_(statistics.size_factor)
 
     def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
-        """What the encoder sees, ``(n_cells, n_features)``: log1p of the values at the median size factor.
-
-        Parameters
-        ----------
-        values
-            Values as measured, ``(n_cells, n_features)``.
-        size_factor
-            Size factor of each cell, ``(n_cells, 1)``.
-        """
+        """What the encoder sees of ``values``, ``(n_cells, n_features)``: log1p of them at the median size factor."""
         return torch.log1p(values * (self.size_factor / size_factor))
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
@@ -143,10 +135,7 @@ def head(n_hidden: int, n_features: int) -> nn.Linear:
     return layer
 
 
-D = TypeVar("D", bound=Distribution)
-
-
-def unchecked(distribution: D) -> D:
+def unchecked(distribution: Distribution) -> Distribution:
     """The distribution without the check of values in ``log_prob``, for which every step would wait for the device."""
     distribution._validate_sample = lambda value: None  # type: ignore[method-assign]
     return distribution

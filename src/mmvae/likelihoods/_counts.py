@@ -1,4 +1,4 @@
-"""Counts that scale with depth: C cells, G features, H hidden units."""
+"""Counts, and open or closed, which scale with depth: C cells, G features, H hidden units."""
 
 from functools import cached_property
 
@@ -7,16 +7,13 @@ from scvi.distributions import NegativeBinomial as NegativeBinomialDistribution
 from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
+from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution
 
 from mmvae.nn import SparseRows
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
-from ._profile import (
-    negative_binomial_log_likelihood,
-    poisson_log_likelihood,
-    sampled_poisson_log_likelihood,
-)
+from ._profile import negative_binomial_log_likelihood, poisson_log_likelihood, sampled_poisson_log_likelihood
 
 LOG_THETA_RANGE = (-6.9, 6.9)  # inverse dispersions of 1e-3 to 1e3
 
@@ -58,10 +55,8 @@ class _PoissonEmission(Emission):
         own = self.likelihood
         if own.n_sampled is None or not own.training:
             return poisson_log_likelihood(own.profile(self.hidden), self.total, values)
-        weight, bias = own.profile.weight, own.profile.bias
-        return sampled_poisson_log_likelihood(
-            self.hidden, weight, bias, own.proposal, own.n_sampled, self.total, values
-        )
+        weight, bias, draws = own.profile.weight, own.profile.bias, own.n_sampled
+        return sampled_poisson_log_likelihood(self.hidden, weight, bias, own.proposal, draws, self.total, values)
 
 
 class _NegativeBinomialEmission(Emission):
@@ -86,10 +81,8 @@ class Poisson(_Profile, name="poisson"):
 
     Parameters
     ----------
-    n_features
-        Number of features, G.
-    n_hidden
-        Width of the decoder's last hidden layer, H.
+    n_features, n_hidden
+        As for :class:`Likelihood`.
     n_sampled
         Number of features drawn for each minibatch in training, from which the softmax's normaliser is estimated; all
         are used if it is ``None``, outside training, and for values that are mostly not 0.
@@ -144,3 +137,34 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
         mean = size_factor * self.rates(hidden, batch)
         mixture = ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden))
         return Emission(unchecked(mixture))
+
+
+class Bernoulli(Likelihood, name="bernoulli"):
+    r""":math:`x_g \sim \mathrm{Bernoulli}(\sigma(w_g h + b_g + \log(l / \tilde l)))`.
+
+    For values that are already 0 or 1. The offset, the log ratio of a cell's number of open features to the median
+    :math:`\tilde l`, keeps depth out of the latent.
+    """
+
+    values = "binary"
+    rate_unit = "probability at median depth"
+    zeros_stay = True
+
+    def __init__(self, n_features: int, n_hidden: int) -> None:
+        super().__init__(n_features, n_hidden)
+        self.logits = head(n_hidden, n_features)
+
+    def init_from(self, statistics: FeatureStatistics) -> None:
+        super().init_from(statistics)
+        with torch.no_grad():
+            self.logits.bias.copy_(statistics.mean.clamp(1e-4, 1 - 1e-4).logit())
+
+    def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
+        return values * (self.size_factor / size_factor)
+
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        offset = (size_factor / self.size_factor).log()
+        return Emission(BernoulliDistribution(logits=self.logits(hidden) + offset, validate_args=False))
+
+    def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
+        return self.logits(hidden).sigmoid()

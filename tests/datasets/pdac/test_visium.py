@@ -331,21 +331,3 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
 def test_mirrors_that_are_no_list_of_addresses_are_refused(tmp_path, mirrors):
     with pytest.raises(ValueError, match="Expected `mirrors` to be a list of addresses"):
         load(tmp_path, mirrors=mirrors)
-
-
-@pytest.mark.parametrize(
-    ("doi", "path"),
-    [
-        ("10.6084/m9.figshare.28835765.v1", "/articles/28835765/versions/1"),
-        ("10.6084/m9.figshare.28835765", "/articles/28835765"),
-    ],
-)
-def test_a_doi_without_a_version_is_the_newest(figshare, doi, path):
-    figshare.replies["/articles/28835765"] = figshare.replies[ARTICLE]
-    _figshare.look_up(doi)
-    assert figshare.asked == [path]
-
-
-def test_a_doi_of_another_repository_is_refused():
-    with pytest.raises(ValueError, match=r"Expected a DOI of figshare; got '10.5281/zenodo.1'"):
-        _figshare.look_up("10.5281/zenodo.1")

@@ -1,11 +1,9 @@
-"""Getting the one h5ad file of a figshare article into the cache, whole or not at all."""
+"""Getting the one h5ad file of the data's figshare article into the cache, whole or not at all."""
 
 import errno
 import json
-import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,34 +12,25 @@ import h5py
 import pooch
 import requests
 
+DOI = "10.6084/m9.figshare.28835765.v1"
 API = "https://api.figshare.com/v2"
+ARTICLE = "articles/28835765/versions/1"
+NAME = "khaliq2024"
 CHUNK = 1 << 20
 
-_DOI = re.compile(r"10\.\d+/m9\.figshare\.(?P<article>\d+)(?:\.v(?P<version>\d+))?")
 
-
-@dataclass(frozen=True)
-class Listing:
-    """Addresses of a file in the order to try, its checksum in hexadecimal digits, and its bytes, as far as known."""
-
-    urls: tuple[str, ...] = ()
-    md5: str | None = None
-    size: int | None = None
-
-
-def fetch(doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
-    """Path of the one h5ad file of a figshare article, from the cache or else from the first source that has it.
+def fetch(*, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
+    """Path of the file, from the cache or else from the first source that has it; ``OSError`` as `pdac_visium` says.
 
     The name in the cache, ``<name>-<md5>.h5ad``, says what the file must hold, so that it can be checked without a
     network. pooch downloads to a temporary file beside it and renames that once it is whole and its checksum right.
-    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5. ``OSError`` if no
-    source gave the file, or it cannot be written; no part of it is left behind.
+    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5.
     """
     try:
-        cached, damaged = _search(folder, name)
+        cached, damaged = _search(folder)
         if cached is not None:
             return cached
-        path, failures = _try_sources(doi, name, mirrors=mirrors, folder=folder, progress=progress)
+        path, failures = _try_sources(mirrors, folder, progress)
     except OSError as error:
         advice = "Free some space" if error.errno == errno.ENOSPC else "Make the folder writable"
         msg = f"Expected to write to '{folder}'; got '{error}'. {advice}, or choose another folder with `cache`."
@@ -52,32 +41,27 @@ def fetch(doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress
     spoilt = f"\nIn the cache, with a wrong checksum: {[str(path) for path in damaged]}." if damaged else ""
     msg = (
         f"Expected the file from one of the sources; got it from none:\n{sources}{spoilt}\nCheck the network and try "
-        f"again, or download the .h5ad file by hand from https://doi.org/{doi} and pass it as `path`."
+        f"again, or download the .h5ad file by hand from https://doi.org/{DOI} and pass it as `path`."
     )
     raise OSError(msg)
 
 
-def look_up(doi: str) -> Listing:
-    """Ask figshare's API for the one h5ad file of an article; ``ValueError`` if the answer lists none, or several.
+def _look_up() -> tuple[list[str], str | None, int | None]:
+    """Addresses of the file in the order to try, its checksum in hexadecimal digits, and its bytes, as far as known.
 
-    pooch finds the files of a DOI, too, but by way of doi.org and the article's page, which figshare guards against
-    programs, and without their sizes.
+    ``ValueError`` if figshare's API does not list one h5ad file. pooch finds the files of a DOI, too, but by way of doi.org
+    and the article's page, which figshare guards against programs, and without their sizes.
     """
-    article = _DOI.fullmatch(doi)
-    if article is None:
-        msg = f"Expected a DOI of figshare; got {doi!r}. Use one such as '10.6084/m9.figshare.28835765.v1'."
-        raise ValueError(msg)
-    version = f"/versions/{article['version']}" if article["version"] else ""
     answer = BytesIO()
-    pooch.HTTPDownloader()(f"{API}/articles/{article['article']}{version}", answer, None)
+    pooch.HTTPDownloader()(f"{API}/{ARTICLE}", answer, None)
     files = [file for file in _read_files(answer.getvalue()) if file["name"].endswith(".h5ad")]
     if len(files) != 1:
         msg = f"expected one .h5ad file in the article; got {sorted(file['name'] for file in files) or 'none'}"
         raise ValueError(msg)
     file = files[0]
     # the API's own address answers where the one for browsers takes programs for robots
-    urls = (file["download_url"], f"{API}/file/download/{file['id']}")
-    return Listing(urls, file.get("computed_md5") or file.get("supplied_md5") or None, file.get("size") or None)
+    urls = [file["download_url"], f"{API}/file/download/{file['id']}"]
+    return urls, file.get("computed_md5") or file.get("supplied_md5") or None, file.get("size") or None
 
 
 def check_whole(path: Path, size: int | None = None) -> None:
@@ -110,52 +94,50 @@ def _read_files(answer: bytes) -> list[dict[str, Any]]:
         raise ValueError(msg) from error
 
 
-def _search(folder: Path, name: str) -> tuple[Path | None, list[Path]]:
+def _search(folder: Path) -> tuple[Path | None, list[Path]]:
     """A cached file whose checksum is right, and those whose checksum is not."""
     damaged: list[Path] = []
-    for path in sorted(folder.glob(f"{name}-*.h5ad")):
-        if pooch.file_hash(str(path), alg="md5") == path.stem.removeprefix(f"{name}-"):
+    for path in sorted(folder.glob(f"{NAME}-*.h5ad")):
+        if pooch.file_hash(str(path), alg="md5") == path.stem.removeprefix(f"{NAME}-"):
             return path, damaged
         damaged.append(path)
     return None, damaged
 
 
-def _try_sources(
-    doi: str, name: str, *, mirrors: Sequence[str], folder: Path, progress: bool
-) -> tuple[Path | None, list[str]]:
+def _try_sources(mirrors: Sequence[str], folder: Path, progress: bool) -> tuple[Path | None, list[str]]:
     """The file from the first source that has it, and what went wrong with those before."""
     failures = []
-    listing = Listing()
+    urls, md5, size = list[str](), None, None
     try:
-        listing = look_up(doi)
+        urls, md5, size = _look_up()
     except (requests.RequestException, ValueError) as error:
-        failures.append(f"doi:{doi}: {_explain(error)}")
-    for url in (*listing.urls, *mirrors):
+        failures.append(f"doi:{DOI}: {_explain(error)}")
+    for url in (*urls, *mirrors):
         try:
-            return _download(url, name, listing, folder=folder, progress=progress), failures
+            return _download(url, md5, size, folder, progress), failures
         except (requests.RequestException, ValueError) as error:
             failures.append(f"{url}: {_explain(error)}")
     return None, failures
 
 
-def _download(url: str, name: str, listing: Listing, *, folder: Path, progress: bool) -> Path:
+def _download(url: str, md5: str | None, size: int | None, folder: Path, progress: bool) -> Path:
     download = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK)
 
     def download_and_check(url: str, output_file: str, owner: Any) -> None:
         """A checksum alone does not say why it is wrong."""
         download(url, output_file, owner)
-        check_whole(Path(output_file), listing.size)
+        check_whole(Path(output_file), size)
 
-    known_hash = None if listing.md5 is None else f"md5:{listing.md5}"
-    fname = f"{name}-{listing.md5 or 'unverified'}.h5ad"
+    known_hash = None if md5 is None else f"md5:{md5}"
+    fname = f"{NAME}-{md5 or 'unverified'}.h5ad"
     path = Path(pooch.retrieve(url, known_hash, fname=fname, path=folder, downloader=download_and_check))
-    if listing.md5 is not None:
+    if md5 is not None:
         return path
     warnings.warn(
         f"The checksum of {url} is not verified: figshare did not tell the right one. Compare the file with another copy.",
         stacklevel=5,
     )
-    return path.replace(path.with_name(f"{name}-{pooch.file_hash(str(path), alg='md5')}.h5ad"))
+    return path.replace(path.with_name(f"{NAME}-{pooch.file_hash(str(path), alg='md5')}.h5ad"))
 
 
 def _explain(error: Exception) -> str:

@@ -7,11 +7,8 @@ from pathlib import Path
 import pooch
 from anndata import AnnData, read_h5ad
 
-from ._figshare import check_whole, fetch
+from ._figshare import DOI, check_whole, fetch
 from ._tidy import tidy_pdac
-
-DOI = "10.6084/m9.figshare.28835765.v1"
-NAME = "khaliq2024"
 
 
 def pdac_visium(
@@ -94,7 +91,7 @@ def pdac_visium(
         raise ValueError(msg)
     if path is None:
         folder = Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
-        path = fetch(DOI, NAME, mirrors=mirrors, folder=folder, progress=progress)
+        path = fetch(mirrors=mirrors, folder=folder, progress=progress)
     adata = _read(Path(path))
     return tidy_pdac(adata) if tidy else adata
 

@@ -16,15 +16,7 @@ JOIN = "+"
 def draw_presence(
     rng: Generator, missing: Missing | None, *, batches: Sequence[str], modalities: Sequence[str]
 ) -> np.ndarray:
-    """Decide which cell has which modality, ``(C, M)``; every cell has one, and every modality a cell.
-
-    Raises
-    ------
-    ValueError
-        ``missing`` names something that does not exist, its fractions do not fit, or it leaves a cell or a modality empty.
-    TypeError
-        ``missing`` has none of the three forms.
-    """
+    """Decide which cell has which modality, ``(C, M)``; every cell has one, and every modality a cell."""
     if missing is None:
         present = np.ones((len(batches), len(modalities)), dtype=bool)
     elif isinstance(missing, Mapping):

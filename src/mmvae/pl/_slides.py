@@ -105,9 +105,9 @@ class SlideInput:
         """Slide of each cell, a category of text; ``None`` if there is no such column."""
         if self.slide_key is None:
             return pd.Series([""] * self.data.n_obs, dtype="category")
-        if (column := find_column(self.data, self.slide_key)) is None:
+        if (found := find_column(self.data, self.slide_key)) is None:
             return None
-        column = column.reset_index(drop=True).astype("category").cat.remove_unused_categories()
+        column = found[0].reset_index(drop=True).astype("category").cat.remove_unused_categories()
         return column.cat.rename_categories(list(map(str, column.cat.categories)))
 
     def _image(self, name: str) -> Image | None:

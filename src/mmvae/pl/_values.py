@@ -16,8 +16,8 @@ N_CLOSE = 4
 
 def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]]:
     """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead."""
-    if (column := find_column(data, name)) is not None:
-        return _numbers_or_category(column), _stored_colours(data, name)
+    if (found := find_column(data, name)) is not None:
+        return _numbers_or_category(found[0]), found[1]
     modalities = modalities_of(data)
     having = [modality for modality, adata in modalities.items() if name in adata.var_names]
     if len(having) > 1:
@@ -33,24 +33,17 @@ def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str
     raise LookupError(_unknown(data, name))
 
 
-def find_column(data: AnnData | MuData, name: str) -> pd.Series | None:
-    """The column of that name in all cells, of a modality's ``obs`` as ``"rna:column"``, or of ``obs``, if there is one.
+def find_column(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]] | None:
+    """A column in all cells, of a modality's ``obs`` as ``"rna:column"``, or of ``obs``, and colours kept for it.
 
     mudata 0.3 copies columns of modalities to ``obs`` under such names: the original comes first, as it has its colours.
     """
     modality, _, rest = name.partition(":")
     adata = modalities_of(data).get(modality)
     if adata is not None and rest in adata.obs:
-        return adata.obs[rest].reset_index(drop=True).reindex(rows_of(data, modality)).set_axis(data.obs_names)
-    return data.obs[name] if name in data.obs else None
-
-
-def _stored_colours(data: AnnData | MuData, name: str) -> tuple[str, ...]:
-    modality, _, rest = name.partition(":")
-    adata = modalities_of(data).get(modality)
-    if adata is not None and rest in adata.obs:
-        return tuple(data.uns.get(f"{rest}_colors", adata.uns.get(f"{rest}_colors", ())))
-    return tuple(data.uns.get(f"{name}_colors", ()))
+        column = adata.obs[rest].reset_index(drop=True).reindex(rows_of(data, modality)).set_axis(data.obs_names)
+        return column, tuple(data.uns.get(f"{rest}_colors", adata.uns.get(f"{rest}_colors", ())))
+    return (data.obs[name], tuple(data.uns.get(f"{name}_colors", ()))) if name in data.obs else None
 
 
 def _numbers_or_category(column: pd.Series) -> pd.Series:

@@ -13,7 +13,7 @@ from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 
 from ._colouring import Colouring, colourings, draw_key
-from ._slides import Slide, SlideInput
+from ._slides import Slide, read_slides
 
 PANEL = (3.4, 3.2)
 # Room for the legend or colour bar, in panels.
@@ -89,7 +89,7 @@ def spatial(
     >>> mmvae.pl.spatial(mdata, "X_mmvae_spatial:0", slide_key="section", slides=["A1", "B1"], image=False)
     """
     names = [color] if isinstance(color, str) else list(color)
-    found, faults = SlideInput(mdata, slide_key, spatial_key, slides, image).read()
+    found, faults = read_slides(mdata, slide_key, spatial_key, slides, image)
     drawn = np.concatenate([slide.cells for slide in found]) if found else np.zeros(0, dtype=int)
     chosen, more = colourings(mdata, names, drawn, palette)
     faults += more
@@ -126,7 +126,8 @@ def _panels(n_colours: int, n_slides: int, ncols: int) -> list[list[Axes]]:
 
 def _draw(panel: Axes, slide: Slide, colouring: Colouring, size: float) -> None:
     if slide.image is not None:
-        panel.imshow(slide.image.pixels, extent=slide.image.extent, cmap="gray", origin="upper")
+        pixels, extent = slide.image
+        panel.imshow(pixels, extent=extent, cmap="gray", origin="upper")
     diameter = slide.spot_diameter * size
     for spots in colouring.spots(slide, diameter):
         spots.set_offset_transform(panel.transData)

@@ -60,18 +60,13 @@ def _draw_outline(rng: Generator, n_spots: int) -> np.ndarray:
 def _draw_niches(rng: Generator, position: np.ndarray, tissue: str) -> tuple[np.ndarray, np.ndarray]:
     """Niche of each spot, and the mean composition there, which passes smoothly from one region to the next."""
     n_regions = min(MAX_REGIONS, max(4, len(position) // SPOTS_PER_REGION), len(position))
-    bent = position + _bend(rng, position)
+    # Smooth displacements, so that borders between regions are no straight lines.
+    waves, phase = rng.normal(0.0, 0.35, (2, 4)), rng.uniform(0.0, 2.0 * np.pi, 4)
+    bent = position + np.sin(position @ waves + phase) @ rng.normal(0.0, 0.9, (4, 2))
     seeds = bent[rng.choice(len(position), n_regions, replace=False)]
     niche = rng.choice(len(COMPOSITIONS), n_regions, p=NICHE_SHARES[tissue])
     distance = np.linalg.norm(bent[:, None] - seeds, axis=2)
     return niche[distance.argmin(axis=1)], softmax(-distance / BORDER, axis=1) @ COMPOSITIONS[niche]
-
-
-def _bend(rng: Generator, position: np.ndarray) -> np.ndarray:
-    """Smooth displacements, so that borders between regions are no straight lines, ``(S, 2)``."""
-    waves = rng.normal(0.0, 0.35, (2, 4))
-    phase = rng.uniform(0.0, 2.0 * np.pi, 4)
-    return np.sin(position @ waves + phase) @ rng.normal(0.0, 0.9, (4, 2))
 
 
 def _isolate(rng: Generator, position: np.ndarray, composition: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
-from mmvae.datasets._arguments import check_integer, is_number
+from mmvae._checks import POSITIVE, check_integer
 
 from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
 from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
@@ -107,7 +107,7 @@ def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
             raise ValueError(msg)
-    if not is_number(density) or not 0 < density <= MAX_DENSITY:
+    if density not in POSITIVE or density > MAX_DENSITY:
         msg = f"Expected `density` to be a number above 0, at most {MAX_DENSITY}; got {density!r}. Use such as 0.1."
         raise ValueError(msg)
 

@@ -8,9 +8,9 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
+from mmvae._checks import NOT_NEGATIVE, check_integer
 from mmvae._compat import unpulled
 from mmvae.data import pattern_names
-from mmvae.datasets._arguments import check_integer, is_number
 
 from ._factors import Cells, draw_cells
 from ._modalities import KINDS, Kind, Measured, measure
@@ -101,7 +101,7 @@ def simulate(
     check_integer("`n_clusters`", n_clusters, minimum=1)
     check_integer("`n_batches`", n_batches, minimum=1)
     check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
-    if not is_number(batch_strength) or batch_strength < 0:
+    if batch_strength not in NOT_NEGATIVE:
         msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
         raise ValueError(msg)
     for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(KINDS))

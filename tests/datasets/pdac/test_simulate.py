@@ -14,9 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from mmvae.datasets import simulate_pdac
 from mmvae.datasets.pdac._genes import DISPERSION, draw_counts, draw_genes
-from mmvae.datasets.pdac._niches import COMPOSITIONS, MARKERS, NICHE_SHARES
 from mmvae.datasets.pdac._sections import SECTIONS
-from mmvae.datasets.pdac._tissue import MAX_SPOTS, draw_section
+from mmvae.datasets.pdac._tissue import COMPOSITIONS, MARKERS, MAX_SPOTS, NICHE_SHARES, draw_section
 
 # of anndata, as it takes some cells of many, against pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment' option is deprecated")

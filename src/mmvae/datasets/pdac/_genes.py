@@ -8,8 +8,8 @@ from numpy.random import Generator
 from scipy.optimize import brentq
 from scipy.sparse import csr_matrix, vstack
 
-from ._niches import CELL_TYPES, MARKERS
 from ._sections import SECTIONS, TISSUES, patient_of, tissue_of
+from ._tissue import CELL_TYPES, MARKERS
 
 BASELINE_SPREAD = 1.6
 TYPE_SPREAD = 1.0

@@ -11,10 +11,9 @@ from scipy.sparse import csr_matrix, vstack
 from mmvae._checks import POSITIVE, check_integer
 
 from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
-from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
 from ._tidy import tidy_pdac
-from ._tissue import MAX_SPOTS, Section, draw_section
+from ._tissue import CELL_TYPES, COMPOSITIONS, MAX_SPOTS, NICHES, Section, draw_section
 
 MAX_DENSITY = 0.95
 SPACING = 150.0

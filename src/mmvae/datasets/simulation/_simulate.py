@@ -12,8 +12,7 @@ from mmvae._checks import NOT_NEGATIVE, check_integer
 from mmvae._compat import unpulled
 from mmvae.data import pattern_names
 
-from ._factors import Cells, draw_cells
-from ._modalities import KINDS, Kind, Measured, measure
+from ._cells import KINDS, Cells, Kind, Measured, draw_cells, measure
 from ._mosaic import Missing, draw_presence
 
 MIN_CELLS = 10

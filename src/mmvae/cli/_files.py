@@ -75,10 +75,7 @@ def make_folder(path: Path) -> None:
 
 
 def _store_as_objects(data: MuData | AnnData) -> None:
-    """Put text that pandas holds in types of its own into objects: names, categories of annotations, and arrays in ``uns``.
-
-    anndata refuses to write pandas' string types unless a setting allows it.
-    """
+    """Put text that pandas holds in types of its own, which anndata refuses to write by default, into objects."""
     parts = [data, *(data.mod.values() if isinstance(data, MuData) else ())]
     for part in parts:
         raw = getattr(part, "raw", None)

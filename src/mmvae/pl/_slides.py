@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from mmvae._keys import SPATIAL
 from mmvae.data import modalities_of, rows_of
-from mmvae.pp._spatial_input import SLIDE_NAMES
+from mmvae.pp._spatial_input import slide_columns
 
 from ._values import find_column
 
@@ -23,10 +23,7 @@ CLOSED = 2 / 3**0.5
 
 @dataclass(frozen=True)
 class Slide:
-    """Cells of one slide by number, ``(n_spots,)``, their places, ``(n_spots, 2)``, and the image beneath them.
-
-    In the unit of the places are the image's left, right, bottom and top, and the diameter of a spot.
-    """
+    """Cells of one slide by number, ``(N,)``, their places, ``(N, 2)``, and, in their unit, the image's extent and a spot."""
 
     name: str
     cells: np.ndarray
@@ -76,7 +73,7 @@ def _place_faults(
     n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
     if slide_key is not None or not n_shared:
         return []
-    columns = [c for c in data.obs if str(c).lower() in SLIDE_NAMES and data.obs[c].nunique() > 1]
+    columns = slide_columns(data.obs)
     hint = f", such as '{columns[0]}'" if columns else ""
     return [
         f"{n_shared:,} cells are in the place of another one, so the data hold several slides. Give slide_key, the column "

@@ -15,18 +15,17 @@ FIRST_RING = 6
 def spot_graph(
     coordinates: np.ndarray, slides: np.ndarray, n_neighbors: int, radius: float | None
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Neighbours within each slide: connectivities, 1 for a neighbour, and distances; symmetric, ``(n_spots, n_spots)``.
-
-    ``coordinates`` are ``(n_spots, n_dimensions)`` and ``slides`` the numbers of the spots' slides, ``(n_spots,)``; the other
-    arguments are those of :func:`mmvae.pp.spatial`.
-    """
+    """Neighbours within each slide, as :func:`mmvae.pp.spatial` says: connectivities, 1 each, and distances, ``(N, N)``."""
     order = np.argsort(slides, kind="stable")
     pairs = [np.empty((0, 2), dtype=int)]
     for members in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
         pairs.append(members[_pairs(coordinates[members], n_neighbors, radius)])
     edges = np.concatenate(pairs)
-    lengths = np.linalg.norm(coordinates[edges[:, 0]] - coordinates[edges[:, 1]], axis=1)
-    return _symmetric(edges, np.ones(len(edges)), len(slides)), _symmetric(edges, lengths, len(slides))
+    lengths = np.linalg.norm(coordinates[edges[:, 0]] - coordinates[edges[:, 1]], axis=1).astype(np.float32)
+    rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
+    shape = (len(slides), len(slides))
+    distances = sp.csr_matrix((np.tile(lengths, 2), (rows, columns)), shape=shape)
+    return sp.csr_matrix((np.ones_like(rows, dtype=np.float32), (rows, columns)), shape=shape), distances
 
 
 def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> np.ndarray:
@@ -48,19 +47,10 @@ def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> n
 
 
 def _ring_radius(distances: np.ndarray, n_neighbors: int) -> float:
-    """Distance that lies between the last whole ring within ``n_neighbors`` and the next.
-
-    ``distances`` are those to the nearest spot, the one after it, and so on, of spots that have all their neighbours.
-    """
+    """Distance between the last whole ring within ``n_neighbors`` and the next; ``distances`` are to the nearest spots."""
     last = np.flatnonzero(distances[1:] > RING_GAP * distances[:-1])
     if not len(last):
         return float(distances[-1] * RING_GAP)
     inside = last[last < n_neighbors]
     ring = inside[-1] if len(inside) else last[0]
     return float(np.sqrt(distances[ring] * distances[ring + 1]))
-
-
-def _symmetric(edges: np.ndarray, values: np.ndarray, n_spots: int) -> sp.csr_matrix:
-    rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
-    both = np.concatenate([values, values]).astype(np.float32)
-    return sp.csr_matrix((both, (rows, columns)), shape=(n_spots, n_spots))

@@ -16,7 +16,7 @@ from mmvae._keys import CONNECTIVITIES, DEFAULTS, DISTANCES, NEIGHBORS, RNA, SPA
 from mmvae.data import by_rows, choose_layer, scan, values_of
 
 from ._neighbors import spot_graph
-from ._spatial_input import SpatialInput, table_of
+from ._spatial_input import matrix_faults, number_faults, place_faults, places_of, slide_columns, slides_of, table_of
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
@@ -105,16 +105,23 @@ def spatial(
     >>> mmvae.MultiVAE.setup_mudata(mdata, batch_key="section")
     """
     adata, slide_key = table_of(data, table, slide_key)
-    taken = SpatialInput(adata, slide_key, spatial_key, n_neighbors, radius, layer, dict(features or {}))
-    if faults := taken.faults():
+    features = dict(features or {})
+    faults = number_faults(adata, n_neighbors, radius) + matrix_faults(adata, layer, features)
+    if faults := faults + place_faults(adata, slide_key, spatial_key):
         raise SetupError(faults)
-    for note in taken.notes():
-        warnings.warn(note, UserWarning, stacklevel=2)
+    if slide_key is None and (columns := slide_columns(adata.obs)):
+        msg = (
+            f"All {adata.n_obs:,} spots are taken for one slide, but column '{columns[0]}' has "
+            f"{adata.obs[columns[0]].nunique()} values. If it names slides, give slide_key='{columns[0]}'; neighbours are "
+            "then spots of the same slide."
+        )
+        warnings.warn(msg, UserWarning, stacklevel=2)
+    places = places_of(adata, spatial_key)
     if layer is None:
         layer, found, _ = choose_layer(adata)
     else:
         found = scan(values_of(adata, layer))
-    connectivities, distances = spot_graph(taken.coordinates, taken.slides, n_neighbors, radius)
+    connectivities, distances = spot_graph(places, slides_of(adata, slide_key), n_neighbors, radius)
     if connectivities.nnz == 0:
         raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
     surroundings = _surroundings(adata, layer, connectivities, distances, found.is_counts)
@@ -125,12 +132,12 @@ def spatial(
     }
     mods = {RNA: _own(adata, layer), SPATIAL: surroundings}
     # Copies and files of a MuData lose what `obsm` holds under the name of a modality.
-    mods[RNA].obsm[SPATIAL] = taken.coordinates
-    mods |= {name: _matrix(adata, key) for name, key in taken.features.items()}
+    mods[RNA].obsm[SPATIAL] = places
+    mods |= {name: _matrix(adata, key) for name, key in features.items()}
     with unpulled():
         mdata = MuData(mods)
     mdata.obs = adata.obs.loc[mdata.obs_names].copy()
-    mdata.obsm[SPATIAL] = taken.coordinates
+    mdata.obsm[SPATIAL] = places
     return mdata
 
 

@@ -15,11 +15,7 @@ from ._sections import ARRAY_PREFIX, PREFIX, SECTION, TISSUES, is_section, tissu
 
 
 def tidy_pdac(adata: AnnData) -> AnnData:
-    """Bring the coordinates of all sections together, name slides and tissues, and put the counts in X.
-
-    :func:`~mmvae.datasets.pdac_visium` says how, and what is refused. ``adata`` is left as it is, but the result shares its
-    matrices.
-    """
+    """What :func:`~mmvae.datasets.pdac_visium` says; ``adata`` is left as it is, but the result shares its matrices."""
     arrays = {
         key.removeprefix(ARRAY_PREFIX): np.asarray(adata.obsm[key], dtype=np.float64)
         for key in adata.obsm

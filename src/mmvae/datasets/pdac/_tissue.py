@@ -1,7 +1,4 @@
-"""Simulated tissue: its cell types, the niches they form, and sections of it. S spots, K cell types, R regions.
-
-Lengths are in distances between spots.
-"""
+"""Simulated tissue: cell types, niches, sections; lengths in distances between spots. S spots, K cell types."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -64,10 +61,7 @@ ISOLATED_SHARE = 0.75
 
 @dataclass(frozen=True)
 class Section:
-    """Coordinates of spots, ``(S, 2)``, niche of the region, ``(S,)``, and share of each cell type, ``(S, K)``.
-
-    ``isolated``, ``(S,)``, are spots given a cell type that none of their neighbours has.
-    """
+    """Coordinates of spots, ``(S, 2)``, niche, ``(S,)``, share of each type, ``(S, K)``, and which spots are isolated."""
 
     position: np.ndarray
     niche: np.ndarray

@@ -45,9 +45,8 @@ def pdac_visium(
     Raises
     ------
     OSError
-        No source gave the file; the message lists each with what went wrong: no connection, a refusal, an empty answer,
-        a transfer cut off, a wrong checksum, not one h5ad file in the article. Or it cannot be written, such as to a
-        full disk. No part of a file is left behind, and a good one in the cache is kept.
+        No source gave the file; the message lists each with what went wrong. Or it cannot be written, such as to a full
+        disk. No part of a file is left behind, and a good one in the cache is kept.
     FileNotFoundError
         There is no file at ``path``.
     ValueError

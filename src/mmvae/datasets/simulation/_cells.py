@@ -1,7 +1,4 @@
-"""What is true of simulated cells, and how each modality of them is measured.
-
-C cells, K clusters, B batches, F features, 5 shared and 3 private factors.
-"""
+"""What is true of simulated cells, and how their modalities are measured. C cells, F features, 5 + 3 factors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,10 +29,7 @@ SWITCH = 4.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Cluster, batch and place on the trajectory (NaN off it), each ``(C,)``; shared factors, ``(C, 5)``.
-
-    Positions, ``(C, 2)``, are in distances between neighbours; dissociated cells have none.
-    """
+    """Cluster, batch, place on the trajectory (NaN off it), ``(C,)``; shared factors, ``(C, 5)``; positions, ``(C, 2)``."""
 
     cluster: np.ndarray
     batch: np.ndarray
@@ -129,7 +123,7 @@ class Kind:
     baseline_spread: float
     sparse: bool
     draw_private: Callable[[Generator, int], np.ndarray]
-    measure: Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], Drawn]
+    count: Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], Drawn]
 
 
 @dataclass(frozen=True)
@@ -149,7 +143,7 @@ def measure(rng: Generator, kind: Kind, cells: Cells, n_features: int, batch_str
     scores = _draw_scores(for_scores, np.hstack([cells.shared, private]), n_features, kind.baseline_spread)
     shift = for_shift.normal(0.0, batch_strength, (cells.batch.max() + 1, n_features))[cells.batch]
     size = kind.depth * for_size.lognormal(-0.5 * DEPTH_SPREAD**2, DEPTH_SPREAD, (n_cells, 1))
-    counts, rates = kind.measure(for_counts, scores, shift, size)
+    counts, rates = kind.count(for_counts, softmax(scores, axis=1), size * softmax(scores + shift, axis=1), shift)
     return Measured(counts, rates, private)
 
 
@@ -169,20 +163,18 @@ def _draw_counts(rng: Generator, means: np.ndarray, dispersion: float) -> np.nda
     return rng.poisson(rng.gamma(dispersion, means / dispersion))
 
 
-def _count_genes(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
-    mean = size * softmax(scores + shift, axis=1)
-    return _draw_counts(rng, mean, RNA_DISPERSION), softmax(scores, axis=1)
+def _count_genes(rng: Generator, rates: np.ndarray, means: np.ndarray, shift: np.ndarray) -> Drawn:
+    return _draw_counts(rng, means, RNA_DISPERSION), rates
 
 
-def _count_fragments(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
-    return rng.poisson(size * softmax(scores + shift, axis=1)), softmax(scores, axis=1)
+def _count_fragments(rng: Generator, rates: np.ndarray, means: np.ndarray, shift: np.ndarray) -> Drawn:
+    return rng.poisson(means), rates
 
 
-def _count_proteins(rng: Generator, scores: np.ndarray, shift: np.ndarray, size: np.ndarray) -> Drawn:
-    rates = softmax(scores, axis=1)
+def _count_proteins(rng: Generator, rates: np.ndarray, means: np.ndarray, shift: np.ndarray) -> Drawn:
     chance = expit(SWITCH * np.log(rates / np.median(rates, axis=0)))
-    background = BACKGROUND * np.exp(rng.normal(0.0, 0.5, scores.shape[1]) + shift)
-    foreground = size * softmax(scores + shift, axis=1) * (rng.random(scores.shape) < chance)
+    background = BACKGROUND * np.exp(rng.normal(0.0, 0.5, rates.shape[1]) + shift)
+    foreground = means * (rng.random(rates.shape) < chance)
     expected = chance * rates
     counts = _draw_counts(rng, background + foreground, PROTEIN_DISPERSION)
     return counts, expected / expected.sum(axis=1, keepdims=True)

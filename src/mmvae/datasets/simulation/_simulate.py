@@ -56,10 +56,8 @@ def simulate(
     modalities
         Names among ``"rna"``, ``"atac"`` and ``"protein"``, with 300 genes, 800 peaks and 30 proteins, or a mapping
         from names to numbers of features. The mean depth does not depend on the number of features.
-    n_clusters
-        Number of clusters. The first half of them lies on the trajectory.
-    n_batches
-        Number of batches.
+    n_clusters, n_batches
+        Numbers of clusters, the first half of which lies on the trajectory, and of batches.
     batch_strength
         Standard deviation of the batches' shifts of the log rate of each feature.
     missing

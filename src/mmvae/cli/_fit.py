@@ -77,7 +77,7 @@ def _save(model: MultiVAE, folder: Path) -> None:
 
 
 def add_umap(data: MuData | AnnData, readout: str) -> str:
-    """Add the neighbour graph and the UMAP of a readout, named as scanpy does if it is the fused one; the key in ``obsm``."""
+    """Add neighbours and a UMAP of a readout, under scanpy's names if it is the fused one; the key in ``obsm``."""
     graph, key = (None, None) if readout == FUSED else (readout, f"{UMAP}_{readout}")
     sc.pp.neighbors(data, use_rep=embedding_key(readout), key_added=graph)
     sc.tl.umap(data, neighbors_key=graph, key_added=key)

@@ -23,7 +23,7 @@ CLOSED = 2 / 3**0.5
 
 @dataclass(frozen=True)
 class Slide:
-    """Cells of one slide by number, ``(N,)``, their places, ``(N, 2)``, and, in their unit, the image's extent and a spot."""
+    """Cells of one slide by number, ``(N,)``, their places, ``(N, 2)``, and an image with its extent among these."""
 
     name: str
     cells: np.ndarray
@@ -35,7 +35,7 @@ class Slide:
 def read_slides(
     data: AnnData | MuData, slide_key: str | None, spatial_key: str, slides: Sequence[str] | None, image: bool | str
 ) -> tuple[list[Slide], list[str]]:
-    """The slides that the arguments of :func:`mmvae.pl.spatial` name, and all that is wrong with these, a sentence each."""
+    """The slides that :func:`mmvae.pl.spatial` is to draw, and all that is wrong, a sentence each."""
     places, names = _places(data, spatial_key), _names(data, slide_key)
     faults = _place_faults(data, places, slide_key, spatial_key)
     if names is None:
@@ -68,7 +68,8 @@ def _place_faults(
     if places is None:
         there = sorted({key for adata in [data, *modalities_of(data).values()] for key in adata.obsm})
         return [
-            f"obsm has no places of cells '{spatial_key}' (spatial_key), an array of two or three columns; there are {there}."
+            f"obsm has no places of cells '{spatial_key}' (spatial_key), an array of two or three columns; there are "
+            f"{there}."
         ]
     n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
     if slide_key is not None or not n_shared:
@@ -76,8 +77,8 @@ def _place_faults(
     columns = slide_columns(data.obs)
     hint = f", such as '{columns[0]}'" if columns else ""
     return [
-        f"{n_shared:,} cells are in the place of another one, so the data hold several slides. Give slide_key, the column "
-        f"that names them{hint}."
+        f"{n_shared:,} cells are in the place of another one, so the data hold several slides. Give slide_key, the "
+        f"column that names them{hint}."
     ]
 
 
@@ -101,8 +102,8 @@ def _slide(name: str, cells: np.ndarray, places: np.ndarray, entry: Mapping[str,
     factors: Mapping[str, Any] = entry.get("scalefactors", {})
     if key is None or f"tissue_{key}_scalef" not in factors:
         msg = (
-            f"the image of '{name}' is there as {list(images)} with {list(factors)}; expected one of {list(keys)} and its "
-            "'tissue_<key>_scalef'. Name an image with image=, or give image=False."
+            f"the image of '{name}' is there as {list(images)} with {list(factors)}; expected one of {list(keys)} and "
+            "its 'tissue_<key>_scalef'. Name an image with image=, or give image=False."
         )
         raise LookupError(msg)
     pixels, scale = np.asarray(images[key]), float(factors[f"tissue_{key}_scalef"])

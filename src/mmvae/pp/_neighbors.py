@@ -15,7 +15,7 @@ FIRST_RING = 6
 def spot_graph(
     coordinates: np.ndarray, slides: np.ndarray, n_neighbors: int, radius: float | None
 ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Neighbours within each slide, as :func:`mmvae.pp.spatial` says: connectivities, 1 each, and distances, ``(N, N)``."""
+    """Neighbours as :func:`mmvae.pp.spatial` says: connectivities, 1 each, and distances, ``(N, N)``."""
     order = np.argsort(slides, kind="stable")
     pairs = [np.empty((0, 2), dtype=int)]
     for members in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
@@ -47,7 +47,7 @@ def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> n
 
 
 def _ring_radius(distances: np.ndarray, n_neighbors: int) -> float:
-    """Distance between the last whole ring within ``n_neighbors`` and the next; ``distances`` are to the nearest spots."""
+    """Distance between the last whole ring within ``n_neighbors`` and the next; of ``distances`` to the nearest."""
     last = np.flatnonzero(distances[1:] > RING_GAP * distances[:-1])
     if not len(last):
         return float(distances[-1] * RING_GAP)

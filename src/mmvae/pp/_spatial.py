@@ -110,10 +110,10 @@ def spatial(
     if faults := faults + place_faults(adata, slide_key, spatial_key):
         raise SetupError(faults)
     if slide_key is None and (columns := slide_columns(adata.obs)):
+        key = columns[0]
         msg = (
-            f"All {adata.n_obs:,} spots are taken for one slide, but column '{columns[0]}' has "
-            f"{adata.obs[columns[0]].nunique()} values. If it names slides, give slide_key='{columns[0]}'; neighbours are "
-            "then spots of the same slide."
+            f"All {adata.n_obs:,} spots are taken for one slide, but column '{key}' has {adata.obs[key].nunique()} "
+            f"values. If it names slides, give slide_key='{key}'; neighbours are then spots of the same slide."
         )
         warnings.warn(msg, UserWarning, stacklevel=2)
     places = places_of(adata, spatial_key)

@@ -49,8 +49,8 @@ def fetch(*, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
 def _look_up() -> tuple[list[str], str | None, int | None]:
     """Addresses of the file in the order to try, its checksum in hexadecimal digits, and its bytes, as far as known.
 
-    ``ValueError`` if figshare's API does not list one h5ad file. pooch finds the files of a DOI, too, but by way of doi.org
-    and the article's page, which figshare guards against programs, and without their sizes.
+    pooch finds the files of a DOI, too, but by way of doi.org and the article's page, which figshare guards against
+    programs, and without their sizes.
     """
     answer = BytesIO()
     pooch.HTTPDownloader()(f"{API}/{ARTICLE}", answer, None)

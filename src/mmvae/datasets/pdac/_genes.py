@@ -27,7 +27,7 @@ MAX_LOG_DEPTH = 40.0
 
 @dataclass(frozen=True)
 class Genes:
-    """Names, log expression by cell type, ``(G, K)``, and log fold changes: of tissues, ``(G, 4)``, and by section, ``(G,)``."""
+    """Names, log expression, ``(G, K)``, and log fold changes of tissues, ``(G, 4)``, and of each section, ``(G,)``."""
 
     names: list[str]
     profile: np.ndarray
@@ -72,7 +72,7 @@ def solve_depth(means: np.ndarray, density: float) -> float:
 def draw_counts(
     rng: Generator, composition: np.ndarray, depth: np.ndarray, *, profile: np.ndarray, shift: np.ndarray
 ) -> csr_matrix:
-    """Negative binomial counts of a section, ``(S, G)``; ``depth``, ``(S,)``, is expected totals, the rest as in `Genes`."""
+    """Negative binomial counts of a section, ``(S, G)``, whose expected totals are ``depth``, ``(S,)``."""
     blocks = []
     for start in range(0, len(composition), BLOCK_SPOTS):
         spots = slice(start, start + BLOCK_SPOTS)

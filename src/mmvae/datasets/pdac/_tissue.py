@@ -40,8 +40,8 @@ NICHES: Final = tuple(_COMPOSITIONS)
 # Mean share of each cell type in each niche, ``(n_niches, n_types)``; rows sum to 1.
 COMPOSITIONS: Final = np.array([[niche.get(kind, 0.0) for kind in CELL_TYPES] for niche in _COMPOSITIONS.values()])
 
-# How often each niche is found in each tissue, ``(n_niches,)``; each sums to 1. Every niche but a tissue's own parenchyma is
-# found in several tissues: what a spot is made of tells where it is from, though not of every spot.
+# How often each niche is found in each tissue; each sums to 1. Every niche but a tissue's own parenchyma is found in
+# several tissues: what a spot is made of tells where it is from, though not of every spot.
 NICHE_SHARES: Final = {
     "NP": np.array([0.02, 0.20, 0.02, 0.06, 0.02, 0.36, 0.10, 0.14, 0.08, 0.00]),
     "T": np.array([0.30, 0.26, 0.14, 0.08, 0.02, 0.08, 0.02, 0.05, 0.05, 0.00]),
@@ -61,7 +61,7 @@ ISOLATED_SHARE = 0.75
 
 @dataclass(frozen=True)
 class Section:
-    """Coordinates of spots, ``(S, 2)``, niche, ``(S,)``, share of each type, ``(S, K)``, and which spots are isolated."""
+    """Coordinates of spots, ``(S, 2)``, niche, share of each type, ``(S, K)``, and whether the spot is isolated."""
 
     position: np.ndarray
     niche: np.ndarray

@@ -29,7 +29,7 @@ SWITCH = 4.0
 
 @dataclass(frozen=True)
 class Cells:
-    """Cluster, batch, place on the trajectory (NaN off it), ``(C,)``; shared factors, ``(C, 5)``; positions, ``(C, 2)``."""
+    """Cluster, batch, place on the trajectory or NaN, shared factors, ``(C, 5)``, and positions, ``(C, 2)``."""
 
     cluster: np.ndarray
     batch: np.ndarray

@@ -15,7 +15,7 @@ import pooch
 import pytest
 
 from mmvae.datasets import pdac_visium, simulate_pdac
-from mmvae.datasets.pdac import _figshare
+from mmvae.datasets.pdac import _visium
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def figshare(content, monkeypatch):
     site.url = f"http://127.0.0.1:{server.server_port}"
     site.replies = {path: Reply(content) for path in (BROWSER, DIRECT, FIRST, SECOND)}
     site.list_files("atlas.h5ad")
-    monkeypatch.setattr(_figshare, "API", site.url)
+    monkeypatch.setattr(_visium, "API", site.url)
     yield site
     server.shutdown()
     server.server_close()
@@ -94,7 +94,7 @@ def figshare(content, monkeypatch):
 @pytest.fixture
 def no_network(monkeypatch):
     # port 9 of loopback: nothing listens there, and nothing leaves the machine
-    monkeypatch.setattr(_figshare, "API", "http://127.0.0.1:9")
+    monkeypatch.setattr(_visium, "API", "http://127.0.0.1:9")
 
 
 def load(cache: Path, **arguments):
@@ -122,7 +122,7 @@ def test_the_file_is_downloaded_once_and_tidied(figshare, tmp_path, content, mon
     assert np.isfinite(adata.obsm["spatial"]).all()
     assert figshare.asked == [ARTICLE, BROWSER]
     assert files_in(tmp_path / "new" / "cache") == [name_of(content)]
-    monkeypatch.setattr(_figshare, "API", "http://127.0.0.1:9")
+    monkeypatch.setattr(_visium, "API", "http://127.0.0.1:9")
     again = load(tmp_path / "new" / "cache")
     assert len(figshare.asked) == 2
     assert (again.X != adata.X).nnz == 0

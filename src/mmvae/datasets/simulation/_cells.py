@@ -11,6 +11,8 @@ from scipy.special import expit, softmax
 
 # Counts and expected relative rates, (C, F).
 Drawn: TypeAlias = tuple[np.ndarray, np.ndarray]
+# These of all cells, and private factors, (C, 3).
+Measured: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 N_SHARED = 5
 N_PRIVATE = 3
@@ -126,15 +128,6 @@ class Kind:
     count: Callable[[Generator, np.ndarray, np.ndarray, np.ndarray], Drawn]
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One modality of all cells: counts and expected relative rates, ``(C, F)``; private factors, ``(C, 3)``."""
-
-    counts: np.ndarray
-    rates: np.ndarray
-    private: np.ndarray
-
-
 def measure(rng: Generator, kind: Kind, cells: Cells, n_features: int, batch_strength: float) -> Measured:
     """Draw one modality of all cells: its private factors, then its counts."""
     for_private, for_scores, for_shift, for_size, for_counts = rng.spawn(5)
@@ -144,7 +137,7 @@ def measure(rng: Generator, kind: Kind, cells: Cells, n_features: int, batch_str
     shift = for_shift.normal(0.0, batch_strength, (cells.batch.max() + 1, n_features))[cells.batch]
     size = kind.depth * for_size.lognormal(-0.5 * DEPTH_SPREAD**2, DEPTH_SPREAD, (n_cells, 1))
     counts, rates = kind.count(for_counts, softmax(scores, axis=1), size * softmax(scores + shift, axis=1), shift)
-    return Measured(counts, rates, private)
+    return counts, rates, private
 
 
 def _draw_scores(rng: Generator, factors: np.ndarray, n_features: int, baseline_spread: float) -> np.ndarray:

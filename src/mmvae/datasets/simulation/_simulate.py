@@ -113,7 +113,7 @@ def simulate(
     for name, has in zip(names, present.T, strict=True):
         rows = np.flatnonzero(has)
         rows = rows if missing is None else for_order.permutation(rows)
-        mods[name] = _to_anndata(KINDS[name], measured[name].counts[rows], obs.index[rows])
+        mods[name] = _to_anndata(KINDS[name], measured[name][0][rows], obs.index[rows])
     # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
     with unpulled():
         mdata = MuData(mods, obs=obs[[]], obsm=_make_obsm(cells, measured, keep_rates))
@@ -143,11 +143,11 @@ def _to_categorical(codes: np.ndarray, prefix: str) -> "pd.Categorical[str]":
 
 
 def _make_obsm(cells: Cells, measured: Mapping[str, Measured], keep_rates: bool) -> dict[str, np.ndarray]:
-    obsm = {"shared": cells.shared} | {f"private_{name}": one.private for name, one in measured.items()}
+    obsm = {"shared": cells.shared} | {f"private_{name}": private for name, (_, _, private) in measured.items()}
     if cells.position is not None:
         obsm["spatial"] = cells.position
     if keep_rates:
-        obsm |= {f"rate_{name}": one.rates for name, one in measured.items()}
+        obsm |= {f"rate_{name}": rates for name, (_, rates, _) in measured.items()}
     return obsm
 
 

@@ -28,7 +28,6 @@ from ._fit import add_umap
 
 MISSING = {"rna+atac+protein": 0.4, "rna+protein": 0.2, "rna+atac": 0.15, "rna": 0.15, "atac": 0.1}
 ALONE = "rna"
-BATCH_SIZE = 128
 FOLDS = KFold(5, shuffle=True, random_state=0)
 RIDGE = RidgeCV(np.logspace(-2, 3, 6))
 NEIGHBOURS = KNeighborsClassifier(15)
@@ -45,7 +44,7 @@ def run(args: Namespace) -> None:
     mdata = simulate(args.cells, missing=MISSING, keep_rates=True, seed=args.seed)
     MultiVAE.setup_mudata(mdata, batch_key="batch")
     model = MultiVAE(mdata, seed=args.seed)
-    model.train(args.epochs, batch_size=BATCH_SIZE)
+    model.train(args.epochs, batch_size=128)
     embed(model, mdata)
     print("Scoring, and drawing UMAPs ...")
     _print("Embeddings against the truth", _embedding_scores(mdata))

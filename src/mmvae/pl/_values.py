@@ -11,8 +11,6 @@ from mudata import MuData
 
 from mmvae.data import modalities_of, rows_of
 
-N_CLOSE = 4
-
 
 def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]]:
     """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead."""
@@ -95,7 +93,7 @@ def _unknown(data: AnnData | MuData, name: str) -> str:
         known += [f"{prefix}{column}" for column in adata.obs]
         known += [*adata.var_names, *(f"{prefix}{gene}" for gene in adata.var_names if prefix and ":" in name)]
     by_lower = {one.lower(): one for one in reversed(known)}
-    close = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=N_CLOSE)]
+    close = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=4)]
     close += [one for one in known if one.endswith(f":{name}") and one not in close]
     hint = f" Is it {close}?" if close else f" Columns of obs are {list(data.obs.columns)}."
     return (

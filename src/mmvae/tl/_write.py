@@ -11,7 +11,6 @@ from mudata import MuData
 from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
 from mmvae.model import MultiVAE
 
-PACKAGES = ("mmvae", "scvi-tools", "torch")
 MEANINGS = {
     FUSED: "latents of all modalities, each at variance 1 times its reliability; where there is one joint latent, that",
     SHARED: "what the modalities agree on: generalised canonical correlation of their latents",
@@ -60,7 +59,7 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
     of_one = "latent of modality '{}', predicted from the others in cells that lack it"
     meanings = {name: of_one.format(name) for name in model.modalities} | MEANINGS
     provenance: dict[str, Any] = {
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": {package: version(package) for package in ("mmvae", "scvi-tools", "torch")},
         "model": _summary(model),
         "embeddings": {embedding_key(name): meanings[name] for name in readouts},
     }

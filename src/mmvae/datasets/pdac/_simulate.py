@@ -137,8 +137,6 @@ def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Gene
     """The data as the file has them."""
     obs = pd.concat([_describe(name, section) for name, section in sections.items()])
     obs = obs.astype(dict.fromkeys((SECTION, "patient", "SlideName", "Origin"), "category"))
-    obs["first_type"] = pd.Categorical(obs["first_type"], categories=CELL_TYPES)
-    obs["CompositionCluster_CC"] = pd.Categorical(obs["CompositionCluster_CC"], categories=NICHES)
     obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
     obs["nFeature_Spatial"] = np.diff(counts.indptr)
     composition = np.vstack([section.composition for section in sections.values()])
@@ -165,8 +163,8 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
             "patient": patient_of(name),
             "SlideName": f"Slide_{SECTIONS.index(name) // SECTIONS_PER_SLIDE + 1}",
             "Origin": ORIGINS[tissue_of(name)],
-            "first_type": np.array(CELL_TYPES)[section.composition.argmax(axis=1)],
-            "CompositionCluster_CC": np.array(NICHES)[section.niche],
+            "first_type": pd.Categorical.from_codes(section.composition.argmax(axis=1), CELL_TYPES),
+            "CompositionCluster_CC": pd.Categorical.from_codes(section.niche, NICHES),
             "isolated": section.isolated,
         },
         index=[f"{name}_{i}" for i in range(len(section.position))],

@@ -20,7 +20,6 @@ DOI = "10.6084/m9.figshare.28835765.v1"
 API = "https://api.figshare.com/v2"
 ARTICLE = "articles/28835765/versions/1"
 NAME = "khaliq2024"
-CHUNK = 1 << 20
 
 
 def pdac_visium(
@@ -221,7 +220,7 @@ def _try_sources(mirrors: Sequence[str], folder: Path, progress: bool) -> tuple[
 
 
 def _download(url: str, md5: str | None, size: int | None, folder: Path, progress: bool) -> Path:
-    download = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK)
+    download = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 20)
 
     def download_and_check(url: str, output_file: str, owner: Any) -> None:
         """A checksum alone does not say why it is wrong."""

@@ -18,6 +18,7 @@ from mmvae.graph import CellGraph
 from mmvae.likelihoods import Likelihood
 from mmvae.module import Step
 from mmvae.module._objective import prior_kl
+from mmvae.nn import SparseRows
 from mmvae.priors import Prior
 
 NAMES = ("rna", "atac", "protein")
@@ -301,6 +302,15 @@ def test_a_minibatch_without_a_modality_is_as_if_no_cell_had_it():
     one, two = (module.fusion.posterior(module.encode(m)).loc for m in (without, other))
     assert torch.equal(one, two)
     assert CELLS in tensors
+
+
+def test_a_modality_is_left_out_of_sparse_values_without_making_them_dense(monkeypatch):
+    module = small_module()
+    dense, sparse = (module.minibatch(tensors) for tensors in (small_tensors(), by_non_zeros(small_tensors())))
+    monkeypatch.setattr(SparseRows, "dense", lambda rows: pytest.fail("made dense"))
+    assert torch.equal(sparse.without("atac").values["atac"], dense.without("atac").values["atac"])
+    one, two = (module.fusion.posterior(module.encode(m.without("atac"))).loc for m in (dense, sparse))
+    assert torch.allclose(one, two)
 
 
 def test_a_field_does_not_remember_cells_whose_modality_was_dropped():

@@ -35,7 +35,7 @@ class CellGraph:
     members
         Which cells have the latent, boolean, ``(n_cells,)``.
     source
-        Name of the data that hold the cells, for whoever asks whose graph this is.
+        Name of the data that hold the cells and of the graph, for whoever asks whose graph this is.
     """
 
     # What is made in inference mode could not be part of a training step later.

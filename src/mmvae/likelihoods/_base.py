@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +94,11 @@ class Likelihood(Component, family="likelihood"):
     """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is: it needs non-zeros only."""
 
     size_factor: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "encoder_input" in vars(cls):  # what a base class says of its own need not hold of it
+            cls.zeros_stay = vars(cls).get("zeros_stay", False)
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__()

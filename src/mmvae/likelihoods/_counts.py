@@ -38,40 +38,33 @@ class _Profile(Likelihood):
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         return self.profile(hidden).softmax(dim=-1)
 
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        return _ProfileEmission(self, hidden, size_factor, batch)
 
-class _PoissonEmission(Emission):
-    """Poisson counts, of which the distribution is made where it is asked for."""
+    def _distribution(self, mean: Tensor) -> Distribution:
+        """Of counts with these means, ``(n_cells, n_features)``."""
+        raise NotImplementedError
 
-    def __init__(self, likelihood: "Poisson", hidden: Tensor, total: Tensor) -> None:
-        self.likelihood, self.hidden, self.total = likelihood, hidden, total
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        """Log-likelihood of sparse counts by the profile, in nats, ``(n_cells,)``."""
+        raise NotImplementedError
+
+
+class _ProfileEmission(Emission):
+    """Counts whose distribution is made where it is asked for, as the profile is enough for sparse ones."""
+
+    def __init__(self, likelihood: _Profile, hidden: Tensor, total: Tensor, batch: Tensor) -> None:
+        self.likelihood, self.hidden, self.total, self.batch = likelihood, hidden, total, batch
         self.kl = self.log_ratio = None
 
     @cached_property
     def distribution(self) -> Distribution:  # type: ignore[override]
-        rates = self.likelihood.profile(self.hidden).softmax(dim=-1)
-        return PoissonDistribution(self.total * rates + 1e-8, validate_args=False)
+        return self.likelihood._distribution(self.total * self.likelihood.rates(self.hidden, self.batch))
 
     def of_stored(self, values: SparseRows) -> Tensor:
-        own = self.likelihood
-        if own.n_sampled is None or not own.training:
-            return poisson_log_likelihood(own.profile(self.hidden), self.total, values)
-        weight, bias, draws = own.profile.weight, own.profile.bias, own.n_sampled
-        return sampled_poisson_log_likelihood(self.hidden, weight, bias, own.proposal, draws, self.total, values)
-
-
-class _NegativeBinomialEmission(Emission):
-    """Negative binomial counts, of which the distribution is made where it is asked for."""
-
-    def __init__(self, logits: Tensor, total: Tensor, theta: Tensor) -> None:
-        self.logits, self.total, self.theta = logits, total, theta
-        self.kl = self.log_ratio = None
-
-    @cached_property
-    def distribution(self) -> Distribution:  # type: ignore[override]
-        return NegativeBinomialDistribution(mu=self.total * self.logits.softmax(dim=-1), theta=self.theta)
-
-    def of_stored(self, values: SparseRows) -> Tensor:
-        return negative_binomial_log_likelihood(self.logits, self.theta, self.total, values)
+        if type(self.likelihood).rates is not _Profile.rates:  # one's own, which need not be the profile
+            return super().of_stored(values)
+        return self.likelihood._of_stored(self.hidden, self.total, values)
 
 
 class Poisson(_Profile, name="poisson"):
@@ -100,8 +93,14 @@ class Poisson(_Profile, name="poisson"):
         # Some of it is even, so that no feature that a few cells have weighs too much where it is drawn.
         self.proposal.copy_(0.9 * statistics.proportion + 0.1 / self.n_features)
 
-    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return _PoissonEmission(self, hidden, size_factor)
+    def _distribution(self, mean: Tensor) -> Distribution:
+        return PoissonDistribution(mean + 1e-8, validate_args=False)
+
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        if self.n_sampled is None or not self.training:
+            return poisson_log_likelihood(self.profile(hidden), total, counts)
+        weight, bias = self.profile.weight, self.profile.bias
+        return sampled_poisson_log_likelihood(hidden, weight, bias, self.proposal, self.n_sampled, total, counts)
 
 
 class NegativeBinomial(_Profile, name="nb"):
@@ -118,8 +117,11 @@ class NegativeBinomial(_Profile, name="nb"):
         """Inverse dispersion of each feature, ``(n_features,)``."""
         return self.log_theta.clamp(*LOG_THETA_RANGE).exp()
 
-    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return _NegativeBinomialEmission(self.profile(hidden), size_factor, self.theta())
+    def _distribution(self, mean: Tensor) -> Distribution:
+        return NegativeBinomialDistribution(mu=mean, theta=self.theta())
+
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        return negative_binomial_log_likelihood(self.profile(hidden), self.theta(), total, counts)
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from mmvae.nn import SparseRows, sparse_product
+from mmvae.nn import SparseRows, in_full_precision, sparse_product
 
 
 def poisson_log_likelihood(logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -19,8 +19,9 @@ def poisson_log_likelihood(logits: Tensor, total: Tensor, counts: SparseRows) ->
 
     .. math:: \sum_g x_g (a_g - \log \sum_h e^{a_h}) + \log l \sum_g x_g - l - \sum_g \log x_g!
     """
-    fit: Tensor = _ProfileFit.apply(logits, counts)  # type: ignore[no-untyped-call]
-    return fit + _depth(total, counts)
+    with in_full_precision(logits):
+        value: Tensor = _Poisson.apply(logits.to(total), total, counts)  # type: ignore[no-untyped-call]
+    return value
 
 
 def sampled_poisson_log_likelihood(
@@ -39,7 +40,7 @@ def sampled_poisson_log_likelihood(
     log_total = torch.addmm(offset, hidden, weight[drawn].mT).float().logsumexp(dim=1)
     # The stored counts times their logits, without a logit: x W h.
     fit = (sparse_product(counts, weight) * hidden).sum(dim=1) + counts.row_sums(counts.values * bias[counts.columns])
-    return fit - counts.row_sums() * log_total + _depth(total, counts)
+    return fit + _of_means((total[:, 0].log() - log_total)[counts.rows], total, counts)
 
 
 def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -52,26 +53,27 @@ def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tenso
 
     ``theta`` holds the inverse dispersions, ``(n_features,)``.
     """
-    value: Tensor = _NegativeBinomial.apply(logits, theta, total, counts)  # type: ignore[no-untyped-call]
+    with in_full_precision(logits):
+        value: Tensor = _NegativeBinomial.apply(logits.to(total), theta, total, counts)  # type: ignore[no-untyped-call]
     return value
 
 
-class _ProfileFit(torch.autograd.Function):
-    r""":math:`\sum_g x_g \log \rho_g`, whose gradient in a is :math:`x - \rho \sum_g x_g`."""
+class _Poisson(torch.autograd.Function):
+    r"""See :func:`poisson_log_likelihood`. The gradient in a is :math:`x - \rho \sum_g x_g`."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, counts: SparseRows) -> Tensor:
+    def forward(ctx: FunctionCtx, logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
         ctx.save_for_backward(logits.softmax(dim=1))
         ctx.counts = counts  # type: ignore[attr-defined]
-        log_share = logits[counts.rows, counts.columns] - logits.logsumexp(dim=1)[counts.rows]
-        return counts.row_sums(counts.values * log_share)
+        scale = (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows]
+        return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
         back = shares * -(gradient * counts.row_sums())[:, None]
-        return counts.add_to(back, gradient[counts.rows] * counts.values), None
+        return counts.add_to(back, gradient[counts.rows] * counts.values), None, None
 
 
 class _NegativeBinomial(torch.autograd.Function):
@@ -105,7 +107,8 @@ class _NegativeBinomial(torch.autograd.Function):
         return back, of_theta, None, None
 
 
-def _depth(total: Tensor, counts: SparseRows) -> Tensor:
-    """What a Poisson log-likelihood holds beside the profile, in nats, ``(n_cells,)``."""
-    factorials = counts.row_sums(torch.lgamma(counts.values + 1.0))
-    return counts.row_sums() * total[:, 0].log() - total[:, 0] - factorials
+def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+    """Poisson log-likelihood from the logarithms of the means of what is stored, in nats, ``(n_cells,)``."""
+    # Term by term, each less its count: sums of counts times logarithms would leave what they differ in few digits.
+    terms = counts.values * (logs - 1) - torch.lgamma(counts.values + 1.0)
+    return counts.row_sums(terms) + (counts.row_sums() - total[:, 0])

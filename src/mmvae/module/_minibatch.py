@@ -11,7 +11,7 @@ from torch import Tensor
 from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, columns_key, layer_key, rows_key, size_factor_key, starts_key
 from mmvae.fusion import Posteriors, PriorTerm
 from mmvae.likelihoods import Emission
-from mmvae.nn import Covariates, SparseRows, dense
+from mmvae.nn import Covariates, SparseRows
 from mmvae.priors import PriorContext
 
 
@@ -83,8 +83,9 @@ class Minibatch:
         present = self.present.clone()
         present[:, list(self.values).index(name)] = False
         rows, factors = ({**part, name: part[name][:0]} for part in (self.rows, self.size_factors))
-        values = {**self.values, name: dense(self.values[name])[:0]}
-        return replace(self, values=values, rows=rows, size_factors=factors, present=present)
+        own = self.values[name]
+        none = factors[name].new_zeros(0, own.n_columns if isinstance(own, SparseRows) else own.shape[1])
+        return replace(self, values={**self.values, name: none}, rows=rows, size_factors=factors, present=present)
 
     def in_batch(self, code: int | None) -> Self:
         """The minibatch as if all cells came from the batch of this code; from their own where it is ``None``."""

@@ -81,11 +81,10 @@ class CentredLatents:
 
     def correlations(self, pairs: Pairs) -> dict[tuple[int, int], np.ndarray]:
         """Block of each pair, ``(D_a, D_b)``, singular values at most 1."""
-        products = self.values.T @ self.values
-        return {
-            (a, b): pair.left @ products[self.blocks[a], self.blocks[b]] @ pair.right / pair.degrees
-            for (a, b), pair in pairs.items()
-        }
+        products, blocks, found = self.values.T @ self.values, self.blocks, {}
+        for (a, b), pair in pairs.items():
+            found[a, b] = pair.left @ products[blocks[a], blocks[b]] @ pair.right / pair.degrees
+        return found
 
     def permuted(self, generator: np.random.Generator) -> Self:
         """The cells of each modality shuffled within strata."""

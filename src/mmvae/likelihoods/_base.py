@@ -120,10 +120,8 @@ class Likelihood(Component, family="likelihood"):
         ----------
         hidden
             Decoder activations, ``(n_cells, n_hidden)``.
-        size_factor
-            Size factor of each cell, ``(n_cells, 1)``.
-        batch
-            Batch of each cell, ``(n_cells, 1)``.
+        size_factor, batch
+            Those of each cell, ``(n_cells, 1)``.
         """
         raise NotImplementedError
 

@@ -29,10 +29,8 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
 
     Parameters
     ----------
-    n_features, n_hidden
-        As for :class:`Likelihood`.
-    n_batch
-        Number of batches, S.
+    n_features, n_hidden, n_batch
+        Number of proteins, G, width of the decoder's last hidden layer, H, and number of batches, S.
     """
 
     values = "counts"

@@ -63,9 +63,10 @@ class _Poisson(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        ctx.save_for_backward(logits.softmax(dim=1))
+        shares = logits.softmax(dim=1)
+        ctx.save_for_backward(shares)
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows]
+        scale = (total[:, 0].log() - _log_normaliser(logits, shares))[counts.rows]
         return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
@@ -88,23 +89,31 @@ class _NegativeBinomial(torch.autograd.Function):
         shares, place = logits.softmax(dim=1), (counts.rows, counts.columns)
         x, own = counts.values, theta[counts.columns]
         log_ratio = torch.log1p(shares * total / theta).neg_()
-        ctx.save_for_backward(shares, log_ratio, theta, total)
+        of_stored = log_ratio[place]
+        ctx.save_for_backward(shares, log_ratio, of_stored, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
-        log_odds = logits[place] + (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows] - own.log()
+        scale = (total[:, 0].log() - _log_normaliser(logits, shares))[counts.rows]
         gammas = torch.lgamma(x + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(x + 1.0)
-        return log_ratio @ theta + counts.row_sums(x * (log_odds + log_ratio[place]) + gammas)
+        return log_ratio @ theta + counts.row_sums(x * (logits[place] + scale - own.log() + of_stored) + gammas)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
-        shares, log_ratio, theta, total = ctx.saved_tensors
-        ratio, own = log_ratio.exp(), theta[counts.columns]
-        kept = counts.values * ratio[counts.rows, counts.columns]
-        score = counts.add_to((ratio * shares).mul_(-total), kept)
-        back = score.sub_(shares * score.sum(dim=1, keepdim=True)).mul_(gradient[:, None])
-        of_stored = torch.digamma(counts.values + own) - torch.digamma(theta)[counts.columns] - kept / own
-        of_theta = (gradient @ (log_ratio + 1 - ratio)).index_add_(0, counts.columns, gradient[counts.rows] * of_stored)
-        return back, of_theta, None, None
+        shares, log_ratio, of_stored, theta, total = ctx.saved_tensors
+        own, of_cell = theta[counts.columns], gradient[counts.rows]
+        kept, fall = counts.values * of_stored.exp(), log_ratio.expm1()
+        of_theta = gradient @ (log_ratio - fall)
+        digammas = torch.digamma(counts.values + own) - torch.digamma(theta)[counts.columns]
+        of_theta.index_add_(0, counts.columns, of_cell * (digammas - kept / own))
+        expected = fall.add_(1).mul_(shares).mul_(total)
+        scores = gradient * (counts.row_sums(kept) - expected.sum(dim=1))
+        back = expected.mul_(-gradient[:, None]).addcmul_(shares, scores[:, None], value=-1)
+        return counts.add_to(back, of_cell * kept), of_theta, None, None
+
+
+def _log_normaliser(logits: Tensor, shares: Tensor) -> Tensor:
+    """Of a softmax that is at hand, ``(n_cells,)``: its largest share is that of the largest logit."""
+    return logits.amax(dim=1) - shares.amax(dim=1).log()
 
 
 def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:

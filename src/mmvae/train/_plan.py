@@ -9,6 +9,7 @@ from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
+from torchmetrics import Metric
 
 from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_0, check_numbers
 from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
@@ -58,6 +59,8 @@ class MultiVAEPlan(TrainingPlan):
         super().__init__(*args, **kwargs)
         # Of each step since the last look: its loss, the loss's parts, its cells.
         self._unseen: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
+        # Of each metric in this epoch: its sum over cells, their number, and how it is logged.
+        self._pending: dict[str, tuple[Any, Any, dict[str, Any]]] = {}
         self._graphs = {name: prior.graph for name, prior in self.module.priors.items() if prior.needs_graph}
 
     def attach_graphs(self) -> None:
@@ -93,6 +96,34 @@ class MultiVAEPlan(TrainingPlan):
             options = {"on_step": self.on_step, "on_epoch": self.on_epoch, "sync_dist": self.use_sync_dist}
             self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
         super().compute_and_log_metrics(loss_output, metrics, mode)
+
+    def log(self, name: str, value: Any, **options: Any) -> None:
+        """Log, of a training's epoch at its end: Lightning takes as long for the metrics of a step as a small step does."""
+        if not self.trainer.training or options.get("on_step"):
+            super().log(name, value, **options)
+        elif isinstance(value, Metric):  # adds up by itself
+            self._pending[name] = value, 1, options
+        else:
+            count = options.pop("batch_size", self._losses.n_obs_minibatch)
+            total, n_cells, _ = self._pending.get(name, (0, 0, options))
+            self._pending[name] = total + torch.as_tensor(value).detach() * count, n_cells + count, options
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Log with the last minibatch, so that callbacks find the metrics at the end of the epoch."""
+        if self.trainer.is_last_batch:
+            self._log_pending()
+
+    def on_train_epoch_end(self) -> None:
+        """Log what is left of an epoch that was cut short."""
+        super().on_train_epoch_end()
+        self._log_pending()
+
+    def _log_pending(self) -> None:
+        pending, self._pending = self._pending, {}
+        for name, (total, count, options) in pending.items():
+            if not isinstance(total, Metric):
+                total, options = total / count, options | {"batch_size": count}
+            super().log(name, total, **options)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step; raises :class:`NonFiniteError`, on a CPU before the weights are touched."""

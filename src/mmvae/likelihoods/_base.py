@@ -91,7 +91,8 @@ class Likelihood(Component, family="likelihood"):
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
     zeros_stay: ClassVar[bool] = False
-    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only."""
+    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only; to
+    be stated by the class that defines :meth:`encoder_input`."""
 
     size_factor: Tensor
 

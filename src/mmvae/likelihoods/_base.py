@@ -91,7 +91,7 @@ class Likelihood(Component, family="likelihood"):
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
     zeros_stay: ClassVar[bool] = False
-    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is: it needs non-zeros only."""
+    """Whether :meth:`encoder_input` leaves 0 as it is and reads each value by itself; stated where that is defined."""
 
     size_factor: Tensor
 

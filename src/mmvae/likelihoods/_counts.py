@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import SparseRows
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
@@ -78,13 +79,14 @@ class Poisson(_Profile, name="poisson"):
         As for :class:`Likelihood`.
     n_sampled
         Number of features drawn for each minibatch in training, from which the softmax's normaliser is estimated; all
-        are used if it is ``None``, outside training, and for values that are mostly not 0.
+        are used if it is ``None``, outside training, and for dense data that are mostly not 0.
     """
 
     proposal: Tensor
 
     def __init__(self, n_features: int, n_hidden: int, n_sampled: int | None = None) -> None:
         super().__init__(n_features, n_hidden)
+        check_numbers({"n_sampled": COUNT}, n_sampled=n_sampled)
         self.n_sampled = n_sampled
         self.register_buffer("proposal", torch.full((n_features,), 1 / n_features))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mmvae.nn import SparseRows, in_full_precision, sparse_product
 
@@ -70,6 +70,7 @@ class _Poisson(torch.autograd.Function):
         return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
@@ -97,6 +98,7 @@ class _NegativeBinomial(torch.autograd.Function):
         return log_ratio @ theta + counts.row_sums(x * (logits[place] + scale - own.log() + of_stored) + gammas)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
         shares, log_ratio, of_stored, theta, total = ctx.saved_tensors

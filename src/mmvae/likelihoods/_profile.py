@@ -66,7 +66,7 @@ class _Poisson(torch.autograd.Function):
         shares = logits.softmax(dim=1)
         ctx.save_for_backward(shares)
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = (total[:, 0].log() - _log_normaliser(logits, shares))[counts.rows]
+        scale = _log_scale(logits, shares, total)[counts.rows]
         return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
@@ -93,7 +93,7 @@ class _NegativeBinomial(torch.autograd.Function):
         of_stored = log_ratio[place]
         ctx.save_for_backward(shares, log_ratio, of_stored, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = (total[:, 0].log() - _log_normaliser(logits, shares))[counts.rows]
+        scale = _log_scale(logits, shares, total)[counts.rows]
         gammas = torch.lgamma(x + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(x + 1.0)
         return log_ratio @ theta + counts.row_sums(x * (logits[place] + scale - own.log() + of_stored) + gammas)
 
@@ -113,9 +113,9 @@ class _NegativeBinomial(torch.autograd.Function):
         return counts.add_to(back, of_cell * kept), of_theta, None, None
 
 
-def _log_normaliser(logits: Tensor, shares: Tensor) -> Tensor:
-    """Of a softmax that is at hand, ``(n_cells,)``: its largest share is that of the largest logit."""
-    return logits.amax(dim=1) - shares.amax(dim=1).log()
+def _log_scale(logits: Tensor, shares: Tensor, total: Tensor) -> Tensor:
+    """What the logarithms of means exceed logits by, ``(n_cells,)``; the softmax is at hand, and so is its normaliser."""
+    return (total[:, 0] * shares.amax(dim=1)).log() - logits.amax(dim=1)
 
 
 def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:

@@ -1,5 +1,6 @@
 """Graph of cells with a running memory of their posteriors: N cells, D latent dimensions, W the highest degree."""
 
+from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from ._spectrum import Spectrum, spectrum_of
 
-TENSORS = ("members", "starts", "degrees", "targets", "weights", "mean", "variance")
+TENSORS = ("members", "starts", "degrees", "targets", "weights", "mean", "variance", "seen")
 
 
 class CellGraph:
@@ -45,6 +46,8 @@ class CellGraph:
         )
         self.weights = torch.as_tensor(graph.data, dtype=torch.float32)
         self.mean = self.variance = torch.zeros(len(members), 0)
+        # Cells whose posteriors were remembered since processes last compared.
+        self.seen = torch.zeros(len(members), dtype=torch.bool)
 
     @property
     def is_filled(self) -> bool:
@@ -103,8 +106,18 @@ class CellGraph:
         Of the members among them, or of those that ``mask``, boolean, ``(n_cells,)``, marks.
         """
         keep = (self.members[cells] if mask is None else mask)[:, None]
+        self.seen.index_fill_(0, cells, True)
         for memory, value in ((self.mean, mean), (self.variance, variance)):
             memory.index_copy_(0, cells, torch.where(keep, value.to(memory), memory[cells]))
+
+    @torch.no_grad()
+    def share(self, add: Callable[[Tensor], Tensor]) -> None:
+        """Take of each cell what any process saw since the last time; ``add`` sums a tensor over the processes."""
+        own, n_seen = self.seen[:, None], add(self.seen.to(self.mean))[:, None]
+        for memory in (self.mean, self.variance):
+            together = add(torch.where(own, memory, 0.0)) / n_seen.clamp_min(1)
+            memory.copy_(torch.where(n_seen > 0, together, memory))
+        self.seen.zero_()
 
     def roughness(self) -> tuple[Tensor, Tensor]:
         r"""What the density of the members' posteriors depends on, a mean over members, each ``(n_latent,)``.

@@ -67,6 +67,8 @@ class InitPriors(Callback):
         """Refresh the priors that are trained, which a query's are not."""
         pl_module.attach_graphs()
         for prior in self.module.priors.values():
+            if trainer.world_size > 1 and prior.graph is not None and prior.graph.is_filled:
+                prior.graph.share(lambda own: trainer.strategy.reduce(own.clone(), reduce_op="sum"))
             if any(parameter.requires_grad for parameter in prior.parameters()):
                 prior.refresh()
 
@@ -82,6 +84,9 @@ class InitPriors(Callback):
             with plugin.forward_context():
                 converted = lambda: map(plugin.convert_input, self.read())
                 init_priors(self.module, converted, trainer.current_epoch, late=late)
+            if trainer.world_size > 1:  # fits on several devices may differ in their last digits
+                state = {name: value.cpu() for name, value in self.module.priors.state_dict().items()}
+                self.module.priors.load_state_dict(trainer.strategy.broadcast(state))
 
 
 class KeepWeights(Callback):

@@ -63,6 +63,12 @@ class MultiVAEPlan(TrainingPlan):
         self._pending: dict[str, tuple[Any, Any, dict[str, Any]]] = {}
         self._graphs = {name: prior.graph for name, prior in self.module.priors.items() if prior.needs_graph}
 
+    def on_fit_start(self) -> None:
+        """Let each process draw noise of its own."""
+        super().on_fit_start()
+        if self.trainer.world_size > 1:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)
+
     def attach_graphs(self) -> None:
         """Show the priors the graphs of this training's cells; a callback may have read from others."""
         for name, graph in self._graphs.items():
@@ -77,7 +83,7 @@ class MultiVAEPlan(TrainingPlan):
         try:
             outputs = super().forward(batch, *args, **kwargs)
         except (RuntimeError, ValueError) as error:
-            self._look()
+            self._look(alone=True)
             names = posteriors_not_finite(self.module.encoders, lambda: super(MultiVAEPlan, self).forward(batch))
             if not names:
                 raise
@@ -97,6 +103,9 @@ class MultiVAEPlan(TrainingPlan):
             self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
         super().compute_and_log_metrics(loss_output, metrics, mode)
 
+    # scvi-tools logs in inference mode, whose tensors processes could not average later.
+    @torch.inference_mode(False)
+    @torch.no_grad()
     def log(self, name: str, value: Any, **options: Any) -> None:
         """Log, of a training's epoch at its end: Lightning takes as long for the metrics of a step as a small step does."""
         if not self.trainer.training or options.get("on_step"):
@@ -142,17 +151,19 @@ class MultiVAEPlan(TrainingPlan):
         """On an accelerator, to look at a loss is to wait for it."""
         return 1 if self.device.type == "cpu" else 10
 
-    def _look(self) -> None:
-        """Check the losses since the last look."""
+    def _look(self, *, alone: bool = False) -> None:
+        """Check the losses since the last look; of all processes, as one that stops would leave the others waiting."""
         steps, self._unseen = self._unseen, []
         if not steps:
             return
         finite = torch.stack([loss for loss, _, _ in steps]).isfinite().tolist()
-        if not all(finite):
-            _, parts, cells = steps[finite.index(False)]
-            where = " and ".join(name for name, value in parts.items() if not value.isfinite().all())
-            found = f"the loss is not finite in the {where or 'sum of its parts'}"
-            raise NonFiniteError(found, self.current_epoch, cells)
+        if all(finite) if alone else self.trainer.strategy.reduce_boolean_decision(all(finite)):
+            return
+        if all(finite):
+            raise NonFiniteError("the loss is not finite in another process", self.current_epoch)
+        _, parts, cells = steps[finite.index(False)]
+        where = " and ".join(name for name, value in parts.items() if not value.isfinite().all())
+        raise NonFiniteError(f"the loss is not finite in the {where or 'sum of its parts'}", self.current_epoch, cells)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, its rate falling as a cosine to a twentieth."""

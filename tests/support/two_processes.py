@@ -1,0 +1,65 @@
+"""Trains a model in as many processes as the first argument says, in the case of the second; prints what came of it."""
+
+import json
+import os
+import sys
+import warnings
+
+import torch
+from lightning.pytorch.callbacks import Callback
+
+import mmvae
+from mmvae import MultiVAE
+
+CELLS, EPOCHS, BATCH = 240, 4, 16
+
+
+class Spoil(Callback):
+    """Makes the weights of one process infinite in its third step."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_rank == trainer.world_size - 1 and batch_idx == 2:
+            pl_module.module.likelihoods["rna"].log_theta.data.fill_(float("nan"))
+
+
+def mosaic():
+    """Cells of which most have a single modality, so that few minibatches of few cells hold all."""
+    mdata = mmvae.datasets.simulate(CELLS, missing=0.7, seed=0)
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    return MultiVAE(mdata)
+
+
+def tissue():
+    sections = mmvae.datasets.simulate_pdac(2, n_spots=CELLS // 2, n_genes=40)
+    mdata = mmvae.pp.spatial(sections, slide_key="slide")
+    MultiVAE.setup_mudata(mdata)
+    return MultiVAE(mdata)
+
+
+def train(model, n_processes, **options):
+    processes = {"devices": n_processes, "strategy": "ddp"} if n_processes > 1 else {}
+    options = {"accelerator": "cpu", "enable_progress_bar": False, "early_stopping": False} | processes | options
+    model.train(EPOCHS, batch_size=BATCH // n_processes, **options)
+
+
+def main():
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(1)
+    n_processes, case = int(sys.argv[1]), sys.argv[2]
+    model = tissue() if case == "tissue" else mosaic()
+    found = {"rank": int(os.environ.get("LOCAL_RANK", 0))}
+    try:
+        train(model, n_processes, callbacks=[Spoil()] if case == "spoilt" else [])
+        if model.history_:  # the first process alone keeps one
+            found["objective"] = [float(value) for value in model.history_["objective_validation"].iloc[:, 0]]
+    except mmvae.TrainingDivergedError as error:
+        found["error"] = str(error)
+    found["weights"] = [float(value.double().sum()) for value in model.module.state_dict().values()]
+    found["memory"] = [
+        float(prior.graph.mean.sum()) for prior in model.module.priors.values() if prior.graph is not None
+    ]
+    print("FOUND", json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

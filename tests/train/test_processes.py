@@ -1,0 +1,39 @@
+"""Training in two processes, each on half of the cells of a minibatch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "support" / "two_processes.py"
+
+
+def results(n_processes: int, case: str) -> list[dict]:
+    """What each process found, by rank."""
+    command = [sys.executable, str(SCRIPT), str(n_processes), case]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=400, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    found = [json.loads(line.removeprefix("FOUND ")) for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    assert len(found) == n_processes, done.stderr
+    return sorted(found, key=lambda result: result["rank"])
+
+
+@pytest.mark.parametrize("case", ["mosaic", "tissue"])
+def test_two_processes_train_as_one_does(case):
+    (alone,), together = results(1, case), results(2, case)
+    # Sums of weights, and of what the graph of neighbours remembers, which no process saw whole.
+    for kept in ("weights", "memory"):
+        assert together[0][kept] == pytest.approx(together[1][kept], rel=1e-5, abs=1e-5)
+    assert together[0]["objective"] == pytest.approx(alone["objective"], rel=0.06)  # of other noise
+    assert together[0]["objective"][-1] < together[0]["objective"][0]
+
+
+def test_a_loss_that_is_not_finite_in_one_process_ends_all():
+    first, second = results(2, "spoilt")
+    assert "in another process" in first["error"]
+    assert "reconstruction of 'rna'" in second["error"]
+    assert first["weights"] == second["weights"]

@@ -1,0 +1,95 @@
+"""Clocks: seconds, of each epoch too, and how busy a card is."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Of the last fraction of a second, in percent, five times a second.
+WATCH_CARD = ("nvidia-smi", "--id=0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200")
+
+
+def now() -> float:
+    """Seconds by the clock, once a card, if there is one at work, has done what it was given."""
+    import torch
+
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+class EpochTimes(Callback):
+    """When each epoch began and ended, from its first minibatch to its last, by :func:`now`."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[float, float]] = []
+        self._start = 0.0
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Note when the first minibatch is there."""
+        if batch_idx == 0:
+            self._start = now()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Note when the last one is done."""
+        if trainer.is_last_batch:
+            self.spans.append((self._start, now()))
+
+    def counted(self, epochs: int) -> list[tuple[float, float]]:
+        """Spans of the epochs that count: the first warms up the machine, unless it is the only one.
+
+        Raises
+        ------
+        ValueError
+            If the trainer did not report as many epochs.
+        """
+        if len(self.spans) != epochs:
+            msg = f"Expected {epochs} epochs with a first and a last minibatch; got {len(self.spans)}."
+            raise ValueError(msg)
+        return self.spans[1:] or self.spans
+
+
+class CardUse:
+    """Watches, as a context, in what share of the time some kernel runs on the card.
+
+    Parameters
+    ----------
+    command
+        Program that prints the percentage of the time just gone by, a line each; where it is not, nothing is seen.
+    """
+
+    def __init__(self, command: tuple[str, ...] = WATCH_CARD) -> None:
+        self.command, self.seen = command, list[tuple[float, float]]()
+
+    def __enter__(self) -> CardUse:
+        self._stack = ExitStack()
+        if shutil.which(self.command[0]):
+            process = self._stack.enter_context(subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True))
+            reader = threading.Thread(target=self._read, args=[process.stdout], daemon=True)
+            reader.start()
+            self._stack.callback(reader.join)
+            self._stack.callback(process.terminate)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._stack.close()
+
+    def within(self, spans: list[tuple[float, float]]) -> float:
+        """Mean share, between 0 and 1, of what was seen in these spans; NaN if nothing was."""
+        inside = [share for when, share in self.seen if any(start <= when <= end for start, end in spans)]
+        return float(np.mean(inside)) if inside else float("nan")
+
+    def _read(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if line.strip().isdigit():
+                self.seen.append((time.perf_counter(), int(line) / 100))

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
+    from typing import TypeAlias
+
+    Kind: TypeAlias = tuple[Hashable, ...]
 
 
 class CutShortError(RuntimeError):
@@ -28,25 +31,26 @@ class Budget:
     def __init__(self, seconds: float | None = None, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
         self._end = None if seconds is None else now() + seconds
-        self._took: dict[Hashable, float] = {}
+        self._took: dict[Kind, float] = {}
 
     @property
     def left(self) -> float | None:
         """Seconds that are left, 0 at the least; ``None`` if there is no end."""
         return None if self._end is None else max(0.0, self._end - self._now())
 
-    def fits(self, kind: Hashable, least: float = 0.0) -> bool:
+    def fits(self, kind: Kind, least: float = 0.0) -> bool:
         """Whether a run can be expected to end in time.
 
         One of a ``kind`` that has been run is expected to take as long as the last of these, another as long as the
-        longest so far, and both ``least`` seconds.
+        longest so far of the same part, the first entry of its kind, and both ``least`` seconds.
         """
-        expected = self._took.get(kind, max(self._took.values(), default=0.0))
+        of_part = [seconds for other, seconds in self._took.items() if other[0] == kind[0]]
+        expected = self._took.get(kind, max(of_part, default=0.0))
         left = self.left
         return left is None or (left > 0 and max(expected, least) <= left)
 
     @contextmanager
-    def timing(self, kind: Hashable) -> Iterator[None]:
+    def timing(self, kind: Kind) -> Iterator[None]:
         """Remember how long a run of this kind takes."""
         started = self._now()
         yield

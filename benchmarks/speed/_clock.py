@@ -6,17 +6,14 @@ import shutil
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from lightning.pytorch.callbacks import Callback
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-# Of the last fraction of a second, in percent, five times a second.
-WATCH_CARD = ("nvidia-smi", "--id=0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200")
+# In percent of the last fraction of a second. A program for each look, as one that goes on may keep its lines back.
+ASK_CARD = ("nvidia-smi", "--id=0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def now() -> float:
@@ -65,31 +62,31 @@ class CardUse:
     Parameters
     ----------
     command
-        Program that prints the percentage of the time just gone by, a line each; where it is not, nothing is seen.
+        Program that prints the percentage of the time just gone by; where it is not, nothing is seen.
     """
 
-    def __init__(self, command: tuple[str, ...] = WATCH_CARD) -> None:
+    def __init__(self, command: tuple[str, ...] = ASK_CARD) -> None:
         self.command, self.seen = command, list[tuple[float, float]]()
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
 
     def __enter__(self) -> CardUse:
-        self._stack = ExitStack()
-        if shutil.which(self.command[0]):
-            process = self._stack.enter_context(subprocess.Popen(self.command, stdout=subprocess.PIPE, text=True))
-            reader = threading.Thread(target=self._read, args=[process.stdout], daemon=True)
-            reader.start()
-            self._stack.callback(reader.join)
-            self._stack.callback(process.terminate)
+        if shutil.which(self.command[0]) is None:
+            self._over.set()
+        self._watch.start()
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._stack.close()
+        self._over.set()
+        self._watch.join()
 
     def within(self, spans: list[tuple[float, float]]) -> float:
         """Mean share, between 0 and 1, of what was seen in these spans; NaN if nothing was."""
         inside = [share for when, share in self.seen if any(start <= when <= end for start, end in spans)]
         return float(np.mean(inside)) if inside else float("nan")
 
-    def _read(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            if line.strip().isdigit():
-                self.seen.append((time.perf_counter(), int(line) / 100))
+    def _look(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LOOKS):
+            said = subprocess.run(self.command, capture_output=True, text=True).stdout.strip()
+            if said.isdigit():
+                self.seen.append((time.perf_counter(), int(said) / 100))

@@ -79,7 +79,7 @@ class Job:
     least: float = 0.0
 
     @property
-    def kind(self) -> Hashable:
+    def kind(self) -> tuple[Hashable, ...]:
         """What runs that take the same time have in common."""
         return self.part, self.data, self.method, self.batch_size, self.size
 

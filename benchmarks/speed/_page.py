@@ -127,8 +127,9 @@ def spread(values: np.ndarray, digits: int) -> str:
     """The median, and the range if there are several."""
     if not len(values):
         return markdown.ABSENT
-    text = f"{np.median(values):,.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({values.min():,.{digits}f} to {values.max():,.{digits}f})"
+    # Not "-0".
+    median, low, high = (f"{round(value, digits) + 0.0:,.{digits}f}" for value in np.percentile(values, [50, 0, 100]))
+    return median if len(values) == 1 else f"{median} ({low} to {high})"
 
 
 def _values(rows: pd.DataFrame, metric: str) -> np.ndarray:

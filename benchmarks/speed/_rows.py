@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from benchmarks import table
+from benchmarks.training import limit_threads
 
 from ._jobs import CUDA, Job, Measured
 from ._methods import METHODS
@@ -51,6 +52,7 @@ def machine(device: str) -> dict[str, Any]:
     """The card, or the processor and its threads, and versions."""
     import torch
 
+    limit_threads()
     name = torch.cuda.get_device_name() if device == CUDA else processor()
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return {"processor": name, "threads": torch.get_num_threads(), "versions": versions}

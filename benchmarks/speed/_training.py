@@ -28,8 +28,8 @@ def model_of(method: str, mdata: MuData, seed: int, batch: str | None = None, *,
 
 def train_options(method: str, device: str, **options: Any) -> dict[str, Any]:
     """Arguments of ``train``, of which ``options`` are some."""
-    where = {"accelerator": "gpu" if device == CUDA else "cpu", "devices": 1}
-    return {"enable_progress_bar": False} | where | dict(METHODS[method].options) | options
+    always = {"accelerator": "gpu" if device == CUDA else "cpu", "enable_progress_bar": False}
+    return always | dict(METHODS[method].options) | options
 
 
 def measured(mdata: MuData, values: dict[str, float]) -> Measured:
@@ -43,6 +43,7 @@ def clear_card(device: str) -> None:
     if device == CUDA:
         import torch
 
+        torch.cuda.init()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ class HeldAtEpochs(Callback):
 
 def main(folder: str, data: str, method: str, cells: str, device: str, epochs: str, seed: str, result: str) -> None:
     """Measure, and write what was found."""
+    for name in ("scvi.model", "mmvae.model"):  # imports are no part of what is measured
+        import_module(name)
     source = SETS[data]
     mdata = load_for(method, data, Path(folder), int(cells) or None, again=device == CUDA)
     batch = source.data_set.batch if isinstance(source, Real) else None

@@ -1,0 +1,66 @@
+"""The command measures what was asked for and fits, and says what it left out."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from benchmarks.speed import __main__ as command
+from benchmarks.speed._jobs import CUDA, Job, Measured
+from benchmarks.speed._methods import OURS, TOTALVI
+
+
+def called(monkeypatch, tmp_path, *given):
+    files = ["--data", tmp_path, "--out", tmp_path / "speed.csv", "--page", tmp_path / "speed.md"]
+    monkeypatch.setattr("sys.argv", ["speed", *map(str, [*files, *given])])
+
+
+@pytest.mark.filterwarnings("ignore")  # those of peers
+def test_rows_and_page_are_written(tiny, monkeypatch, tmp_path):
+    called(monkeypatch, tmp_path, "--parts", "epochs,latent", "--sets", "proteins", "--rounds", 0, "--epochs", 1)
+    command.main()
+    table = pd.read_csv(tmp_path / "speed.csv")
+    assert {tuple(run) for run in table[["method", "metric"]].to_numpy()} == {
+        (method, metric) for method in (OURS, TOTALVI) for metric in ("epoch", "latent")
+    }
+    assert "| proteins | 60 | 128 | totalVI | 1 |" in (tmp_path / "speed.md").read_text()
+
+
+def test_what_fails_or_does_not_fit_is_named_and_the_rest_is_measured(monkeypatch, tmp_path):
+    def fail():
+        raise RuntimeError("out of memory")
+
+    runs = [
+        Job("equal", "one", OURS, 128, 0, fail),
+        Job("equal", "two", OURS, 128, 0, lambda: Measured(1, 2, {"epoch": 3.0})),
+        Job("equal", "three", OURS, 128, 0, lambda: Measured(1, 2, {"epoch": 3.0}), least=1e6),
+    ]
+    monkeypatch.setattr(command, "_jobs", lambda choice: iter(runs))
+    called(monkeypatch, tmp_path, "--budget", 1_000)
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert str(ended.value).splitlines() == [
+        "Not measured:",
+        "equal: one, mmvae, batch size 128, round 0: out of memory",
+        "equal: three, mmvae, batch size 128, round 0: no time left",
+    ]
+    assert list(pd.read_csv(tmp_path / "speed.csv")["data"]) == ["two"]
+
+
+def test_gpu_chooses_what_eight_minutes_allow_and_leaves_options_beside_it(monkeypatch, tmp_path):
+    called(monkeypatch, tmp_path, "--gpu", "--rounds", "1,2")
+    arguments = command._arguments()
+    assert (arguments.device, arguments.budget, arguments.rounds) == (CUDA, 480, [1, 2])
+    assert arguments.sets == ["snareseq", "teaseq", "million"]
+    assert arguments.parts == ["epochs", "latent"]
+
+
+def test_a_card_that_is_not_there_is_asked_for_in_vain(monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    called(monkeypatch, tmp_path, "--gpu")
+    with pytest.raises(SystemExit, match="Expected a card; found none"):
+        command.main()
+
+
+def test_memory_is_measured_before_anything_is_imported_for_the_rest():
+    assert next(iter(command.PARTS)) == "memory"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
+from benchmarks.paths import ROOT
 from benchmarks.speed import __main__ as command
 from benchmarks.speed._jobs import CUDA, Job, Measured
 from benchmarks.speed._methods import OURS, TOTALVI
@@ -62,5 +66,9 @@ def test_a_card_that_is_not_there_is_asked_for_in_vain(monkeypatch, tmp_path):
         command.main()
 
 
-def test_memory_is_measured_before_anything_is_imported_for_the_rest():
+def test_memory_is_measured_before_much_is_imported():
+    heavy = "{'scvi', 'lightning', 'scanpy', 'mmvae'}"
+    code = f"import sys, benchmarks.speed.__main__, benchmarks.speed._memory; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
     assert next(iter(command.PARTS)) == "memory"

@@ -92,7 +92,7 @@ def test_on_a_card_its_memory_and_use_are_measured_too(tiny, tmp_path, monkeypat
     values = job.measure().values
     assert set(values) == {"epoch", "latent", "card_mb", "busy"}
     assert values["card_mb"] == 5
-    assert called == ["init", "empty_cache", "reset_peak_memory_stats"]
+    assert called[:3] == ["init", "empty_cache", "reset_peak_memory_stats"]
 
 
 def test_growth_has_a_run_for_each_size_with_sampled_peaks_and_without(tmp_path, monkeypatch):

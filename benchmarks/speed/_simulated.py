@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # More cells than these are the same ones again and again.
 MOST_DRAWN = 20_000
 N_TYPES = 8
-RATE_SPREAD, DEPTH_SPREAD = 1.5, 0.4
+RATE_SPREAD, DEPTH_SPREAD = 2.0, 0.4
 # Counts of a cell, whatever the number of features: of genes and peaks about as in 10x Genomics' kits.
 DEPTH = {"rna": 1_100, "atac": 3_000, "protein": 6_000}
 TYPE = "cell_type"
@@ -48,24 +48,40 @@ def simulated(size: Size, seed: int = 0) -> MuData:
     modalities = {}
     for name, depth in DEPTH.items():
         if n_features := getattr(size, name):
-            adata = ad.AnnData(counts(rng, cell_type, n_features, depth), obs=obs.copy())
-            adata.var_names = [f"{name}{number}" for number in range(n_features)]
-            modalities[name] = inputs.dense(adata) if name == "protein" else adata
+            draw = dense_counts if name == "protein" else sparse_counts
+            modalities[name] = ad.AnnData(draw(rng, cell_type, n_features, depth), obs=obs.copy())
+            modalities[name].var_names = [f"{name}{number}" for number in range(n_features)]
     mdata = inputs.joined(modalities)
     return mdata if n_drawn == size.n_cells else repeated(mdata, size.n_cells)
 
 
-def counts(rng: np.random.Generator, cell_type: np.ndarray, n_features: int, depth: float) -> sp.csr_matrix:
-    """Multinomial counts of cells whose depth is log-normal around ``depth``, ``(C, F)``."""
-    depths = rng.poisson(depth * rng.lognormal(-(DEPTH_SPREAD**2) / 2, DEPTH_SPREAD, len(cell_type)))
+def sparse_counts(rng: np.random.Generator, cell_type: np.ndarray, n_features: int, depth: float) -> sp.csr_matrix:
+    """Multinomial counts of cells whose depth is log-normal around ``depth``, ``(C, F)``, count by count."""
+    depths = rng.poisson(_depths(rng, len(cell_type), depth))
     features = np.empty(depths.sum(), dtype=np.int32)
     owner = np.repeat(np.arange(len(cell_type), dtype=np.int32), depths)
     for number in range(N_TYPES):
         own = cell_type[owner] == number
-        ends = rng.lognormal(0.0, RATE_SPREAD, n_features).cumsum()
-        features[own] = np.searchsorted(ends, rng.random(own.sum()) * ends[-1])
+        ends = _rates(rng, n_features).cumsum()
+        # Beyond the last end by no more than rounding.
+        features[own] = np.searchsorted(ends, rng.random(own.sum())).clip(max=n_features - 1)
     shape = len(cell_type), n_features
     return sp.csr_matrix((np.ones(len(owner), dtype=np.float32), (owner, features)), shape=shape)
+
+
+def dense_counts(rng: np.random.Generator, cell_type: np.ndarray, n_features: int, depth: float) -> np.ndarray:
+    """Poisson counts of the same kind, ``(C, F)``, value by value."""
+    rates = np.stack([_rates(rng, n_features) for _ in range(N_TYPES)])
+    return rng.poisson(_depths(rng, len(cell_type), depth)[:, None] * rates[cell_type]).astype(np.float32)
+
+
+def _depths(rng: np.random.Generator, n_cells: int, depth: float) -> np.ndarray:
+    return depth * rng.lognormal(-(DEPTH_SPREAD**2) / 2, DEPTH_SPREAD, n_cells)
+
+
+def _rates(rng: np.random.Generator, n_features: int) -> np.ndarray:
+    rates = rng.lognormal(0.0, RATE_SPREAD, n_features)
+    return rates / rates.sum()
 
 
 def repeated(mdata: MuData, n_cells: int) -> MuData:

@@ -51,7 +51,9 @@ class Budget:
 
     @contextmanager
     def timing(self, kind: Kind) -> Iterator[None]:
-        """Remember how long a run of this kind takes."""
+        """Remember how long a run of this kind takes, whether or not it fails."""
         started = self._now()
-        yield
-        self._took[kind] = self._now() - started
+        try:
+            yield
+        finally:
+            self._took[kind] = self._now() - started

@@ -26,9 +26,18 @@ def now() -> float:
 
 
 class EpochTimes(Callback):
-    """When each epoch began and ended, from its first minibatch to its last, by :func:`now`."""
+    """When each epoch began and ended, from its first minibatch to its last, by :func:`now`.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    epochs
+        Number of epochs after which training may end.
+    enough
+        It ends then once those that count took so many seconds.
+    """
+
+    def __init__(self, epochs: int, enough: float = 0.0) -> None:
+        self.epochs, self.enough = epochs, enough
         self.spans: list[tuple[float, float]] = []
         self._start = 0.0
 
@@ -42,7 +51,12 @@ class EpochTimes(Callback):
         if trainer.is_last_batch:
             self.spans.append((self._start, now()))
 
-    def counted(self, epochs: int) -> list[tuple[float, float]]:
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        """End training where enough was seen."""
+        if len(self.spans) >= self.epochs and sum(self.seconds()) >= self.enough:
+            trainer.should_stop = True
+
+    def counted(self) -> list[tuple[float, float]]:
         """Spans of the epochs that count: the first warms up the machine, unless it is the only one.
 
         Raises
@@ -50,10 +64,14 @@ class EpochTimes(Callback):
         ValueError
             If the trainer did not report as many epochs.
         """
-        if len(self.spans) != epochs:
-            msg = f"Expected {epochs} epochs with a first and a last minibatch; got {len(self.spans)}."
+        if len(self.spans) < self.epochs:
+            msg = f"Expected {self.epochs} epochs with a first and a last minibatch; got {len(self.spans)}."
             raise ValueError(msg)
         return self.spans[1:] or self.spans
+
+    def seconds(self) -> list[float]:
+        """Seconds of the epochs that count."""
+        return [end - start for start, end in self.counted()]
 
 
 class CardUse:

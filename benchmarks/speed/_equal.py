@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EPOCHS, LATENT = "epochs", "latent"
 CELLS = {CPU: 3_000, CUDA: 100_000}
+# On a card the epochs of some methods are too short to see much in one: so many seconds of them, or so many times the epochs.
+ENOUGH, MOST = 10.0, 4
 
 
 def jobs(choice: Choice) -> Iterator[Job]:
@@ -51,23 +53,23 @@ def _measure(choice: Choice, name: str, method: str, batch_size: int, number: in
     model = model_of(method, mdata, number, equal=True)
     if EPOCHS in choice.parts:
         epochs = min(choice.epochs, 2) if name in LARGE else choice.epochs
-        values = train(model, method, choice.device, batch_size, epochs)
+        times = EpochTimes(epochs, ENOUGH if choice.device == CUDA and name not in LARGE else 0.0)
+        values = train(model, method, choice.device, batch_size, times)
     else:  # the latent asks for no more than a trained model
-        train(model, method, choice.device, batch_size, 1)
+        train(model, method, choice.device, batch_size, EpochTimes(1))
         values = {}
     return measured(mdata, values | (latent(model) if LATENT in choice.parts else {}))
 
 
-def train(model: Any, method: str, device: str, batch_size: int, epochs: int) -> dict[str, float]:
+def train(model: Any, method: str, device: str, batch_size: int, times: EpochTimes) -> dict[str, float]:
     """Train; seconds of an epoch, the median of those that count, and on a card the memory and the share of time it is busy."""
-    times = EpochTimes()
     options = {"batch_size": batch_size, "train_size": TRAIN_SIZE, "early_stopping": False, "callbacks": [times]}
+    longest = times.epochs * (MOST if times.enough else 1)
     with ExitStack() as stack:
         use = stack.enter_context(CardUse()) if device == CUDA else None
-        model.train(max_epochs=epochs, **train_options(method, device, **options))
-    spans = times.counted(epochs)
-    values = {"epoch": float(np.median([end - start for start, end in spans]))} | card_peak(device)
-    return values if use is None else values | {"busy": use.within(spans)}
+        model.train(max_epochs=longest, **train_options(method, device, **options))
+    values = {"epoch": float(np.median(times.seconds()))} | card_peak(device)
+    return values if use is None else values | {"busy": use.within(times.counted())}
 
 
 def latent(model: Any) -> dict[str, float]:
@@ -81,4 +83,4 @@ def epoch_of(mdata: MuData, method: str, choice: Choice, batch_size: int, number
     """An epoch of a new model of these data."""
     clear_card(choice.device)
     model = model_of(method, mdata, number, equal=True)
-    return measured(mdata, train(model, method, choice.device, batch_size, choice.epochs))
+    return measured(mdata, train(model, method, choice.device, batch_size, EpochTimes(choice.epochs)))

@@ -45,7 +45,12 @@ def main(folder: str, data: str, method: str, cells: str, device: str, epochs: s
     at_epochs = HeldAtEpochs()
     model.train(max_epochs=int(epochs), **train_options(method, device, callbacks=[at_epochs]))
     model.get_latent_representation()
-    values = {"data_mb": data_mb, "host_mb": peak_memory() - before, **growth(at_epochs.held), **card_peak(device)}
+    values = {
+        "data_mb": data_mb,
+        "host_mb": max(peak_memory(), before) - before,
+        **growth(at_epochs.held),
+        **card_peak(device),
+    }
     Path(result).write_text(json.dumps(measured(mdata, values)._asdict()))
 
 

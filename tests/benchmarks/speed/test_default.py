@@ -12,10 +12,10 @@ from benchmarks.speed import _default
 from benchmarks.speed._budget import Budget, CutShortError
 from benchmarks.speed._default import WeightsAside, reached, to_its_end
 from benchmarks.speed._jobs import Choice
-from benchmarks.speed._methods import METHODS, OURS, TOTALVI
+from benchmarks.speed._methods import METHODS, MULTIVI, OURS, TOTALVI
 from benchmarks.speed._simulated import TYPE, Size, simulated
 
-SMALL = Size(120, rna=30, protein=6)
+SMALL, WITH_PEAKS = Size(120, rna=30, protein=6), Size(120, rna=20, atac=16)
 METRICS = {"setup", "train", "n_epochs", "bio", "within", "lasting"}
 # Those of peers.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -55,7 +55,7 @@ def test_weights_are_those_of_their_epoch(tmp_path):
     assert module.weight.item() == 0
 
 
-@pytest.mark.parametrize("method", [OURS, TOTALVI])
+@pytest.mark.parametrize("method", [OURS, TOTALVI, MULTIVI])
 def test_training_is_followed_to_its_end(tmp_path, monkeypatch, method):
     options = _default.train_options
     monkeypatch.setattr(_default, "train_options", lambda *given, **more: options(*given, max_epochs=3, **more))
@@ -63,7 +63,7 @@ def test_training_is_followed_to_its_end(tmp_path, monkeypatch, method):
     settle = METHODS[method].settle
     monkeypatch.setitem(METHODS, method, _with(METHODS[method], settle=lambda model: settled.append(settle(model))))
     choice = Choice(folder=tmp_path, parts=["default"], sets=[])
-    mdata = METHODS[method].form(simulated(SMALL))
+    mdata = METHODS[method].form(simulated(WITH_PEAKS if method == MULTIVI else SMALL))
     found = to_its_end(mdata, DataSet("", TYPE), method, 0, choice)
     assert (found.n_cells, found.n_features) == (120, 36)
     assert set(found.values) == METRICS

@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from benchmarks.speed import _equal, _growth
-from benchmarks.speed._clock import CardUse
+from benchmarks.speed._clock import CardUse, EpochTimes
 from benchmarks.speed._equal import jobs
 from benchmarks.speed._jobs import CUDA, Choice
 from benchmarks.speed._methods import METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
@@ -61,10 +61,18 @@ def test_epoch_and_latent_are_measured_for_every_method(tiny, tmp_path, name):
 def test_the_latent_alone_takes_one_epoch(tiny, tmp_path, monkeypatch, parts, epochs, metrics):
     asked = []
     train = _equal.train
-    monkeypatch.setattr(_equal, "train", lambda *given: asked.append(given[-1]) or train(*given))
+    monkeypatch.setattr(_equal, "train", lambda *given: asked.append(given[-1].epochs) or train(*given))
     (job,) = jobs(choice_of(tmp_path, sets=["proteins"], parts=parts, peers=[]))
     assert set(job.measure().values) == metrics
     assert asked == [epochs]
+
+
+def test_short_epochs_are_repeated_on_a_card_until_there_is_enough_to_see(tiny, tmp_path):
+    model = METHODS[OURS].make(SETS["proteins"].cells(tmp_path, None, again=False), None, 0, METHODS[OURS].sizes)
+    for enough, n_epochs in ((0.0, 2), (1e-6, 2), (1e6, 8)):
+        times = EpochTimes(2, enough)
+        _equal.train(model, OURS, "cpu", 16, times)
+        assert len(times.spans) == n_epochs
 
 
 def test_the_sparse_loader_is_a_way_to_train_multivi(tiny, tmp_path):
@@ -88,6 +96,7 @@ def test_on_a_card_its_memory_and_use_are_measured_too(tiny, tmp_path, monkeypat
     monkeypatch.setattr("torch.cuda.max_memory_allocated", lambda: 5e6)
     monkeypatch.setattr(_equal, "CardUse", partial(CardUse, ("echo", "40")))
     monkeypatch.setattr(_equal, "train_options", lambda method, device, **more: train_options(method, "cpu", **more))
+    monkeypatch.setattr(_equal, "ENOUGH", 1e-6)
     (job,) = jobs(choice_of(tmp_path, sets=["proteins"], peers=[], device=CUDA))
     values = job.measure().values
     assert set(values) == {"epoch", "latent", "card_mb", "busy"}

@@ -41,13 +41,18 @@ class Budget:
     def fits(self, kind: Kind, least: float = 0.0) -> bool:
         """Whether a run can be expected to end in time.
 
-        One of a ``kind`` that has been run is expected to take as long as the last of these, another as long as the
-        longest so far of the same part, the first entry of its kind, and both ``least`` seconds.
+        One of a ``kind`` that has been run is expected to take as long as the last of these. Another is expected to take as
+        long as the longest so far of the same part and data, the first entries of its kind, or else of the same part.
         """
-        of_part = [seconds for other, seconds in self._took.items() if other[0] == kind[0]]
-        expected = self._took.get(kind, max(of_part, default=0.0))
+        likely = max(self._expected(kind), least)
         left = self.left
-        return left is None or (left > 0 and max(expected, least) <= left)
+        return left is None or (left > 0 and likely <= left)
+
+    def _expected(self, kind: Kind) -> float:
+        for length in (len(kind), 2, 1):
+            if alike := [seconds for other, seconds in self._took.items() if other[:length] == kind[:length]]:
+                return max(alike)
+        return 0.0
 
     @contextmanager
     def timing(self, kind: Kind) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.speed._budget import Budget
 
 
@@ -21,18 +23,31 @@ def test_without_an_end_everything_fits():
     assert budget.fits(("part", "one"), least=1e9)
 
 
-def test_a_run_is_expected_to_take_as_long_as_the_last_of_its_kind_or_the_longest_of_its_part():
+def test_a_run_is_expected_to_take_as_long_as_those_that_are_most_like_it():
     clock = Clock()
-    budget = Budget(60, clock)
-    for kind, seconds in ((("a", "slow"), 30), (("a", "fast"), 5)):
+    budget = Budget(100, clock)
+    for kind, seconds in ((("a", "large", 1), 50), (("a", "small", 1), 15), (("a", "small", 2), 5)):
         with budget.timing(kind):
             clock.time += seconds
-    assert budget.left == 25
-    assert budget.fits(("a", "fast"))
-    assert not budget.fits(("a", "slow"))
-    assert not budget.fits(("a", "never run"))
-    assert budget.fits(("b", "never run"))
-    assert not budget.fits(("a", "fast"), least=26)
+    assert budget.left == 30
+    assert budget.fits(("a", "small", 3), least=30)
+    assert not budget.fits(("a", "small", 3), least=31)
+    assert not budget.fits(("a", "large", 1))
+    assert not budget.fits(("a", "never run", 1))
+    assert budget.fits(("b", "never run", 1))
+    clock.time += 20
+    assert budget.fits(("a", "small", 2))
+    assert not budget.fits(("a", "small", 1))
+    assert not budget.fits(("a", "small", 3))
+
+
+def test_a_run_that_fails_took_its_time_too():
+    clock = Clock()
+    budget = Budget(100, clock)
+    with pytest.raises(RuntimeError), budget.timing(("a",)):
+        clock.time += 60
+        raise RuntimeError
+    assert not budget.fits(("a",))
 
 
 def test_nothing_is_started_once_the_time_is_over():

@@ -21,7 +21,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 # Nothing that only the runs need: see `_memory`.
 from benchmarks.commands import listed, parser
@@ -29,7 +29,7 @@ from benchmarks.data import data_folder
 from benchmarks.paths import EVIDENCE, STATIC
 
 from . import _page, _rows
-from ._budget import Budget
+from ._budget import Budget, CutShortError
 from ._jobs import CPU, CUDA, Choice, Job
 from ._sets import LARGE, SETS
 
@@ -51,18 +51,26 @@ GPU = {
 }
 
 
+class LeftOut(NamedTuple):
+    """A run that was not measured, and why; a failure is more than a lack of time."""
+
+    line: str
+    failed: bool
+
+
 def main() -> None:
-    """Run what was asked for and fits, then write the page."""
+    """Run what was asked for and fits, then write the page; the exit status is 1 if a run failed."""
     arguments = _arguments()
     left_out = [] if arguments.page_only else _run_all(_choice(arguments), arguments.out)
     arguments.page.write_text(_page.page(_rows.read(arguments.out)))
     if left_out:
-        sys.exit("\n".join(["Not measured:", *left_out]))
+        print("Not measured:", *(run.line for run in left_out), sep="\n", flush=True)
+    sys.exit(any(run.failed for run in left_out))
 
 
-def _run_all(choice: Choice, out: Path) -> list[str]:
+def _run_all(choice: Choice, out: Path) -> list[LeftOut]:
     """Measure; what was left out."""
-    return [line for job in _jobs(choice) if (line := _run(job, choice, out))]
+    return [left for job in _jobs(choice) if (left := _run(job, choice, out))]
 
 
 def _jobs(choice: Choice) -> Iterator[Job]:
@@ -70,18 +78,18 @@ def _jobs(choice: Choice) -> Iterator[Job]:
         yield from import_module(f"{__package__}.{module}").jobs(choice)
 
 
-def _run(job: Job, choice: Choice, out: Path) -> str:
+def _run(job: Job, choice: Choice, out: Path) -> LeftOut | None:
     """Measure, and write the rows; if there are none, why."""
     if not choice.budget.fits(job.kind, job.least):
-        return f"{job}: no time left"
+        return LeftOut(f"{job}: no time left", failed=False)
     try:
         with choice.budget.timing(job.kind):
             found = job.measure()
     except (RuntimeError, ValueError) as error:  # where a card is too small, what follows may still be had
-        return f"{job}: {error}"
+        return LeftOut(f"{job}: {error}", failed=not isinstance(error, CutShortError))
     _rows.write(out, _rows.rows_of(job, found, choice.device))
     print(f"{job}: {', '.join(f'{name} {value:.4g}' for name, value in found.values.items())}", flush=True)
-    return ""
+    return None
 
 
 def _choice(arguments: argparse.Namespace) -> Choice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from benchmarks.paths import ROOT
 from benchmarks.speed import __main__ as command
 from benchmarks.speed import _rows
+from benchmarks.speed._budget import CutShortError
 from benchmarks.speed._jobs import CUDA, Job, Measured
 from benchmarks.speed._methods import OURS, TOTALVI
 
@@ -23,7 +25,9 @@ def called(monkeypatch, tmp_path, *given):
 @pytest.mark.filterwarnings("ignore")  # those of peers
 def test_rows_and_page_are_written(tiny, monkeypatch, tmp_path):
     called(monkeypatch, tmp_path, "--parts", "epochs,latent", "--sets", "proteins", "--rounds", 0, "--epochs", 1)
-    command.main()
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
     table = pd.read_csv(tmp_path / "speed.csv")
     assert {tuple(run) for run in table[["method", "metric"]].to_numpy()} == {
         (method, metric) for method in (OURS, TOTALVI) for metric in ("epoch", "latent")
@@ -31,25 +35,34 @@ def test_rows_and_page_are_written(tiny, monkeypatch, tmp_path):
     assert "| proteins | 60 | 128 | totalVI | 1 |" in (tmp_path / "speed.md").read_text()
 
 
-def test_what_fails_or_does_not_fit_is_named_and_the_rest_is_measured(monkeypatch, tmp_path):
-    def fail():
-        raise RuntimeError("out of memory")
+FOUND = Measured(1, 2, {"epoch": 3.0})
 
-    runs = [
-        Job("equal", "one", OURS, 128, 0, fail),
-        Job("equal", "two", OURS, 128, 0, lambda: Measured(1, 2, {"epoch": 3.0})),
-        Job("equal", "three", OURS, 128, 0, lambda: Measured(1, 2, {"epoch": 3.0}), least=1e6),
-    ]
-    monkeypatch.setattr(command, "_jobs", lambda choice: iter(runs))
+
+def fail():
+    raise RuntimeError("out of memory")
+
+
+def cut_short():
+    raise CutShortError("stopped at 3 of 9 epochs")
+
+
+def runs(*measures):
+    return [Job("equal", f"run{n}", OURS, 128, 0, measure) for n, measure in enumerate(measures)]
+
+
+@pytest.mark.parametrize(("measure", "words", "status"), [(fail, "out of memory", 1), (cut_short, "stopped at 3", 0)])
+def test_what_is_not_measured_is_named_and_the_rest_goes_on(monkeypatch, tmp_path, capsys, measure, words, status):
+    jobs = runs(measure, lambda: FOUND)
+    monkeypatch.setattr(command, "_jobs", lambda choice: iter([*jobs, replace(jobs[1], data="long", least=1e6)]))
     called(monkeypatch, tmp_path, "--budget", 1_000)
     with pytest.raises(SystemExit) as ended:
         command.main()
-    assert str(ended.value).splitlines() == [
-        "Not measured:",
-        "equal: one, mmvae, batch size 128, round 0: out of memory",
-        "equal: three, mmvae, batch size 128, round 0: no time left",
-    ]
-    assert list(pd.read_csv(tmp_path / "speed.csv")["data"]) == ["two"]
+    said = capsys.readouterr().out.splitlines()
+    assert ended.value.code == status
+    assert said[1] == "Not measured:"
+    assert said[2].startswith(f"equal: run0, mmvae, batch size 128, round 0: {words}")
+    assert said[3] == "equal: long, mmvae, batch size 128, round 0: no time left"
+    assert list(pd.read_csv(tmp_path / "speed.csv")["data"]) == ["run1"]
 
 
 def test_the_page_can_be_written_from_the_table_alone(monkeypatch, tmp_path):
@@ -58,7 +71,9 @@ def test_the_page_can_be_written_from_the_table_alone(monkeypatch, tmp_path):
         _rows.rows_of(Job("equal", "one", OURS, 128, 0, lambda: None), Measured(1, 2, {"epoch": 3.0}), "cpu"),
     )
     called(monkeypatch, tmp_path, "--page-only")
-    command.main()
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
     assert "| one | 1 | 128 | mmvae | 1 | 3.00 |" in (tmp_path / "speed.md").read_text()
 
 

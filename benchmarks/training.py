@@ -7,13 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 
-def train(model: Any, budget: float | None) -> str:
-    """Train with the model's defaults, for ``budget`` minutes at the most; text for the table if that was too short."""
+def train(model: Any, budget: float | None, **options: Any) -> str:
+    """Train with the model's defaults, for ``budget`` minutes at the most; text for the table if that was too short.
+
+    ``options`` are arguments of training that leave the model's defaults what they are.
+    """
     from lightning.pytorch.callbacks import Timer
 
     limit_threads()
     limits = {} if budget is None else {"max_time": timedelta(minutes=budget)}
-    model.train(enable_progress_bar=False, **limits)
+    model.train(**{"enable_progress_bar": False} | limits | options)
     trainer = model.trainer
     timers = [callback for callback in trainer.callbacks if isinstance(callback, Timer)]
     if any(timer.time_remaining() <= 0 for timer in timers):

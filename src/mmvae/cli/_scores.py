@@ -67,7 +67,7 @@ def _prediction_table(model: MultiVAE, mdata: MuData) -> Table:
     batch = mdata.obs["batch"].cat.categories[0]
     for name in model.modalities:
         lacking = ~mdata.obs_names.isin(mdata.mod[name].obs_names)
-        predicted = model.impute(name, transform_batch=batch).to_numpy()
+        predicted = np.asarray(model.impute(name, transform_batch=batch))
         score = _correlation(predicted, mdata.obsm[f"rate_{name}"][lacking])
         table.add_row(name, f"{lacking.sum():,}", f"{score:.2f}")
     return table

@@ -159,7 +159,8 @@ def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str
 @contextmanager
 def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
     """Put ``obs``, ``obsm`` and ``uns`` back as they were if the block raises."""
-    obs, obsm, uns = data.obs.copy(), dict(data.obsm), dict(data.uns)
+    # Columns are added and replaced, never written into.
+    obs, obsm, uns = data.obs.copy(deep=False), dict(data.obsm), dict(data.uns)
     try:
         yield
     except BaseException:

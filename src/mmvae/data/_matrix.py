@@ -13,8 +13,8 @@ from anndata.abc import CSCDataset, CSRDataset
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
 Block: TypeAlias = np.ndarray | sp.csr_matrix
 
-# Values that one block may hold, stored ones where the matrix is sparse.
-BLOCK_VALUES = 4_000_000
+# Values that one block may hold, stored ones where the matrix is sparse: a pass over it takes 80 bytes for each.
+BLOCK_VALUES = 250_000
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
@@ -53,9 +53,8 @@ def take(matrix: Matrix, rows: np.ndarray) -> Block:
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
     """First row and rows of consecutive blocks of a matrix from :func:`by_rows`; sparse ones hold each entry once."""
-    n_rows, n_columns = matrix.shape
-    stored = matrix.nnz if is_sparse(matrix) else n_rows * n_columns
-    step = max(1, int(n_rows * BLOCK_VALUES / max(stored, 1)))
+    n_rows = matrix.shape[0]
+    step = max(1, int(n_rows * BLOCK_VALUES / max(_n_stored(matrix), 1)))
     for start in range(0, n_rows, step):
         block = matrix[start : start + step]
         if is_sparse(block) and not block.has_canonical_format:
@@ -63,3 +62,9 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
             block = block.copy()
             block.sum_duplicates()
         yield start, block
+
+
+def _n_stored(matrix: Matrix) -> int:
+    if isinstance(matrix, CSRDataset):
+        return matrix.group["data"].shape[0]
+    return matrix.nnz if is_sparse(matrix) else matrix.shape[0] * matrix.shape[1]

@@ -195,7 +195,7 @@ def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request)
         draws = _fused_draws(reader, minibatch, request.n_samples)
         rates = (reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws)
         total: Any = sum(rates)
-        yield (request.factor / request.n_samples * total).cpu().numpy()
+        yield total.mul_(request.factor / request.n_samples).cpu().numpy()
 
 
 def _gathered(

@@ -200,7 +200,7 @@ def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Post
             "which may be noise. Use representation='fused'."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
-    return subspace.transform(*_modality_means(reader, cells))
+    return np.concatenate([subspace.transform(*_modality_means(reader, [minibatch])) for minibatch in cells])
 
 
 def _shared_subspace(reader: Reader) -> SharedSubspace:

@@ -23,6 +23,7 @@ class Number:
         return self.low <= (int(value) if isinstance(value, Integral) else float(value)) <= self.high
 
 
+NUMBER = Number("a number", -sys.float_info.max)
 COUNT = Number("a whole number above 0", 1, whole=True)
 COUNT_OR_ZERO = Number("a whole number of at least 0", 0, whole=True)
 POSITIVE = Number("a number above 0", nextafter(0, 1))
@@ -49,3 +50,13 @@ def _faults(name: str, value: Any, number: Number) -> list[str]:
     if value is None or value in number:
         return []
     return [f"Expected {name} as {number.words}; got {value!r}."]
+
+
+def check_integer(what: str, value: object, *, minimum: int) -> None:
+    """Raise ``TypeError`` unless ``value`` is a whole number, ``ValueError`` unless it is at least ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        msg = f"Expected {what} to be an integer; got {value!r}. Pass a whole number."
+        raise TypeError(msg)
+    if value < minimum:
+        msg = f"Expected {what} to be at least {minimum}; got {value}. Raise it."
+        raise ValueError(msg)

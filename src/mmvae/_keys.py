@@ -74,13 +74,3 @@ def size_factor_key(modality: str) -> str:
 def embedding_key(representation: str) -> str:
     """Name in ``obsm`` of a readout: ``X_mmvae``, ``X_mmvae_shared`` or ``X_mmvae_<modality>``."""
     return "X_mmvae" if representation == FUSED else f"X_mmvae_{representation}"
-
-
-def responsibilities_key(latent: str) -> str:
-    """Name in ``obsm`` of the responsibilities of a latent's components."""
-    return f"mmvae_components_{latent}"
-
-
-def component_key(latent: str) -> str:
-    """Name in ``obs`` of a cell's most probable component."""
-    return f"mmvae_component_{latent}"

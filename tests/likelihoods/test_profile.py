@@ -80,6 +80,37 @@ def test_shares_too_small_for_a_number_stay_finite(counts):
         assert value.isfinite().all()
 
 
+LIKELIHOODS = {
+    "poisson": poisson_log_likelihood,
+    "nb": lambda logits, total, counts: negative_binomial_log_likelihood(
+        logits, total.new_ones(logits.shape[1]), total, counts
+    ),
+}
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
+def test_logits_of_half_precision_are_normalised_in_single(counts, likelihood, precision):
+    """Else every count pays for the rounding of the normaliser, and a deep cell's zeros exceed what a half can hold."""
+    deep = 10_000 * counts.float()
+    logits, total = torch.randn(C, G).to(precision), total_of(deep)
+    with torch.autocast("cpu", precision):
+        found = likelihood(logits, total, stored(deep))
+    assert torch.equal(found, likelihood(logits.float(), total, stored(deep)))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_deep_counts_of_many_features_keep_their_digits(likelihood):
+    torch.manual_seed(0)
+    shares = torch.randn(C, 3_000).softmax(dim=1)
+    deep, logits = torch.poisson(2e5 * shares), shares.log() + 1e-3 * torch.randn_like(shares)
+    single, double = (
+        likelihood(logits.to(dtype), total_of(deep).to(dtype), stored(deep.to(dtype)))
+        for dtype in (torch.float, torch.double)
+    )
+    assert torch.allclose(single.double(), double, rtol=0, atol=0.5)
+
+
 def sampled(counts: torch.Tensor, n_sampled: int, n_draws: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Mean log-likelihood and gradient of several draws, and those of all features."""
     torch.manual_seed(1)

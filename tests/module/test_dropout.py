@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mmvae.module._dropout import ModalityDropout
+from mmvae.module._multivae import ModalityDropout
 
 PRESENT = torch.tensor([[1, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.bool).repeat(2000, 1)
 

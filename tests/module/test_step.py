@@ -18,6 +18,7 @@ from mmvae.graph import CellGraph
 from mmvae.likelihoods import Likelihood
 from mmvae.module import Step
 from mmvae.module._objective import prior_kl
+from mmvae.nn import SparseRows
 from mmvae.priors import Prior
 
 NAMES = ("rna", "atac", "protein")
@@ -207,10 +208,7 @@ def test_a_step_on_sparse_values_takes_few_more_and_waits_for_nothing(presence):
     assert n_operations <= 660
 
 
-@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
-@pytest.mark.parametrize("likelihood", sorted(Likelihood.registry))
-def test_sparse_values_give_the_terms_and_gradients_of_dense_ones(likelihood, presence):
-    module = small_module(likelihoods={"rna": likelihood, "atac": "poisson", "protein": "nb"}, **DEFAULT)
+def compare_sparse_with_dense(module, presence=None) -> None:
     found = []
     for tensors in (small_tensors(presence), by_non_zeros(small_tensors(presence))):
         module.zero_grad()
@@ -224,6 +222,35 @@ def test_sparse_values_give_the_terms_and_gradients_of_dense_ones(likelihood, pr
     assert dense.keys() == sparse.keys()
     for name, value in dense.items():
         assert torch.allclose(sparse[name], value, rtol=1e-4, atol=1e-5), name
+
+
+@pytest.mark.parametrize("presence", [None, MOSAIC], ids=["complete", "mosaic"])
+@pytest.mark.parametrize("likelihood", sorted(Likelihood.registry))
+def test_sparse_values_give_the_terms_and_gradients_of_dense_ones(likelihood, presence):
+    likelihoods = {"rna": likelihood, "atac": "poisson", "protein": "nb"}
+    compare_sparse_with_dense(small_module(likelihoods=likelihoods, **DEFAULT), presence)
+
+
+@pytest.mark.parametrize("base", ["bernoulli", "nb", "poisson", "zinb"])
+def test_sparse_values_heed_what_a_likelihood_of_ones_own_overrides(base):
+    class Own(Likelihood.registry[base]):
+        """Sees centred values, and has shares that do not sum to one."""
+
+        def encoder_input(self, values, size_factor):
+            shown = super().encoder_input(values, size_factor)
+            return shown - shown.mean(dim=1, keepdim=True)
+
+        def rates(self, hidden, batch):
+            return super().rates(hidden, batch).square()
+
+    module = small_module(**DEFAULT)
+    module.likelihoods["rna"] = Own(module.likelihoods["rna"].n_features, 8)
+    compare_sparse_with_dense(module)
+    if Own.relative:
+        hidden, batch = torch.randn(3, 8), torch.zeros(3, 1)
+        emission = module.likelihoods["rna"](hidden, torch.full((3, 1), 1e4), batch)
+        mean = emission.distribution.rate if base == "poisson" else emission.distribution.mu
+        assert torch.allclose(mean, 1e4 * module.likelihoods["rna"].rates(hidden, batch))
 
 
 def test_shapes_do_not_depend_on_what_cells_have():
@@ -275,6 +302,15 @@ def test_a_minibatch_without_a_modality_is_as_if_no_cell_had_it():
     one, two = (module.fusion.posterior(module.encode(m)).loc for m in (without, other))
     assert torch.equal(one, two)
     assert CELLS in tensors
+
+
+def test_a_modality_is_left_out_of_sparse_values_without_making_them_dense(monkeypatch):
+    module = small_module()
+    dense, sparse = (module.minibatch(tensors) for tensors in (small_tensors(), by_non_zeros(small_tensors())))
+    monkeypatch.setattr(SparseRows, "dense", lambda rows: pytest.fail("made dense"))
+    assert torch.equal(sparse.without("atac").values["atac"], dense.without("atac").values["atac"])
+    one, two = (module.fusion.posterior(module.encode(m.without("atac"))).loc for m in (dense, sparse))
+    assert torch.allclose(one, two)
 
 
 def test_a_field_does_not_remember_cells_whose_modality_was_dropped():

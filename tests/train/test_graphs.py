@@ -116,3 +116,25 @@ def test_the_variance_is_that_of_the_parameters_after_training(field, ring, trai
     precision, smoothness = (v.detach().numpy()[:, None] for v in (prior.precision, prior.smoothness))
     np.testing.assert_allclose(prior.variance, (1 / (precision + smoothness * eigenvalues)).mean(axis=1), rtol=1e-4)
     assert not torch.equal(seen[-1], seen[-2])
+
+
+def test_cells_that_are_left_out_in_place_take_their_edges_with_them(ring, train):
+    mdata = ring(60)
+    adata = mdata["rna"].copy()
+    adata.obsp["spatial_connectivities"] = mdata.obsp["spatial_connectivities"]
+    MultiVAE.setup_anndata(adata)
+    model = train(MultiVAE(adata, n_hidden=8, n_latent=2, prior="gmrf"), 3)
+    some = np.arange(60) % 4 > 0
+    wanted = elbo(model, adata[some].copy())
+    elbo(model)
+    adata._inplace_subset_obs(some)
+    assert elbo(model) == pytest.approx(wanted, rel=1e-6)
+
+
+def test_another_graph_of_the_same_cells_is_taken_as_it_is(field, train):
+    model = train(field(), 3)
+    other = model.adata.copy()
+    for data in (other, model.adata):
+        elbo(model, data)
+        data.obsp["spatial_connectivities"] = 5 * data.obsp["spatial_connectivities"]
+    assert elbo(model) == pytest.approx(elbo(model, other), rel=1e-6)

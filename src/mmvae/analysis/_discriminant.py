@@ -21,15 +21,8 @@ NEVER = -1e9
 def few_of_each(codes: np.ndarray, n_labels: int) -> np.ndarray:
     """Numbers of the labelled cells to learn from, ascending: at most an equal share of 5,000, or 50, of each label.
 
-    Rare labels are over-represented among them, so :meth:`DiscriminantAnalysis.fit` has to be told how many cells there
-    are of each label.
-
-    Parameters
-    ----------
-    codes
-        Labels as codes, ``(n_cells,)``; cells of other codes have none.
-    n_labels
-        Number of labels, Y.
+    Cells whose ``codes``, ``(n_cells,)``, are not of the ``n_labels`` have none. Rare labels are over-represented, so
+    :meth:`DiscriminantAnalysis.fit` has to be told how many cells there are of each.
     """
     share = max(MIN_PER_LABEL, MAX_CELLS // n_labels)
     shuffled = np.random.default_rng(0).permutation(len(codes))
@@ -54,17 +47,10 @@ class DiscriminantAnalysis:
 
     @classmethod
     def fit(cls, values: np.ndarray, codes: np.ndarray, counts: np.ndarray) -> Self:
-        """Fit to labelled cells.
+        """Fit to labelled cells, ``(N, D)``, whose ``codes``, ``(N,)``, are two different ones or more, and not all.
 
-        Parameters
-        ----------
-        values
-            Features, ``(N, D)``.
-        codes
-            Their labels as codes, ``(N,)``; at least two different ones, and fewer than cells.
-        counts
-            How many cells there are of each label, ``(Y,)``, of which those given may be a part; 0 only for labels that
-            ``codes`` lack.
+        There are ``counts`` cells of each label, ``(Y,)``, of which those given may be a part; 0 only for labels that
+        ``codes`` lack.
         """
         logits = _held_out(values, codes, counts)
         # Cells whose label no other fold has are left out: the analysis of all labelled cells knows every label.

@@ -13,17 +13,10 @@ MIN_CELLS = 1.0
 
 
 def responsibilities(mixture: MixtureSameFamily, values: Tensor, observed_dims: Tensor | None = None) -> Tensor:
-    r""":math:`p(k \mid z)`, the mean over draws of z, ``(n_cells, K)``; rows sum to 1.
+    r""":math:`p(k \mid z)`, ``(n_cells, K)``, the mean over draws of z, ``(n_draws, n_cells, D)``; rows sum to 1.
 
-    Parameters
-    ----------
-    mixture
-        The prior.
-    values
-        Draws, ``(n_draws, n_cells, D)``.
-    observed_dims
-        Which dimensions to look at, the others integrated out, boolean, ``(n_cells, D)``; all by default. Cells
-        without any get the components' weights.
+    Dimensions that are not among ``observed_dims``, boolean, ``(n_cells, D)``, are integrated out. Cells without any
+    get the components' weights.
     """
     if observed_dims is None:
         return _posterior(mixture, mixture.component_distribution, values)
@@ -64,14 +57,8 @@ def batch_evenness(mass: np.ndarray, batch: np.ndarray) -> np.ndarray:
     r"""How evenly each component draws from the batches, 0 (one batch alone) to 1 (as the data do), ``(K,)``.
 
     :math:`H(s) / \log B` with :math:`s_b \propto r_{kb} / n_b`, the share of batch b's cells that the component has;
-    so batches of different size weigh the same. NaN with a single batch or a component without cells.
-
-    Parameters
-    ----------
-    mass
-        Responsibilities, ``(n_cells, K)``.
-    batch
-        Batch of each cell, ``(n_cells,)``.
+    so batches of different size weigh the same. NaN with a single batch or a component without cells. ``mass`` holds
+    responsibilities, ``(n_cells, K)``.
     """
     names, codes, sizes = np.unique(batch, return_inverse=True, return_counts=True)
     share = np.stack([mass[codes == b].sum(axis=0) for b in range(len(names))]) / sizes[:, None]
@@ -85,25 +72,12 @@ def batch_evenness(mass: np.ndarray, batch: np.ndarray) -> np.ndarray:
 def top_features(
     rates: np.ndarray, cells: np.ndarray, names: Sequence[str] | np.ndarray, *, n_features: int, is_real: bool
 ) -> list[str]:
-    r"""The features in which each component exceeds the average of the others the most, in words, one for each component.
+    r"""The features in which each component's rates, ``(K, G)``, exceed the others' average the most, in K times words.
 
     By :math:`\log_2 \frac{\rho_{kg} + \epsilon}{\bar\rho_{-k,g} + \epsilon}`, where the average is weighted by the
-    components' cells and :math:`\epsilon` is a tenth of the modality's mean rate, so that features which are hardly
-    seen anywhere do not lead; by the difference for values that may be negative. Nothing is said of a single
-    component, or of one without cells.
-
-    Parameters
-    ----------
-    rates
-        Expected values, ``(K, G)``.
-    cells
-        Cells of each component, ``(K,)``.
-    names
-        Names of the features.
-    n_features
-        How many to name at most; those that do not exceed the average are not named.
-    is_real
-        Whether values may be negative.
+    components' ``cells``, ``(K,)``, and :math:`\epsilon` is a tenth of the modality's mean rate, so that features which
+    are hardly seen anywhere do not lead; by the difference if values may be negative (``is_real``). At most
+    ``n_features`` are named, none below the average, and none of a single component or of one without cells.
     """
     words = []
     for k, own in enumerate(rates):

@@ -6,12 +6,12 @@ from typing import Any
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._keys import RNA
 from mmvae.pp import check
 
 from ._files import read
 from ._parser import InputError
 
-DEFAULT_MODALITY = "rna"
 NO_LAYER = "X"
 
 
@@ -27,7 +27,7 @@ def setup_arguments(args: Namespace, data: MuData | AnnData) -> dict[str, Any]:
     if args.modality is not None and isinstance(data, MuData):
         msg = f"Expected --modality with a .h5ad file alone; got it with '{args.input}'. Leave it out."
         raise InputError(msg)
-    name = args.modality or DEFAULT_MODALITY
+    name = args.modality or RNA
     return {
         "batch_key": args.batch_key,
         "labels_key": args.labels_key,

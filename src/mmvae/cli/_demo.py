@@ -1,21 +1,37 @@
 """`mmvae demo`."""
 
 from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import scanpy as sc
 import torch
+from anndata import AnnData
+from mudata import MuData
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.neighbors import KNeighborsClassifier
 
-from mmvae._keys import FUSED, SHARED
+from mmvae import pl
+from mmvae._keys import FUSED, SHARED, embedding_key
 from mmvae.datasets import simulate
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
-from ._figures import add_umap, save_history, save_umap
-from ._files import make_folder, write
-from ._scores import print_scores
+from ._files import make_folder, replacing, write
+from ._fit import add_umap
 
 MISSING = {"rna+atac+protein": 0.4, "rna+protein": 0.2, "rna+atac": 0.15, "rna": 0.15, "atac": 0.1}
-BATCH_SIZE = 128
+ALONE = "rna"
+FOLDS = KFold(5, shuffle=True, random_state=0)
+RIDGE = RidgeCV(np.logspace(-2, 3, 6))
+NEIGHBOURS = KNeighborsClassifier(15)
+COLOURED = {"cluster": "true cluster", "batch": "batch", "pattern": "what was measured"}
 
 
 def run(args: Namespace) -> None:
@@ -28,17 +44,83 @@ def run(args: Namespace) -> None:
     mdata = simulate(args.cells, missing=MISSING, keep_rates=True, seed=args.seed)
     MultiVAE.setup_mudata(mdata, batch_key="batch")
     model = MultiVAE(mdata, seed=args.seed)
-    model.train(args.epochs, batch_size=BATCH_SIZE)
+    model.train(args.epochs, batch_size=128)
     embed(model, mdata)
     print("Scoring, and drawing UMAPs ...")
-    print_scores(model, mdata)
-    for readout in (FUSED, SHARED):
-        add_umap(mdata, readout)
+    _print("Embeddings against the truth", _embedding_scores(mdata))
+    _print("Predictions for cells that lack a modality", _prediction_scores(model, mdata))
+    umaps = {readout: add_umap(mdata, readout) for readout in (FUSED, SHARED)}
     for name in model.modalities:
         # As large as all the counts together, and of no use once predictions are scored.
         del mdata.obsm[f"rate_{name}"]
     write(mdata, args.out / "demo.h5mu")
-    save_umap(mdata, args.out / "umap.png")
-    save_history(model, args.out / "history.png")
+    _draw(mdata, umaps)
+    _save_figure(args.out / "umap.png")
+    pl.history(model, show=False)
+    _save_figure(args.out / "history.png")
     for name in ("demo.h5mu", "umap.png", "history.png"):
         print(f"Wrote {args.out / name}")
+
+
+def _print(title: str, scores: pd.DataFrame) -> None:
+    print(f"{title}\n{scores.round(2).to_string()}\n")
+
+
+def _embedding_scores(mdata: MuData) -> pd.DataFrame:
+    """Of each embedding, how much of the truth it holds, and how well batches and missing patterns are mixed in it."""
+    truth, alone = mdata.obsm["shared"], (mdata.obs["pattern"] == ALONE).to_numpy()
+    scores = {}
+    for key in (embedding_key(FUSED), embedding_key(SHARED)):
+        embedding = mdata.obsm[key]
+        scores[key] = {
+            "shared factors, R²": _recovered(embedding, truth),
+            f"... of cells with {ALONE} alone": _recovered(embedding[alone], truth[alone]),
+            "clusters, kNN accuracy": _accuracy(embedding, mdata.obs["cluster"]),
+            "batches, kNN accuracy": _accuracy(embedding, mdata.obs["batch"]),
+            "what was measured, kNN accuracy": _accuracy(embedding, mdata.obs["pattern"]),
+        }
+    mixed = [f"{1 / mdata.obs[column].nunique():.2f}: as if shuffled" for column in ("batch", "pattern")]
+    return pd.DataFrame(scores).assign(best=["1", "1", "1", *mixed])
+
+
+def _recovered(embedding: np.ndarray, factors: np.ndarray) -> float:
+    """Share of the variance of the true factors that a ridge regression on held-out cells explains."""
+    return r2_score(factors, cross_val_predict(RIDGE, embedding, factors, cv=FOLDS))
+
+
+def _accuracy(embedding: np.ndarray, labels: pd.Series) -> float:
+    """Share of held-out cells whose label their neighbours name, the mean over labels."""
+    names = labels.astype(str).to_numpy()
+    return balanced_accuracy_score(names, cross_val_predict(NEIGHBOURS, embedding, names, cv=FOLDS))
+
+
+def _prediction_scores(model: MultiVAE, mdata: MuData) -> pd.DataFrame:
+    """Correlation over cells with the true rates of each feature, median over features."""
+    scores = {}
+    # The true rates are without batch effect: all cells are decoded as if from one batch.
+    batch = mdata.obs["batch"].cat.categories[0]
+    for name in model.modalities:
+        predicted = model.impute(name, transform_batch=batch)
+        rates = pd.DataFrame(mdata.obsm[f"rate_{name}"], index=mdata.obs_names, columns=predicted.columns)
+        # The true rates of a cell sum to 1.
+        shares = predicted.div(predicted.sum(axis=1), axis=0)
+        correlation = shares.corrwith(rates.loc[shares.index]).median()
+        scores[name] = {"cells": len(shares), "correlation with the true rates (0: the mean profile)": correlation}
+    return pd.DataFrame(scores).T.astype({"cells": int})
+
+
+def _draw(mdata: MuData, umaps: Mapping[str, str]) -> None:
+    """UMAPs of readouts, by their names in ``obsm``, coloured by truth, batch and missing pattern."""
+    cells = AnnData(obs=mdata.obs[list(COLOURED)].copy(), obsm={key: mdata.obsm[key] for key in umaps.values()})
+    # Cells are drawn in random order, so that no batch lies on top of the others.
+    cells = cells[cells.obs.sample(frac=1, random_state=0).index].copy()
+    _, grid = plt.subplots(len(umaps), len(COLOURED), figsize=(15, 8), layout="constrained")
+    for (readout, key), panels in zip(umaps.items(), grid, strict=True):
+        for (column, title), panel in zip(COLOURED.items(), panels, strict=True):
+            sc.pl.embedding(cells, key, color=column, ax=panel, show=False, frameon=False, title=f"{readout}: {title}")
+
+
+def _save_figure(path: Path) -> None:
+    with replacing(path) as part:
+        plt.savefig(part, dpi=110)
+    plt.close()

@@ -75,24 +75,16 @@ def make_folder(path: Path) -> None:
 
 
 def _store_as_objects(data: MuData | AnnData) -> None:
-    """Put text that pandas holds in types of its own into objects: names, categories of annotations, and arrays in ``uns``.
-
-    anndata refuses to write pandas' string types unless a setting allows it.
-    """
+    """Put text that pandas holds in types of its own, which anndata refuses to write by default, into objects."""
     parts = [data, *(data.mod.values() if isinstance(data, MuData) else ())]
     for part in parts:
+        raw = getattr(part, "raw", None)
         # All at first: anndata checks names in obsm against those in obs whenever it is asked for obsm.
-        for frame in list(_frames(part)):
-            _convert(frame)
+        tables = [part.obs, part.var, *part.obsm.values(), *part.varm.values(), None if raw is None else raw.var]
+        for table in tables:
+            if isinstance(table, pd.DataFrame):
+                _convert(table)
         _convert_values(part.uns)
-
-
-def _frames(data: MuData | AnnData) -> Iterator[pd.DataFrame]:
-    yield from (data.obs, data.var)
-    if (raw := getattr(data, "raw", None)) is not None:
-        yield raw.var
-    for store in (data.obsm, data.varm):
-        yield from (values for values in store.values() if isinstance(values, pd.DataFrame))
 
 
 def _convert(frame: pd.DataFrame) -> None:

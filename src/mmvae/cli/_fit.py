@@ -4,15 +4,15 @@ from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._keys import FUSED
+from mmvae._keys import FUSED, UMAP, embedding_key
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
 from ._check import setup_arguments
-from ._figures import add_umap
 from ._files import make_folder, read, refuse_existing, write
 from ._parser import InputError
 
@@ -74,3 +74,11 @@ def _save(model: MultiVAE, folder: Path) -> None:
     with TemporaryDirectory(prefix=".", dir=folder) as scratch:
         model.save(scratch, overwrite=True)
         (Path(scratch) / MODEL_FILE).replace(folder / MODEL_FILE)
+
+
+def add_umap(data: MuData | AnnData, readout: str) -> str:
+    """Add neighbours and a UMAP of a readout, under scanpy's names if it is the fused one; the key in ``obsm``."""
+    graph, key = (None, None) if readout == FUSED else (readout, f"{UMAP}_{readout}")
+    sc.pp.neighbors(data, use_rep=embedding_key(readout), key_added=graph)
+    sc.tl.umap(data, neighbors_key=graph, key_added=key)
+    return key or UMAP

@@ -20,17 +20,10 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command of ``mmvae``.
+    """Run a command of ``mmvae``, by default with the arguments of the process.
 
-    Parameters
-    ----------
-    argv
-        Arguments; by default those of the process.
-
-    Returns
-    -------
-    0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if interrupted, 143
-    if asked to end while training.
+    Returns 0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if
+    interrupted, 143 if asked to end while training.
     """
     args = make_parser().parse_args(argv)
     try:

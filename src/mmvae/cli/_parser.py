@@ -120,8 +120,8 @@ def _whole(text: str, minimum: int) -> int:
     try:
         value = int(text)
     except ValueError:
-        value = None
-    if value is None or value < minimum:
+        value = minimum - 1
+    if value < minimum:
         msg = f"Expected a whole number of at least {minimum}; got '{text}'."
         raise ArgumentTypeError(msg)
     return value

@@ -28,7 +28,7 @@ class CellGraph:
     members
         Which cells have the latent, boolean, ``(n_cells,)``.
     source
-        Name of the data that hold the cells.
+        Name of the data that hold the cells and of the graph.
     """
 
     # What is made in inference mode could not be part of a training step later.

@@ -1,7 +1,7 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -91,9 +91,14 @@ class Likelihood(Component, family="likelihood"):
     relative: ClassVar[bool] = False
     """Whether :meth:`rates` are proportions that a library size multiplies."""
     zeros_stay: ClassVar[bool] = False
-    """Whether :meth:`encoder_input` changes each value by itself and leaves 0 as it is, so that it needs non-zeros only."""
+    """Whether :meth:`encoder_input` leaves 0 as it is and reads each value by itself; stated where that is defined."""
 
     size_factor: Tensor
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "encoder_input" in vars(cls):  # what a base class says of its own need not hold of it
+            cls.zeros_stay = vars(cls).get("zeros_stay", False)
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__()
@@ -105,15 +110,7 @@ class Likelihood(Component, family="likelihood"):
         self.size_factor.fill_(statistics.size_factor)
 
     def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
-        """What the encoder sees, ``(n_cells, n_features)``: log1p of the values at the median size factor.
-
-        Parameters
-        ----------
-        values
-            Values as measured, ``(n_cells, n_features)``.
-        size_factor
-            Size factor of each cell, ``(n_cells, 1)``.
-        """
+        """What the encoder sees of ``values``, ``(n_cells, n_features)``: log1p of them at the median size factor."""
         return torch.log1p(values * (self.size_factor / size_factor))
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
@@ -123,10 +120,8 @@ class Likelihood(Component, family="likelihood"):
         ----------
         hidden
             Decoder activations, ``(n_cells, n_hidden)``.
-        size_factor
-            Size factor of each cell, ``(n_cells, 1)``.
-        batch
-            Batch of each cell, ``(n_cells, 1)``.
+        size_factor, batch
+            Those of each cell, ``(n_cells, 1)``.
         """
         raise NotImplementedError
 
@@ -143,10 +138,7 @@ def head(n_hidden: int, n_features: int) -> nn.Linear:
     return layer
 
 
-D = TypeVar("D", bound=Distribution)
-
-
-def unchecked(distribution: D) -> D:
+def unchecked(distribution: Distribution) -> Distribution:
     """The distribution without the check of values in ``log_prob``, for which every step would wait for the device."""
     distribution._validate_sample = lambda value: None  # type: ignore[method-assign]
     return distribution

@@ -1,4 +1,4 @@
-"""Counts that scale with depth: C cells, G features, H hidden units."""
+"""Counts, and open or closed, which scale with depth: C cells, G features, H hidden units."""
 
 from functools import cached_property
 
@@ -7,16 +7,13 @@ from scvi.distributions import NegativeBinomial as NegativeBinomialDistribution
 from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
+from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution
 
 from mmvae.nn import SparseRows
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
-from ._profile import (
-    negative_binomial_log_likelihood,
-    poisson_log_likelihood,
-    sampled_poisson_log_likelihood,
-)
+from ._profile import negative_binomial_log_likelihood, poisson_log_likelihood, sampled_poisson_log_likelihood
 
 LOG_THETA_RANGE = (-6.9, 6.9)  # inverse dispersions of 1e-3 to 1e3
 
@@ -41,42 +38,33 @@ class _Profile(Likelihood):
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         return self.profile(hidden).softmax(dim=-1)
 
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        return _ProfileEmission(self, hidden, size_factor, batch)
 
-class _PoissonEmission(Emission):
-    """Poisson counts, of which the distribution is made where it is asked for."""
+    def _distribution(self, mean: Tensor) -> Distribution:
+        """Of counts with these means, ``(n_cells, n_features)``."""
+        raise NotImplementedError
 
-    def __init__(self, likelihood: "Poisson", hidden: Tensor, total: Tensor) -> None:
-        self.likelihood, self.hidden, self.total = likelihood, hidden, total
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        """Log-likelihood of sparse counts by the profile, in nats, ``(n_cells,)``."""
+        raise NotImplementedError
+
+
+class _ProfileEmission(Emission):
+    """Counts whose distribution is made where it is asked for, as the profile is enough for sparse ones."""
+
+    def __init__(self, likelihood: _Profile, hidden: Tensor, total: Tensor, batch: Tensor) -> None:
+        self.likelihood, self.hidden, self.total, self.batch = likelihood, hidden, total, batch
         self.kl = self.log_ratio = None
 
     @cached_property
     def distribution(self) -> Distribution:  # type: ignore[override]
-        rates = self.likelihood.profile(self.hidden).softmax(dim=-1)
-        return PoissonDistribution(self.total * rates + 1e-8, validate_args=False)
+        return self.likelihood._distribution(self.total * self.likelihood.rates(self.hidden, self.batch))
 
     def of_stored(self, values: SparseRows) -> Tensor:
-        own = self.likelihood
-        if own.n_sampled is None or not own.training:
-            return poisson_log_likelihood(own.profile(self.hidden), self.total, values)
-        weight, bias = own.profile.weight, own.profile.bias
-        return sampled_poisson_log_likelihood(
-            self.hidden, weight, bias, own.proposal, own.n_sampled, self.total, values
-        )
-
-
-class _NegativeBinomialEmission(Emission):
-    """Negative binomial counts, of which the distribution is made where it is asked for."""
-
-    def __init__(self, logits: Tensor, total: Tensor, theta: Tensor) -> None:
-        self.logits, self.total, self.theta = logits, total, theta
-        self.kl = self.log_ratio = None
-
-    @cached_property
-    def distribution(self) -> Distribution:  # type: ignore[override]
-        return NegativeBinomialDistribution(mu=self.total * self.logits.softmax(dim=-1), theta=self.theta)
-
-    def of_stored(self, values: SparseRows) -> Tensor:
-        return negative_binomial_log_likelihood(self.logits, self.theta, self.total, values)
+        if type(self.likelihood).rates is not _Profile.rates:  # one's own, which need not be the profile
+            return super().of_stored(values)
+        return self.likelihood._of_stored(self.hidden, self.total, values)
 
 
 class Poisson(_Profile, name="poisson"):
@@ -86,13 +74,11 @@ class Poisson(_Profile, name="poisson"):
 
     Parameters
     ----------
-    n_features
-        Number of features, G.
-    n_hidden
-        Width of the decoder's last hidden layer, H.
+    n_features, n_hidden
+        As for :class:`Likelihood`.
     n_sampled
         Number of features drawn for each minibatch in training, from which the softmax's normaliser is estimated; all
-        are used if it is ``None``, outside training, and for values that are mostly not 0.
+        are used if it is ``None``, outside training, and for dense data that are mostly not 0.
     """
 
     proposal: Tensor
@@ -107,8 +93,14 @@ class Poisson(_Profile, name="poisson"):
         # Some of it is even, so that no feature that a few cells have weighs too much where it is drawn.
         self.proposal.copy_(0.9 * statistics.proportion + 0.1 / self.n_features)
 
-    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return _PoissonEmission(self, hidden, size_factor)
+    def _distribution(self, mean: Tensor) -> Distribution:
+        return PoissonDistribution(mean + 1e-8, validate_args=False)
+
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        if self.n_sampled is None or not self.training:
+            return poisson_log_likelihood(self.profile(hidden), total, counts)
+        weight, bias = self.profile.weight, self.profile.bias
+        return sampled_poisson_log_likelihood(hidden, weight, bias, self.proposal, self.n_sampled, total, counts)
 
 
 class NegativeBinomial(_Profile, name="nb"):
@@ -125,8 +117,11 @@ class NegativeBinomial(_Profile, name="nb"):
         """Inverse dispersion of each feature, ``(n_features,)``."""
         return self.log_theta.clamp(*LOG_THETA_RANGE).exp()
 
-    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        return _NegativeBinomialEmission(self.profile(hidden), size_factor, self.theta())
+    def _distribution(self, mean: Tensor) -> Distribution:
+        return NegativeBinomialDistribution(mu=mean, theta=self.theta())
+
+    def _of_stored(self, hidden: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+        return negative_binomial_log_likelihood(self.profile(hidden), self.theta(), total, counts)
 
 
 class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
@@ -144,3 +139,34 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
         mean = size_factor * self.rates(hidden, batch)
         mixture = ZeroInflatedDistribution(mu=mean, theta=self.theta(), zi_logits=self.dropout(hidden))
         return Emission(unchecked(mixture))
+
+
+class Bernoulli(Likelihood, name="bernoulli"):
+    r""":math:`x_g \sim \mathrm{Bernoulli}(\sigma(w_g h + b_g + \log(l / \tilde l)))`.
+
+    For values that are already 0 or 1. The offset, the log ratio of a cell's number of open features to the median
+    :math:`\tilde l`, keeps depth out of the latent.
+    """
+
+    values = "binary"
+    rate_unit = "probability at median depth"
+    zeros_stay = True
+
+    def __init__(self, n_features: int, n_hidden: int) -> None:
+        super().__init__(n_features, n_hidden)
+        self.logits = head(n_hidden, n_features)
+
+    def init_from(self, statistics: FeatureStatistics) -> None:
+        super().init_from(statistics)
+        with torch.no_grad():
+            self.logits.bias.copy_(statistics.mean.clamp(1e-4, 1 - 1e-4).logit())
+
+    def encoder_input(self, values: Tensor, size_factor: Tensor) -> Tensor:
+        return values * (self.size_factor / size_factor)
+
+    def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
+        offset = (size_factor / self.size_factor).log()
+        return Emission(BernoulliDistribution(logits=self.logits(hidden) + offset, validate_args=False))
+
+    def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
+        return self.logits(hidden).sigmoid()

@@ -1,7 +1,8 @@
-r"""Log-likelihoods of counts whose mean is a share of a total, from their non-zeros. C cells, G features, H hidden units.
+r"""Log-likelihoods of counts x from their non-zeros, their means :math:`\mu_g = l \rho_g` a share of a cell's total l.
 
-With :math:`\rho = \mathrm{softmax}(a)` and a cell's total l, the means :math:`\mu_g = l \rho_g` sum to l. What depends on
-a count is computed where one is stored; value and gradient of the rest take one pass over the profile.
+Shares are :math:`\rho = \mathrm{softmax}(a)`. What depends on a count is computed where one is stored; value and
+gradient of the rest take one pass over the profile. Logits a and ``counts`` x are ``(n_cells, n_features)``, ``total``
+is ``(n_cells, 1)``.
 """
 
 from typing import Any
@@ -10,57 +11,36 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from mmvae.nn import SparseRows, sparse_product
+from mmvae.nn import SparseRows, in_full_precision, sparse_product
 
 
 def poisson_log_likelihood(logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
     r""":math:`\sum_g \log \mathrm{Poisson}(x_g; l \rho_g)` in nats, ``(n_cells,)``.
 
     .. math:: \sum_g x_g (a_g - \log \sum_h e^{a_h}) + \log l \sum_g x_g - l - \sum_g \log x_g!
-
-    Parameters
-    ----------
-    logits
-        a, ``(n_cells, n_features)``.
-    total
-        l, in counts, ``(n_cells, 1)``.
-    counts
-        x, of the same shape as ``logits``.
     """
-    fit: Tensor = _ProfileFit.apply(logits, counts)  # type: ignore[no-untyped-call]
-    return fit + _depth(total, counts)
+    with in_full_precision(logits):
+        value: Tensor = _Poisson.apply(logits.to(total), total, counts)  # type: ignore[no-untyped-call]
+    return value
 
 
 def sampled_poisson_log_likelihood(
     hidden: Tensor, weight: Tensor, bias: Tensor, proposal: Tensor, n_sampled: int, total: Tensor, counts: SparseRows
 ) -> Tensor:
-    r"""The same for :math:`a = W h + b`, with the normaliser from features drawn with replacement.
+    r"""The same for :math:`a = W h + b`, with the normaliser from S features drawn with replacement by a proposal q.
 
     .. math:: \sum_h e^{a_h} \approx \frac{1}{S} \sum_s \frac{e^{a_s}}{q_s}, \qquad s \sim q
 
     The sum is unbiased, and so is its gradient. The logarithm falls short of that of the sum by half of the estimate's
     squared relative error, in expectation and to first order, so that log-likelihoods are too large by that times the
     cell's total :cite:p:`Bengio2008`.
-
-    Parameters
-    ----------
-    hidden
-        h, ``(n_cells, n_hidden)``.
-    weight, bias
-        W, ``(n_features, n_hidden)``, and b, ``(n_features,)``.
-    proposal
-        q, ``(n_features,)``.
-    n_sampled
-        Number of draws, S.
-    total, counts
-        As for :func:`poisson_log_likelihood`.
     """
     drawn = torch.multinomial(proposal, n_sampled, replacement=True)
     offset = bias[drawn] - (n_sampled * proposal[drawn]).log()
     log_total = torch.addmm(offset, hidden, weight[drawn].mT).float().logsumexp(dim=1)
     # The stored counts times their logits, without a logit: x W h.
     fit = (sparse_product(counts, weight) * hidden).sum(dim=1) + counts.row_sums(counts.values * bias[counts.columns])
-    return fit - counts.row_sums() * log_total + _depth(total, counts)
+    return fit + _of_means((total[:, 0].log() - log_total)[counts.rows], total, counts)
 
 
 def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -71,28 +51,29 @@ def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tenso
         + \sum_{x_g > 0} \left( x_g \log \frac{\mu_g}{\theta_g + \mu_g}
         + \log \frac{\Gamma(x_g + \theta_g)}{\Gamma(\theta_g)\, x_g!} \right)
 
-    Parameters are those of :func:`poisson_log_likelihood`; ``theta`` holds the inverse dispersions, ``(n_features,)``.
+    ``theta`` holds the inverse dispersions, ``(n_features,)``.
     """
-    value: Tensor = _NegativeBinomial.apply(logits, theta, total, counts)  # type: ignore[no-untyped-call]
+    with in_full_precision(logits):
+        value: Tensor = _NegativeBinomial.apply(logits.to(total), theta, total, counts)  # type: ignore[no-untyped-call]
     return value
 
 
-class _ProfileFit(torch.autograd.Function):
-    r""":math:`\sum_g x_g \log \rho_g`, whose gradient in a is :math:`x - \rho \sum_g x_g`."""
+class _Poisson(torch.autograd.Function):
+    r"""See :func:`poisson_log_likelihood`. The gradient in a is :math:`x - \rho \sum_g x_g`."""
 
     @staticmethod
-    def forward(ctx: FunctionCtx, logits: Tensor, counts: SparseRows) -> Tensor:
+    def forward(ctx: FunctionCtx, logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
         ctx.save_for_backward(logits.softmax(dim=1))
         ctx.counts = counts  # type: ignore[attr-defined]
-        log_share = logits[counts.rows, counts.columns] - logits.logsumexp(dim=1)[counts.rows]
-        return counts.row_sums(counts.values * log_share)
+        scale = (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows]
+        return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
         back = shares * -(gradient * counts.row_sums())[:, None]
-        return counts.add_to(back, gradient[counts.rows] * counts.values), None
+        return counts.add_to(back, gradient[counts.rows] * counts.values), None, None
 
 
 class _NegativeBinomial(torch.autograd.Function):
@@ -104,15 +85,14 @@ class _NegativeBinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares, place, own = logits.softmax(dim=1), (counts.rows, counts.columns), theta[counts.columns]
+        shares, place = logits.softmax(dim=1), (counts.rows, counts.columns)
+        x, own = counts.values, theta[counts.columns]
         log_ratio = torch.log1p(shares * total / theta).neg_()
         ctx.save_for_backward(shares, log_ratio, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
         log_odds = logits[place] + (total[:, 0].log() - logits.logsumexp(dim=1))[counts.rows] - own.log()
-        gammas = (
-            torch.lgamma(counts.values + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(counts.values + 1.0)
-        )
-        return log_ratio @ theta + counts.row_sums(counts.values * (log_odds + log_ratio[place]) + gammas)
+        gammas = torch.lgamma(x + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(x + 1.0)
+        return log_ratio @ theta + counts.row_sums(x * (log_odds + log_ratio[place]) + gammas)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
@@ -127,7 +107,8 @@ class _NegativeBinomial(torch.autograd.Function):
         return back, of_theta, None, None
 
 
-def _depth(total: Tensor, counts: SparseRows) -> Tensor:
-    """What a Poisson log-likelihood holds beside the profile, in nats, ``(n_cells,)``."""
-    factorials = counts.row_sums(torch.lgamma(counts.values + 1.0))
-    return counts.row_sums() * total[:, 0].log() - total[:, 0] - factorials
+def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
+    """Poisson log-likelihood from the logarithms of the means of what is stored, in nats, ``(n_cells,)``."""
+    # Term by term, each less its count: sums of counts times logarithms would leave what they differ in few digits.
+    terms = counts.values * (logs - 1) - torch.lgamma(counts.values + 1.0)
+    return counts.row_sums(terms) + (counts.row_sums() - total[:, 0])

@@ -29,12 +29,8 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
 
     Parameters
     ----------
-    n_features
-        Number of proteins, G.
-    n_hidden
-        Width of the decoder's last hidden layer, H.
-    n_batch
-        Number of batches, S.
+    n_features, n_hidden, n_batch
+        Number of proteins, G, width of the decoder's last hidden layer, H, and number of batches, S.
     """
 
     values = "counts"
@@ -87,12 +83,9 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         posterior = self._background(hidden, prior)
         drawn = posterior.rsample()
         background = drawn.clamp(*LOG_BACKGROUND_RANGE).exp()
-        mixture = MixtureDistribution(
-            mu1=background,
-            mu2=background * self._fold(hidden),
-            theta1=self.log_phi.clamp(*LOG_THETA_RANGE).exp(),
-            mixture_logits=self.background_logits(hidden),
-        )
+        foreground = background * self._fold(hidden)
+        theta, logits = self.log_phi.clamp(*LOG_THETA_RANGE).exp(), self.background_logits(hidden)
+        mixture = MixtureDistribution(mu1=background, mu2=foreground, theta1=theta, mixture_logits=logits)
         log_ratio = (posterior.log_prob(drawn) - prior.log_prob(drawn)).sum(dim=-1)
         return Emission(unchecked(mixture), kl_divergence(posterior, prior).sum(dim=-1), log_ratio)
 

@@ -122,10 +122,13 @@ class DataAccess(BaseModelClass):
     def _attach_graph(self, data: Data) -> None:
         """Let priors that look at neighbours see those of ``data``; they know no posteriors until :meth:`_fill_graphs`."""
         priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
-        source = self.get_anndata_manager(data, required=True).adata_uuid
+        graph = graph_of(data) if priors else None
+        parts = () if graph is None else (graph.indptr, graph.indices, graph.data)
+        # Cells may have been left out, or another graph may have been given, since they were read last.
+        own = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+        source = f"{self.get_anndata_manager(data, required=True).adata_uuid} {own}"
         if all(prior.graph is not None and prior.graph.source == source for prior in priors.values()):
             return
-        graph = graph_of(data)
         for name, prior in priors.items():
             has = has_latent(self.module, name, data)
             prior.set_graph(None if graph is None else CellGraph(within(graph, has), has, source))

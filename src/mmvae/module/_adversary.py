@@ -15,16 +15,8 @@ class BatchAdversary(nn.Module):
     r"""A classifier of batches whose gradient reaches the encoders reversed :cite:p:`Ganin2016`.
 
     The adversary minimises :math:`-\log p(s \mid z)`. Encoders and imputation are trained to maximise it, through the
-    reversed gradient and with the weight :math:`\alpha`, and so to remove information on the batch from the latent.
-
-    Parameters
-    ----------
-    n_latent
-        Latent dimensions, U.
-    n_batch
-        Number of batches, S.
-    weight
-        Weight of the reversed gradient, :math:`\alpha`, in nats of the loss per nat of the classifier.
+    reversed gradient and with ``weight``, in nats of the loss per nat of the classifier, and so to remove information
+    on the batch from the latent.
     """
 
     def __init__(self, n_latent: int, n_batch: int, weight: float) -> None:
@@ -35,17 +27,7 @@ class BatchAdversary(nn.Module):
         self.output = nn.Parameter(torch.randn(N_HIDDEN, n_batch) / N_HIDDEN**0.5)
 
     def forward(self, latent: Tensor, batch: Tensor, schedule: Tensor | float = 1.0) -> Tensor:
-        """Cost of the classifier in nats, ``(n_cells,)``.
-
-        Parameters
-        ----------
-        latent
-            Latent of each cell, ``(n_cells, n_latent)``.
-        batch
-            Its batch, ``(n_cells, 1)``.
-        schedule
-            Factor on the weight, such as that of the KL warm-up.
-        """
+        """Cost in nats, ``(n_cells,)``; ``batch`` is ``(n_cells, 1)``, ``schedule`` a factor on the weight."""
         reversed_ = _Reversed.apply(latent, self.weight * schedule)
         logits = self.layers(reversed_) @ self.output
         return functional.cross_entropy(logits, batch.squeeze(1).long(), reduction="none")

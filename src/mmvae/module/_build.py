@@ -35,24 +35,15 @@ def build_encoder(name: str, config: ModelConfig) -> Encoder:
 
 def build_decoder(n_input: int, config: ModelConfig) -> Decoder:
     """Decoder of one modality, from ``n_input`` fused dimensions."""
-    covariates = config.covariates
-    return Decoder(
-        n_input,
-        n_categories=[covariates.n_batch, *covariates.n_categories],
-        n_continuous=covariates.n_continuous,
-        n_hidden=config.network.n_hidden,
-    )
+    covariates, n_hidden = config.covariates, config.network.n_hidden
+    n_categories = [covariates.n_batch, *covariates.n_categories]
+    return Decoder(n_input, n_categories=n_categories, n_continuous=covariates.n_continuous, n_hidden=n_hidden)
 
 
 def build_likelihood(name: str, config: ModelConfig) -> Likelihood:
     """Likelihood of modality ``name``."""
-    modality = config.modalities[name]
-    return Likelihood.build(
-        modality.likelihood,
-        n_features=modality.n_features,
-        n_hidden=config.network.n_hidden,
-        n_batch=config.covariates.n_batch,
-    )
+    modality, n_hidden, n_batch = config.modalities[name], config.network.n_hidden, config.covariates.n_batch
+    return Likelihood.build(modality.likelihood, n_features=modality.n_features, n_hidden=n_hidden, n_batch=n_batch)
 
 
 def build_priors(fusion: Fusion, config: ModelConfig) -> dict[str, Prior]:

@@ -1,6 +1,4 @@
-"""A minibatch as a value: C cells, M modalities, G_m features of modality m, n_m cells that have it."""
-
-from __future__ import annotations
+"""A minibatch, and one pass of it through the module, as values. G_m features of modality m, n_m cells that have it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,11 +9,14 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, columns_key, layer_key, rows_key, size_factor_key, starts_key
-from mmvae.nn import Covariates, SparseRows, dense
+from mmvae.fusion import Posteriors, PriorTerm
+from mmvae.likelihoods import Emission
+from mmvae.nn import Covariates, SparseRows
+from mmvae.priors import PriorContext
 
 
 class Annotations(NamedTuple):
-    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; numbers in the data."""
+    """What priors may know of cells: codes of labels, -1 where there is none, and of covariates; places in the data."""
 
     labels: Tensor
     covariates: Tensor
@@ -26,9 +27,9 @@ class Annotations(NamedTuple):
 class Minibatch:
     """Cells as the module reads them.
 
-    ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, and ``rows[m]``, ``(n_m,)``, the places of
-    these cells in the minibatch, ascending; ``size_factors[m]`` has shape ``(n_m, 1)``, in counts. ``present`` is
-    boolean, ``(n_cells, n_modalities)``.
+    ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, ``rows[m]``,
+    ``(n_m,)``, the places of these cells in the minibatch, ascending, and ``size_factors[m]``, ``(n_m, 1)``, theirs in
+    counts. ``present`` is boolean, ``(n_cells, n_modalities)``.
     """
 
     values: Mapping[str, Tensor | SparseRows]
@@ -40,29 +41,17 @@ class Minibatch:
 
     @classmethod
     def of(
-        cls,
-        tensors: Mapping[str, Tensor],
-        size_factor_scale: Mapping[str, Tensor],
-        n_features: Mapping[str, int],
-        n_labels: int,
+        cls, tensors: Mapping[str, Tensor], scales: Mapping[str, Tensor], n_features: Mapping[str, int], n_labels: int
     ) -> Self:
-        """From the tensors of a loader.
+        """From ``tensors`` as :class:`~mmvae.data.MosaicDataset` gives them.
 
-        Parameters
-        ----------
-        tensors
-            As :class:`~mmvae.data.MosaicDataset` gives them.
-        size_factor_scale
-            By modality, what brings the user's size factors to the scale of totals; scalars.
-        n_features
-            By modality, G_m.
-        n_labels
-            Number of labels; codes from there on, those of a query, are none.
+        The ``scales``, scalars, bring a user's size factors to the scale of totals. Labels from ``n_labels`` on, those
+        of a query, are none.
         """
         values = {name: _values(tensors, name, n) for name, n in n_features.items()}
         rows = {name: tensors[rows_key(name)] for name in n_features}
         factors = {}
-        for name, scale in size_factor_scale.items():
+        for name, scale in scales.items():
             given = tensors.get(size_factor_key(name))
             factors[name] = _totals(values[name]) if given is None else given[rows[name]] * scale
         return cls(values, rows, tensors[PRESENT], factors, _covariates(tensors), _annotations(tensors, n_labels))
@@ -89,20 +78,45 @@ class Minibatch:
         """Covariates of the cells that have modality ``name``."""
         return self.covariates if len(self.rows[name]) == len(self) else self.covariates.take(self.rows[name])
 
-    def without(self, name: str) -> Minibatch:
+    def without(self, name: str) -> Self:
         """The minibatch as it would be if no cell had the modality."""
         present = self.present.clone()
         present[:, list(self.values).index(name)] = False
         rows, factors = ({**part, name: part[name][:0]} for part in (self.rows, self.size_factors))
-        values = {**self.values, name: dense(self.values[name])[:0]}
-        return replace(self, values=values, rows=rows, size_factors=factors, present=present)
+        own = self.values[name]
+        none = factors[name].new_zeros(0, own.n_columns if isinstance(own, SparseRows) else own.shape[1])
+        return replace(self, values={**self.values, name: none}, rows=rows, size_factors=factors, present=present)
 
-    def in_batch(self, code: int | None) -> Minibatch:
+    def in_batch(self, code: int | None) -> Self:
         """The minibatch as if all cells came from the batch of this code; from their own where it is ``None``."""
         if code is None:
             return self
         batch = torch.full_like(self.covariates.batch, code)
         return replace(self, covariates=replace(self.covariates, batch=batch))
+
+
+@dataclass(frozen=True)
+class Inference:
+    """From the data to what the decoders read.
+
+    ``latent``, ``(n_cells, L)``, is a draw; ``fused``, ``(n_cells, U)``, what the decoders read of it; ``prior_terms``
+    are what the latents pay for it, and ``contexts``, by latent, what their priors may condition on.
+    """
+
+    minibatch: Minibatch
+    posteriors: Posteriors
+    latent: Tensor
+    fused: Tensor
+    prior_terms: list[PriorTerm]
+    contexts: Mapping[str, PriorContext]
+
+
+@dataclass(frozen=True)
+class Step:
+    """An inference, and by modality how the decoders explain the values of the cells that have it."""
+
+    inference: Inference
+    emissions: Mapping[str, Emission]
 
 
 def _values(tensors: Mapping[str, Tensor], name: str, n_features: int) -> Tensor | SparseRows:

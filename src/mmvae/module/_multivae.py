@@ -1,5 +1,6 @@
 """The module: C cells, M modalities, G_m features, D_m latent dimensions, U fused dimensions."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import torch
 from scvi.module.base import BaseModuleClass, LossOutput, auto_move_data
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from mmvae._config import ModelConfig
 from mmvae._keys import INFERENCE, KL, MINIBATCH, N_CELLS, OBJECTIVE, Z
@@ -17,10 +19,34 @@ from mmvae.priors import PosteriorSample, PriorContext
 
 from ._adversary import BatchAdversary, adversary_as_saved
 from ._build import build_decoder, build_encoder, build_likelihood, build_priors, by_name
-from ._dropout import ModalityDropout
-from ._minibatch import Minibatch
+from ._minibatch import Inference, Minibatch, Step
 from ._objective import Terms, emission_kl, importance_bound, log_weight, prior_kl, prior_losses, reconstruction
-from ._step import Inference, Step
+
+
+class ModalityDropout(nn.Module):
+    """Withhold modalities from the encoders in a share, ``rate``, of the cells that have several.
+
+    Such a cell keeps a subset drawn uniformly from the proper, non-empty subsets of what it has. Without it, a model
+    trained on complete cells may put what the modalities share in the latent of one of them, and fails on cells that
+    have only the other.
+    """
+
+    subsets: Tensor
+
+    def __init__(self, n_modalities: int, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        subsets = [s for s in itertools.product((False, True), repeat=n_modalities) if any(s)]
+        self.register_buffer("subsets", torch.tensor(subsets), persistent=False)
+
+    def forward(self, present: Tensor) -> Tensor:
+        """What each cell keeps of what is ``present``; both boolean, ``(n_cells, n_modalities)``."""
+        inside = ~(self.subsets & ~present[:, None]).any(dim=2)
+        proper = inside & (self.subsets.sum(dim=1) < present.sum(dim=1, keepdim=True))
+        score = torch.rand(proper.shape, device=present.device).masked_fill(~proper, -1.0)
+        drawn = self.subsets[score.argmax(dim=1)]
+        lost = (torch.rand(len(present), 1, device=present.device) < self.rate) & proper.any(dim=1, keepdim=True)
+        return torch.where(lost, drawn, present)
 
 
 class MultiVAEModule(BaseModuleClass):
@@ -36,44 +62,41 @@ class MultiVAEModule(BaseModuleClass):
 
     in nats, averaged over cells. A minibatch becomes a step (:meth:`infer`, :meth:`decode`), and a step its terms
     (:meth:`terms`); scvi-tools' ``inference``, ``generative`` and ``loss`` are the same three under its names.
-
-    Parameters
-    ----------
-    config
-        Sizes and choices.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.names = list(config.modalities)
-        self.network, self.n_labels = config.network, config.covariates.n_labels
+        network, n_batch = config.network, config.covariates.n_batch
+        self.network, self.n_labels = network, config.covariates.n_labels
         self.weights = {name: modality.weight for name, modality in config.modalities.items()}
         self.fusion = Fusion.build(config.fusion, n_latent={n: m.n_latent for n, m in config.modalities.items()})
         self.encoders = by_name({name: build_encoder(name, config) for name in self.names})
         self.decoders = by_name({name: build_decoder(self.fusion.n_output, config) for name in self.names})
         self.likelihoods = by_name({name: build_likelihood(name, config) for name in self.names})
         self.priors = by_name(build_priors(self.fusion, config))
-        self.dropout = ModalityDropout(len(self.names), config.network.modality_dropout)
+        self.dropout = ModalityDropout(len(self.names), network.modality_dropout)
         self.adversary: BatchAdversary | None = None
-        if config.network.batch_adversary > 0 and config.covariates.n_batch > 1:
-            self.adversary = BatchAdversary(
-                self.fusion.latent_width, config.covariates.n_batch, config.network.batch_adversary
-            )
+        if network.batch_adversary > 0 and n_batch > 1:
+            self.adversary = BatchAdversary(self.fusion.latent_width, n_batch, network.batch_adversary)
         self.register_load_state_dict_pre_hook(adversary_as_saved)
-        self.size_factor_scale = nn.ParameterDict(
-            {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
-        )
+        scales = {name: nn.Parameter(torch.ones(()), requires_grad=False) for name in self.names}
+        self.size_factor_scale = nn.ParameterDict(scales)
 
     def minibatch(self, tensors: Mapping[str, Tensor]) -> Minibatch:
         """The tensors of a loader, on the module's device, as a value."""
         # By the modalities' own order, which torch's dictionary of parameters does not keep.
-        scale = {name: self.size_factor_scale[name] for name in self.names}
+        scales = {name: self.size_factor_scale[name] for name in self.names}
         n_features = {name: self.likelihoods[name].n_features for name in self.names}
-        return Minibatch.of(tensors, scale, n_features, self.n_labels)
+        return Minibatch.of(tensors, scales, n_features, self.n_labels)
 
     def encode(self, minibatch: Minibatch) -> Posteriors:
         """Posterior of each modality in each cell; in training, modalities are dropped."""
-        normals = {name: self._encoded(name, minibatch) for name in self.names}
+        normals = {}
+        for name in self.names:
+            q = self.encoders[name](self.encoder_input(name, minibatch))
+            loc, scale = minibatch.place(name, q.loc), minibatch.place(name, q.scale)
+            normals[name] = Normal(loc, scale, validate_args=False)
         drops = self.training and self.dropout.rate > 0
         if minibatch.is_complete and not drops:
             return Posteriors(normals, minibatch.present, is_complete=True)
@@ -82,25 +105,18 @@ class MultiVAEModule(BaseModuleClass):
     def infer(self, minibatch: Minibatch, posteriors: Posteriors) -> Inference:
         """Draw every cell's latent, and fuse it."""
         latent, prior_terms = self.fusion.draw(posteriors)
-        contexts = {
-            term.name: replace(
-                self.context(term.name, minibatch, posteriors), mask=term.mask, observed_dims=term.observed_dims
-            )
-            for term in prior_terms
-        }
+        contexts = {}
+        for term in prior_terms:
+            context = self.context(term.name, minibatch, posteriors)
+            contexts[term.name] = replace(context, mask=term.mask, observed_dims=term.observed_dims)
         fused = self.fusion.fuse(latent, posteriors)
         return Inference(minibatch, posteriors, latent, fused, prior_terms, contexts)
 
     def context(self, latent: str, minibatch: Minibatch, posteriors: Posteriors) -> PriorContext:
         """What the prior of a latent may condition on, in the cells of a minibatch."""
         labels, covariates, cells = minibatch.annotations
-        return PriorContext(
-            encoder=self.encoders[latent] if latent in self.encoders else None,
-            labels=labels,
-            covariates=covariates,
-            cells=cells,
-            posteriors=posteriors,
-        )
+        encoder = self.encoders[latent] if latent in self.encoders else None
+        return PriorContext(encoder=encoder, labels=labels, covariates=covariates, cells=cells, posteriors=posteriors)
 
     def decode(self, fused: Tensor, minibatch: Minibatch) -> dict[str, Emission]:
         """Explain each modality of the cells that have it from the fused latent of all, ``(n_cells, U)``."""
@@ -174,17 +190,7 @@ class MultiVAEModule(BaseModuleClass):
     @torch.inference_mode()
     @auto_move_data
     def marginal_ll(self, tensors: dict[str, Tensor], n_mc_samples: int, return_mean: bool = False) -> Tensor | float:
-        """Importance-weighted bound on the log marginal likelihood of a minibatch's cells, in nats.
-
-        Parameters
-        ----------
-        tensors
-            A minibatch.
-        n_mc_samples
-            Draws of the latent.
-        return_mean
-            Whether to return the mean over the cells, a number, instead of one for each, ``(n_cells,)``.
-        """
+        """Importance-weighted bound on log marginal likelihoods in nats, ``(n_cells,)`` or their mean, by draws."""
         minibatch = self.minibatch(tensors)
         posteriors = self.encode(minibatch)
         bound = importance_bound(torch.stack([self.log_weight(minibatch, posteriors) for _ in range(n_mc_samples)]))
@@ -199,24 +205,13 @@ class MultiVAEModule(BaseModuleClass):
         """By latent, the posteriors of the cells that have it, from which priors are initialised."""
         inference = self.infer(minibatch, self.encode(minibatch))
         for term in inference.prior_terms:
-            hidden = None
+            q, has, hidden = term.posterior, term.mask, None
             if term.name in self.encoders:
-                hidden = minibatch.place(term.name, self.hidden(term.name, minibatch))[term.mask]
-            dims, labels = term.observed_dims, inference.contexts[term.name].labels
-            yield (
-                term.name,
-                PosteriorSample(
-                    term.posterior.mean[term.mask],
-                    term.posterior.stddev[term.mask],
-                    hidden,
-                    None if dims is None else dims.mask[term.mask],
-                    None if labels is None else labels[term.mask],
-                ),
-            )
-
-    def hidden(self, name: str, minibatch: Minibatch) -> Tensor:
-        """First-layer activations of one modality's encoder, ``(n_m, n_hidden)``."""
-        return self.encoders[name].hidden(self.encoder_input(name, minibatch))
+                hidden = self.encoders[term.name].hidden(self.encoder_input(term.name, minibatch))
+                hidden = minibatch.place(term.name, hidden)[has]
+            dims = None if term.observed_dims is None else term.observed_dims.mask[has]
+            labels = minibatch.annotations.labels[has]
+            yield term.name, PosteriorSample(q.mean[has], q.stddev[has], hidden, dims, labels)
 
     def encoder_input(self, name: str, minibatch: Minibatch) -> Tensor | SparseRows:
         """What the encoder of a modality sees, ``(n_m, G_m)``."""
@@ -224,11 +219,6 @@ class MultiVAEModule(BaseModuleClass):
         if isinstance(values, SparseRows) and likelihood.zeros_stay:
             return values.apply(lambda stored: likelihood.encoder_input(stored[:, None], factors[values.rows])[:, 0])
         return likelihood.encoder_input(dense(values), factors)
-
-    def _encoded(self, name: str, minibatch: Minibatch) -> torch.distributions.Normal:
-        q = self.encoders[name](self.encoder_input(name, minibatch))
-        loc, scale = minibatch.place(name, q.loc), minibatch.place(name, q.scale)
-        return torch.distributions.Normal(loc, scale, validate_args=False)
 
     def _metrics(self, step: Step, terms: Terms) -> dict[str, Tensor]:
         """KL in nats per cell that has the latent, how many these are, and what scvi-tools' tuner looks for."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,21 +11,21 @@ from mmvae.fusion import PriorTerm
 from mmvae.likelihoods import Emission
 from mmvae.priors import Prior
 
-from ._step import Inference, Step
+from ._minibatch import Inference, Step
 
 
 @dataclass(frozen=True)
 class Terms:
     """Parts of the loss, each in nats and of shape ``(n_cells,)``.
 
-    ``reconstruction``, by modality, is the negative log-likelihood of what was measured, 0 where nothing was; ``kl``, by
-    latent, the divergence from the prior, and by ``<modality>_likelihood`` that of latent variables that a likelihood has
-    of its own; ``auxiliary`` is what is trained beside the ELBO: the imputation, the adversary, the priors.
+    ``reconstruction``, by modality, is the negative log-likelihood of what was measured, 0 where nothing was; ``kl``,
+    by latent, the divergence from the prior, and by ``<modality>_likelihood`` that of latent variables that a
+    likelihood has of its own; ``auxiliary`` is what is trained beside the ELBO: imputation, adversary, priors.
     """
 
     reconstruction: Mapping[str, Tensor]
     kl: Mapping[str, Tensor]
-    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
+    auxiliary: Mapping[str, Tensor]
 
     def misfit(self, weights: Mapping[str, float]) -> Tensor:
         """Reconstruction of all modalities, each with its weight, ``(n_cells,)``."""
@@ -40,11 +40,8 @@ class Terms:
 
 def reconstruction(step: Step) -> dict[str, Tensor]:
     """Negative log-likelihood of each modality, in nats, 0 where a cell lacks it, ``(n_cells,)``."""
-    minibatch = step.inference.minibatch
-    return {
-        name: minibatch.place(name, -emission.log_likelihood(minibatch.values[name]))
-        for name, emission in step.emissions.items()
-    }
+    minibatch, emissions = step.inference.minibatch, step.emissions
+    return {name: minibatch.place(name, -e.log_likelihood(minibatch.values[name])) for name, e in emissions.items()}
 
 
 def emission_kl(step: Step) -> dict[str, Tensor]:
@@ -83,11 +80,10 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
 
     .. math:: \log w = \sum_m \log p(x_m \mid u, s) - \sum_l \log \frac{q(z_l \mid x)}{p(z_l)}
 
-    over the modalities m that a cell has and the latents l that have a prior, all at one draw and with weight 1
-    whatever the loss gives them. Its mean over draws is the ELBO. Latent variables that a likelihood has of its own are
-    among the latents l. A latent that the fusion imputes, given the draws of others, costs nothing: for
-    cells that lack a modality the bound is on a model whose missing latents follow the imputation, which is the prior's
-    own only where it couples them.
+    over the modalities m that a cell has and the latents l that have a prior or belong to a likelihood, all at one draw
+    and with weight 1 whatever the loss gives them. Its mean over draws is the ELBO. A latent that the fusion imputes,
+    given the draws of others, costs nothing: for cells that lack a modality the bound is on a model whose missing
+    latents follow the imputation, which is the prior's own only where it couples them.
     """
     of_likelihoods = _placed(step, lambda emission: emission.log_ratio)
     costs = [*reconstruction(step).values(), *log_ratios(step.inference, priors).values(), *of_likelihoods.values()]
@@ -97,12 +93,8 @@ def log_weight(step: Step, priors: Mapping[str, Prior]) -> Tensor:
 def importance_bound(log_weights: Tensor) -> Tensor:
     r""":math:`\log \frac{1}{S} \sum_s w_s`, in nats, ``(n_cells,)`` :cite:p:`Burda2016`.
 
-    A bound on the log marginal likelihood that lies above the ELBO, and the closer to it the more draws there are.
-
-    Parameters
-    ----------
-    log_weights
-        Log-weights of the draws, ``(n_samples, n_cells)``.
+    A bound on the log marginal likelihood that lies above the ELBO, and the closer to it the more draws,
+    ``(n_samples, n_cells)``, there are.
     """
     return log_weights.logsumexp(dim=0) - math.log(len(log_weights))
 

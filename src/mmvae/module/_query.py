@@ -21,10 +21,7 @@ def start_new_categories(module: nn.Module, n_known: Mapping[str, int]) -> None:
 
 
 def train_new_categories(module: nn.Module, n_known: Mapping[str, int]) -> None:
-    """Freeze everything but the categories from ``n_known`` on, by table.
-
-    Known categories get no gradient, so that Adam does not move them.
-    """
+    """Freeze all but the categories from ``n_known`` on, by table; known ones get no gradient, so Adam spares them."""
     module.requires_grad_(False)
     for name, table in _tables(module).items():
         table.weight.requires_grad_(True)

@@ -36,10 +36,6 @@ class SparseRows:
         places = torch.arange(len(self.values), device=self.starts.device)
         return torch.searchsorted(self.starts[1:], places, right=True)
 
-    def scale_columns(self, factors: Tensor) -> Self:
-        """The rows with each column times its factor, ``(n_columns,)``."""
-        return self.apply(factors[self.columns].mul)
-
     @property
     def density(self) -> float:
         """Share of the values that are stored."""
@@ -64,14 +60,13 @@ class SparseRows:
             self.rows[order], other, starts, per_sample_weights=self.values[order], mode="sum", include_last_offset=True
         )
 
-    def add_to(self, full: Tensor, values: Tensor | None = None) -> Tensor:
-        """Add the values, or others at the same places, to a matrix, ``(n_rows, n_columns)``, which is changed."""
-        values = self.values if values is None else values
+    def add_to(self, full: Tensor, values: Tensor) -> Tensor:
+        """Add values at the places of these to a matrix, ``(n_rows, n_columns)``, which is changed."""
         return full.index_put_((self.rows, self.columns), values.to(full.dtype), accumulate=True)
 
     def dense(self) -> Tensor:
         """All values, ``(n_rows, n_columns)``."""
-        return self.add_to(self.values.new_zeros(len(self), self.n_columns))
+        return self.add_to(self.values.new_zeros(len(self), self.n_columns), self.values)
 
 
 def dense(values: Tensor | SparseRows) -> Tensor:

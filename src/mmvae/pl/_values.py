@@ -11,13 +11,11 @@ from mudata import MuData
 
 from mmvae.data import modalities_of, rows_of
 
-N_CLOSE = 4
-
 
 def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]]:
     """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead."""
-    if (column := find_column(data, name)) is not None:
-        return _numbers_or_category(column), _stored_colours(data, name)
+    if (found := find_column(data, name)) is not None:
+        return _numbers_or_category(found[0]), found[1]
     modalities = modalities_of(data)
     having = [modality for modality, adata in modalities.items() if name in adata.var_names]
     if len(having) > 1:
@@ -33,24 +31,17 @@ def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str
     raise LookupError(_unknown(data, name))
 
 
-def find_column(data: AnnData | MuData, name: str) -> pd.Series | None:
-    """The column of that name in all cells, of a modality's ``obs`` as ``"rna:column"``, or of ``obs``, if there is one.
+def find_column(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]] | None:
+    """A column in all cells, of a modality's ``obs`` as ``"rna:column"``, or of ``obs``, and colours kept for it.
 
     mudata 0.3 copies columns of modalities to ``obs`` under such names: the original comes first, as it has its colours.
     """
     modality, _, rest = name.partition(":")
     adata = modalities_of(data).get(modality)
     if adata is not None and rest in adata.obs:
-        return adata.obs[rest].reset_index(drop=True).reindex(rows_of(data, modality)).set_axis(data.obs_names)
-    return data.obs[name] if name in data.obs else None
-
-
-def _stored_colours(data: AnnData | MuData, name: str) -> tuple[str, ...]:
-    modality, _, rest = name.partition(":")
-    adata = modalities_of(data).get(modality)
-    if adata is not None and rest in adata.obs:
-        return tuple(data.uns.get(f"{rest}_colors", adata.uns.get(f"{rest}_colors", ())))
-    return tuple(data.uns.get(f"{name}_colors", ()))
+        column = adata.obs[rest].reset_index(drop=True).reindex(rows_of(data, modality)).set_axis(data.obs_names)
+        return column, tuple(data.uns.get(f"{rest}_colors", adata.uns.get(f"{rest}_colors", ())))
+    return (data.obs[name], tuple(data.uns.get(f"{name}_colors", ()))) if name in data.obs else None
 
 
 def _numbers_or_category(column: pd.Series) -> pd.Series:
@@ -102,7 +93,7 @@ def _unknown(data: AnnData | MuData, name: str) -> str:
         known += [f"{prefix}{column}" for column in adata.obs]
         known += [*adata.var_names, *(f"{prefix}{gene}" for gene in adata.var_names if prefix and ":" in name)]
     by_lower = {one.lower(): one for one in reversed(known)}
-    close = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=N_CLOSE)]
+    close = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=4)]
     close += [one for one in known if one.endswith(f":{name}") and one not in close]
     hint = f" Is it {close}?" if close else f" Columns of obs are {list(data.obs.columns)}."
     return (

@@ -52,17 +52,7 @@ def check(
     >>> table.attrs["notes"]
     []
     """
-    given = {
-        "batch_key": batch_key,
-        "labels_key": labels_key,
-        "categorical_covariate_keys": categorical_covariate_keys,
-        "continuous_covariate_keys": continuous_covariate_keys,
-        "size_factor_keys": size_factor_keys,
-        "layers": layers,
-        "likelihoods": likelihoods,
-        "modalities": modalities,
-    }
-    setup = inspect(data, SetupArguments.of(given))
+    setup = inspect(data, SetupArguments.of(locals()))
     # Where a modality cannot be read at all, there is no table of what would be taken.
     if setup.presence is not None and setup.presence.shape[1] == len(setup.modalities):
         print_setup(setup)

@@ -2,10 +2,8 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import combinations
-from typing import Any, Self
+from typing import Any
 
 import anndata
 import numpy as np
@@ -80,140 +78,125 @@ def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay")
     >>> probabilities = model.predict(indices=(joined.obs["assay"] == "visium").to_numpy(), soft=True)
     >>> confidence = probabilities.max(axis=1)
     """
-    taken = _Assays.of(adatas, key)
-    if faults := taken.faults():
+    assays = _assays(adatas)
+    obs = _observations(adatas, assays)
+    layers = {name: choose_layer(adata)[:2] for name, adata in assays.items() if is_supported(adata.X)}
+    counts = {name: found.is_counts for name, (_, found) in layers.items()}
+    if faults := _faults(adatas, assays, obs, counts, key):
         raise SetupError(faults)
-    cells = [cell for adata in taken.adatas.values() for cell in adata.obs_names]
+    cells = [cell for adata in assays.values() for cell in adata.obs_names]
     names_clash = len(set(cells)) < len(cells)
     if names_clash:
         msg = "Assays use the same names for cells, so each name is preceded by that of its assay."
         warnings.warn(msg, UserWarning, stacklevel=2)
-    parts = [_part(taken, name, f"{name}:" if names_clash else "") for name in taken.adatas]
+    shared = _shared_genes(assays)
+    images = adatas.uns.get(SPATIAL, {}) if isinstance(adatas, MuData) else {}
+    parts = []
+    for name, adata in assays.items():
+        part = _part(adata, layers[name][0], shared, obs[name].assign(**{key: name}), images)
+        part.obs_names = f"{name}:" + part.obs_names if names_clash else part.obs_names
+        parts.append(part)
     joined = anndata.concat(parts, join="outer", merge="same", uns_merge="unique")
-    joined.obs[key] = pd.Categorical(joined.obs[key], categories=list(taken.adatas))
+    joined.obs[key] = pd.Categorical(joined.obs[key], categories=list(assays))
     return joined
 
 
-@dataclass(frozen=True)
-class _Assays:
-    """Arguments of :func:`join_features`."""
+def _assays(data: Mapping[str, AnnData] | MuData) -> dict[str, AnnData]:
+    """The assays by name; a ``TypeError`` for ``data`` of another type."""
+    if isinstance(data, MuData):
+        return dict(data.mod)
+    if not isinstance(data, Mapping):
+        msg = f"Expected a mapping of names to AnnData, or a MuData; got {type(data).__name__}."
+        raise TypeError(f"{msg} Give such as {{'scrna': cells, 'visium': spots}}.")
+    if wrong := {name: type(adata).__name__ for name, adata in data.items() if not isinstance(adata, AnnData)}:
+        msg = f"Expected an AnnData of each assay; got {wrong}. Make one of each."
+        raise TypeError(msg)
+    return {str(name): adata for name, adata in data.items()}
 
-    adatas: Mapping[str, AnnData]
-    key: str
-    # Faults of the object that the assays came in, and columns and images that it alone holds.
-    found: tuple[str, ...] = ()
-    columns: pd.DataFrame | None = None
-    uns: Mapping[str, Any] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, data: Mapping[str, AnnData] | MuData, key: str) -> Self:
-        """Arguments as the user gives them; a ``TypeError`` for ``data`` of another type."""
-        if isinstance(data, MuData):
-            return cls(dict(data.mod), key, tuple(_shared_cell_faults(data)), _own_columns(data), data.uns)
-        if not isinstance(data, Mapping):
-            msg = f"Expected a mapping of names to AnnData, or a MuData; got {type(data).__name__}."
-            raise TypeError(f"{msg} Give such as {{'scrna': cells, 'visium': spots}}.")
-        if wrong := {name: type(adata).__name__ for name, adata in data.items() if not isinstance(adata, AnnData)}:
-            msg = f"Expected an AnnData of each assay; got {wrong}. Make one of each."
-            raise TypeError(msg)
-        return cls({str(name): adata for name, adata in data.items()}, key)
+def _observations(data: Mapping[str, AnnData] | MuData, assays: Mapping[str, AnnData]) -> dict[str, pd.DataFrame]:
+    """What is known of the cells of each assay; of a MuData also by the columns that no modality has."""
+    if not isinstance(data, MuData):
+        return {name: adata.obs for name, adata in assays.items()}
+    known = {column for adata in assays.values() for column in adata.obs}
+    pulled = tuple(f"{name}:" for name in assays)
+    own = data.obs[[c for c in data.obs if c not in known and not str(c).startswith(pulled)]]
+    return {name: adata.obs.join(own) for name, adata in assays.items()}
 
-    @cached_property
-    def shared(self) -> pd.Index:
-        """Genes of all assays, in the order of the first."""
-        first, *others = [adata.var_names for adata in self.adatas.values()]
-        for names in others:
-            first = first[first.isin(names)]
-        return first
 
-    @cached_property
-    def layers(self) -> dict[str, tuple[str | None, bool]]:
-        """By assay, the layer to take and whether it is counts."""
-        chosen = {name: choose_layer(adata) for name, adata in self.adatas.items()}
-        return {name: (layer, found.is_counts) for name, (layer, found, _) in chosen.items()}
+def _shared_genes(assays: Mapping[str, AnnData]) -> pd.Index:
+    """Genes of all assays, in the order of the first."""
+    first, *others = [adata.var_names for adata in assays.values()]
+    return first[np.all([first.isin(names) for names in others], axis=0)]
 
-    def obs_of(self, name: str) -> pd.DataFrame:
-        """What is known of an assay's cells."""
-        obs = self.adatas[name].obs
-        return obs if self.columns is None else obs.join(self.columns)
 
-    def faults(self) -> list[str]:
-        """Everything that is wrong, a sentence each."""
-        if len(self.adatas) < 2:
-            return [f"expected two assays at the least; got {list(self.adatas)}."]
-        each = [fault for name, adata in self.adatas.items() for fault in _faults_of(name, adata)]
-        faults = [*self.found, *each, *self._key_faults(), *self._matrix_faults()]
-        empty = any(0 in adata.shape for adata in self.adatas.values())
-        return faults if empty else faults + self._value_faults() + self._gene_faults()
-
-    def _key_faults(self) -> list[str]:
-        """Assays whose column of that name says something else."""
-        faults = []
-        for name in self.adatas:
-            obs = self.obs_of(name)
-            if self.key in obs and not (obs[self.key].astype(str) == name).all():
-                values = obs[self.key].unique()[:EXAMPLES].tolist()
-                faults.append(
-                    f"'{name}' has a column '{self.key}' of other content, such as {values}. Give another key, or drop it."
-                )
-        return faults
-
-    def _matrix_faults(self) -> list[str]:
-        """Matrices in ``obsm`` that cannot be put below each other."""
-        kinds: dict[str, set[bool]] = {}
-        for adata in self.adatas.values():
-            for key, values in adata.obsm.items():
-                kinds.setdefault(key, set()).add(isinstance(values, pd.DataFrame))
-        return [
-            f"obsm['{key}'] is a DataFrame in one assay and an array in another. Make them alike, or drop it."
-            for key, found in kinds.items()
-            if len(found) > 1
-        ]
-
-    def _value_faults(self) -> list[str]:
-        if not all(is_supported(adata.X) for adata in self.adatas.values()):
-            return []
-        counts = [name for name, (_, is_counts) in self.layers.items() if is_counts]
-        others = [name for name in self.layers if name not in counts]
-        if not (counts and others):
-            return []
-        return [f"{counts} hold counts and {others} do not. Put their counts in X, or in a layer named 'counts'."]
-
-    def _gene_faults(self) -> list[str]:
-        """Few genes in common, and what names would have more."""
-        least = min(adata.n_vars for adata in self.adatas.values())
-        hints = [hint for pair in combinations(self.adatas, 2) for hint in self._pair_hints(*pair)]
-        if len(self.shared) >= FEW * least and not hints:
-            return []
-        examples = {name: list(adata.var_names[:EXAMPLES]) for name, adata in self.adatas.items()}
-        advice = " ".join(hints) or "Name genes alike, or take the shared ones yourself if there are no more."
-        return [
-            f"the assays share {len(self.shared):,} genes, of {least:,} at the most; they begin {examples}. {advice}"
-        ]
-
-    def _pair_hints(self, left: str, right: str) -> list[str]:
-        """Columns of ``var``, or spellings, in which two assays have many more genes in common."""
-        one, two = self.adatas[left], self.adatas[right]
-        now = len(one.var_names.intersection(two.var_names))
-        hints = [
-            f"{n:,} are shared if '{name}' is named by its column '{column}': var_names = var['{column}']."
-            for name, adata, other in ((left, one, two), (right, two, one))
-            for column in adata.var.select_dtypes(exclude="number")
-            if (n := int(other.var_names.isin(adata.var[column].astype(str)).sum())) > MUCH * now
-        ]
-        n = len(set(one.var_names.str.upper()) & set(two.var_names.str.upper()))
-        if n > MUCH * now:
-            hints.append(
-                f"'{left}' and '{right}' share {n:,} if upper and lower case are not told apart, as between human and "
-                "mouse: var_names = var_names.str.upper()."
+def _faults(
+    data: Mapping[str, AnnData] | MuData,
+    assays: Mapping[str, AnnData],
+    obs: Mapping[str, pd.DataFrame],
+    counts: Mapping[str, bool],
+    key: str,
+) -> list[str]:
+    """Everything that is wrong, a sentence each."""
+    if len(assays) < 2:
+        return [f"expected two assays at the least; got {list(assays)}."]
+    faults = _shared_cell_faults(data) if isinstance(data, MuData) else []
+    faults += [fault for name, adata in assays.items() for fault in _faults_of(name, adata)]
+    for name, table in obs.items():
+        if key in table and not (table[key].astype(str) == name).all():
+            values = table[key].unique()[:EXAMPLES].tolist()
+            faults.append(
+                f"'{name}' has a column '{key}' of other content, such as {values}. Give another key, or drop it."
             )
-        if hints:
-            return hints
-        by_id = [bool(adata.var_names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5) for adata in (one, two)]
-        if by_id[0] == by_id[1]:
-            return []
-        ids, symbols = (left, right) if by_id[0] else (right, left)
-        return [f"'{ids}' has Ensembl ids and '{symbols}' symbols: translate one of them."]
+    for name in dict.fromkeys(key for adata in assays.values() for key in adata.obsm):
+        if len({isinstance(adata.obsm[name], pd.DataFrame) for adata in assays.values() if name in adata.obsm}) > 1:
+            faults.append(
+                f"obsm['{name}'] is a DataFrame in one assay and an array in another. Make them alike, or drop it."
+            )
+    if any(0 in adata.shape for adata in assays.values()):
+        return faults
+    with_counts, without = [[name for name in counts if counts[name] is wanted] for wanted in (True, False)]
+    if len(counts) == len(assays) and with_counts and without:
+        faults.append(
+            f"{with_counts} hold counts and {without} do not. Put their counts in X, or in a layer named 'counts'."
+        )
+    return faults + _gene_faults(assays)
+
+
+def _gene_faults(assays: Mapping[str, AnnData]) -> list[str]:
+    """Few genes in common, and what names would have more."""
+    n_shared, least = len(_shared_genes(assays)), min(adata.n_vars for adata in assays.values())
+    hints = [hint for pair in combinations(assays, 2) for hint in _pair_hints(assays, *pair)]
+    if n_shared >= FEW * least and not hints:
+        return []
+    examples = {name: list(adata.var_names[:EXAMPLES]) for name, adata in assays.items()}
+    advice = " ".join(hints) or "Name genes alike, or take the shared ones yourself if there are no more."
+    return [f"the assays share {n_shared:,} genes, of {least:,} at the most; they begin {examples}. {advice}"]
+
+
+def _pair_hints(assays: Mapping[str, AnnData], left: str, right: str) -> list[str]:
+    """Columns of ``var``, or spellings, in which two assays have many more genes in common."""
+    one, two = assays[left], assays[right]
+    now = len(one.var_names.intersection(two.var_names))
+    hints = [
+        f"{n:,} are shared if '{name}' is named by its column '{column}': var_names = var['{column}']."
+        for name, adata, other in ((left, one, two), (right, two, one))
+        for column in adata.var.select_dtypes(exclude="number")
+        if (n := int(other.var_names.isin(adata.var[column].astype(str)).sum())) > MUCH * now
+    ]
+    n = len(set(one.var_names.str.upper()) & set(two.var_names.str.upper()))
+    if n > MUCH * now:
+        hints.append(
+            f"'{left}' and '{right}' share {n:,} if upper and lower case are not told apart, as between human and "
+            "mouse: var_names = var_names.str.upper()."
+        )
+    if hints:
+        return hints
+    by_id = [bool(adata.var_names.str.match(r"ENS[A-Z]*G\d").mean() > 0.5) for adata in (one, two)]
+    if by_id[0] == by_id[1]:
+        return []
+    ids, symbols = (left, right) if by_id[0] else (right, left)
+    return [f"'{ids}' has Ensembl ids and '{symbols}' symbols: translate one of them."]
 
 
 def _faults_of(name: str, adata: AnnData) -> list[str]:
@@ -241,24 +224,14 @@ def _shared_cell_faults(mdata: MuData) -> list[str]:
     ]
 
 
-def _own_columns(mdata: MuData) -> pd.DataFrame:
-    """Columns of ``mdata.obs`` that no modality has."""
-    known = {column for adata in mdata.mod.values() for column in adata.obs}
-    pulled = tuple(f"{name}:" for name in mdata.mod)
-    return mdata.obs[[c for c in mdata.obs if c not in known and not str(c).startswith(pulled)]]
-
-
-def _part(taken: _Assays, name: str, prefix: str) -> AnnData:
+def _part(adata: AnnData, layer: str | None, genes: pd.Index, obs: pd.DataFrame, images: Mapping[str, Any]) -> AnnData:
     """What is taken of an assay."""
-    adata, (layer, _) = taken.adatas[name], taken.layers[name]
     values: Any = values_of(adata, layer)
     if hasattr(values, "to_memory"):
         values = values.to_memory()
     values = values.tocsr() if sp.issparse(values) else np.asarray(values)
-    obs = taken.obs_of(name).assign(**{taken.key: name})
-    genes = adata.var_names.get_indexer(taken.shared)
-    part = AnnData(values[:, genes], obs=obs, var=adata.var.loc[taken.shared], obsm=dict(adata.obsm))
-    part.obs_names = prefix + part.obs_names
-    if images := {**taken.uns.get(SPATIAL, {}), **adata.uns.get(SPATIAL, {})}:
+    values = values[:, adata.var_names.get_indexer(genes)]
+    part = AnnData(values, obs=obs, var=adata.var.loc[genes], obsm=dict(adata.obsm))
+    if images := {**images, **adata.uns.get(SPATIAL, {})}:
         part.uns[SPATIAL] = images
     return part

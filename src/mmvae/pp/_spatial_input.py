@@ -1,8 +1,6 @@
 """What `pp.spatial` is given, and what is wrong with it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,104 +16,86 @@ SLIDE_NAMES = ("slide", "section", "slide_id", "section_id", "library_id", "orig
 ATTRIBUTES, REGION_KEY = "spatialdata_attrs", "region_key"
 
 
-@dataclass(frozen=True)
-class SpatialInput:
-    """Arguments of :func:`mmvae.pp.spatial`, of one table."""
+def slide_columns(obs: pd.DataFrame) -> list[Hashable]:
+    """Columns that may name slides, and have several values."""
+    return [key for key in obs if str(key).lower() in SLIDE_NAMES and obs[key].nunique() > 1]
 
-    adata: AnnData
-    slide_key: str | None
-    spatial_key: str
-    n_neighbors: int
-    radius: float | None
-    layer: str | None
-    features: Mapping[str, str]
 
-    @cached_property
-    def coordinates(self) -> np.ndarray:
-        """Places, ``(n_spots, n_dimensions)``."""
-        return np.asarray(self.adata.obsm[self.spatial_key], dtype=np.float64)
+def places_of(adata: AnnData, spatial_key: str) -> np.ndarray:
+    """Places, ``(n_spots, n_dimensions)``."""
+    return np.asarray(adata.obsm[spatial_key], dtype=np.float64)
 
-    @cached_property
-    def slides(self) -> np.ndarray:
-        """Number of each spot's slide, -1 where it has none, ``(n_spots,)``."""
-        if self.slide_key is None:
-            return np.zeros(self.adata.n_obs, dtype=int)
-        return pd.factorize(self.adata.obs[self.slide_key])[0]
 
-    def faults(self) -> list[str]:
-        """Everything that is wrong, a sentence each."""
-        slides, places = self._slide_faults(), self._place_faults()
-        if not (slides or places):
-            places = self._shared_places()
-        return [*self._number_faults(), *slides, *self._matrix_faults(), *places]
+def slides_of(adata: AnnData, slide_key: str | None) -> np.ndarray:
+    """Number of each spot's slide, -1 where it has none, ``(n_spots,)``."""
+    return np.zeros(adata.n_obs, dtype=int) if slide_key is None else pd.factorize(adata.obs[slide_key])[0]
 
-    def notes(self) -> list[str]:
-        """What is not wrong but may be a slip, a sentence each."""
-        if self.slide_key is not None:
-            return []
-        return [
-            f"All {self.adata.n_obs:,} spots are taken for one slide, but column '{key}' has {n} values. If it names slides, "
-            f"give slide_key='{key}'; neighbours are then spots of the same slide."
-            for key in self.adata.obs
-            if str(key).lower() in SLIDE_NAMES and (n := self.adata.obs[key].nunique()) > 1
-        ][:1]
 
-    def _number_faults(self) -> list[str]:
-        faults = []
-        if self.n_neighbors not in COUNT:
-            faults.append(f"n_neighbors is {self.n_neighbors}; at least 1 is needed, a whole number.")
-        if self.radius is not None and self.radius not in POSITIVE:
-            faults.append(f"radius is {self.radius}; it is a distance above 0 in the unit of the places.")
-        if n_repeated := int(self.adata.obs_names.duplicated().sum()):
-            faults.append(f"{n_repeated} names of spots are repeated. Use adata.obs_names_make_unique().")
+def place_faults(adata: AnnData, slide_key: str | None, spatial_key: str) -> list[str]:
+    """What is wrong with the slides and the places of spots, a sentence each."""
+    faults = _slide_faults(adata, slide_key) + _coordinate_faults(adata, spatial_key)
+    if faults:
         return faults
-
-    def _slide_faults(self) -> list[str]:
-        key = self.slide_key
-        if key is None:
-            return []
-        if key not in self.adata.obs:
-            return [f"obs has no column '{key}' (slide_key); it has {list(self.adata.obs.columns)}."]
-        if n_missing := int(self.adata.obs[key].isna().sum()):
-            return [f"column '{key}' (slide_key) is missing in {n_missing:,} spots. Fill it in or leave them out."]
+    # Spots of one slide in one place tell of several slides taken for one.
+    where = pd.DataFrame(places_of(adata, spatial_key)).assign(slide=slides_of(adata, slide_key))
+    if not (n_shared := int(where.duplicated().sum())):
         return []
+    hint = "give slide_key" if slide_key is None else f"check column '{slide_key}'"
+    return [
+        f"{n_shared:,} spots are in the place of another one of their slide. If the data hold several slides, {hint}; "
+        "else leave repeats out."
+    ]
 
-    def _matrix_faults(self) -> list[str]:
-        faults = []
-        if self.layer is not None and self.layer not in self.adata.layers:
-            faults.append(f"there is no layer '{self.layer}'; there are {list(self.adata.layers)}.")
-        elif not is_supported(matrix := values_of(self.adata, self.layer)):
-            got = type(matrix).__name__
-            faults.append(f"expected counts in a numpy array or a CSR or CSC matrix; got {got}. Convert it.")
-        for name, key in self.features.items():
-            if name in (RNA, SPATIAL):
-                faults.append(f"features name a modality '{name}', which is made of the counts. Choose another name.")
-            if key not in self.adata.obsm:
-                faults.append(f"features of '{name}': obsm has no '{key}'; it has {list(self.adata.obsm)}.")
-        return faults
 
-    def _place_faults(self) -> list[str]:
-        key = self.spatial_key
-        if key not in self.adata.obsm:
-            near = [k for k in self.adata.obsm if SPATIAL in k]
-            hint = f" Is it {near}?" if near else ""
-            return [f"obsm has no '{key}' (spatial_key); it has {list(self.adata.obsm)}.{hint}"]
-        if self.coordinates.ndim != 2 or self.coordinates.shape[1] not in (2, 3):
-            return [f"obsm['{key}'] has shape {self.coordinates.shape}; expected 2 or 3 coordinates for each spot."]
-        if n_lost := int((~np.isfinite(self.coordinates).all(axis=1)).sum()):
-            return [f"obsm['{key}'] is NaN or infinite in {n_lost:,} spots. Leave them out."]
+def number_faults(adata: AnnData, n_neighbors: int, radius: float | None) -> list[str]:
+    """What is wrong with the numbers given, and names of spots that are repeated, a sentence each."""
+    faults = []
+    if n_neighbors not in COUNT:
+        faults.append(f"n_neighbors is {n_neighbors}; at least 1 is needed, a whole number.")
+    if radius is not None and radius not in POSITIVE:
+        faults.append(f"radius is {radius}; it is a distance above 0 in the unit of the places.")
+    if n_repeated := int(adata.obs_names.duplicated().sum()):
+        faults.append(f"{n_repeated} names of spots are repeated. Use adata.obs_names_make_unique().")
+    return faults
+
+
+def matrix_faults(adata: AnnData, layer: str | None, features: Mapping[str, str]) -> list[str]:
+    """What is wrong with the counts and with further matrices, a sentence each."""
+    faults = []
+    if layer is not None and layer not in adata.layers:
+        faults.append(f"there is no layer '{layer}'; there are {list(adata.layers)}.")
+    elif not is_supported(matrix := values_of(adata, layer)):
+        got = type(matrix).__name__
+        faults.append(f"expected counts in a numpy array or a CSR or CSC matrix; got {got}. Convert it.")
+    for name, key in features.items():
+        if name in (RNA, SPATIAL):
+            faults.append(f"features name a modality '{name}', which is made of the counts. Choose another name.")
+        if key not in adata.obsm:
+            faults.append(f"features of '{name}': obsm has no '{key}'; it has {list(adata.obsm)}.")
+    return faults
+
+
+def _slide_faults(adata: AnnData, key: str | None) -> list[str]:
+    if key is None:
         return []
+    if key not in adata.obs:
+        return [f"obs has no column '{key}' (slide_key); it has {list(adata.obs.columns)}."]
+    if n_missing := int(adata.obs[key].isna().sum()):
+        return [f"column '{key}' (slide_key) is missing in {n_missing:,} spots. Fill it in or leave them out."]
+    return []
 
-    def _shared_places(self) -> list[str]:
-        """Spots of one slide in one place, which tells of several slides taken for one."""
-        where = pd.DataFrame(self.coordinates).assign(slide=self.slides)
-        if not (n_shared := int(where.duplicated().sum())):
-            return []
-        hint = "give slide_key" if self.slide_key is None else f"check column '{self.slide_key}'"
-        return [
-            f"{n_shared:,} spots are in the place of another one of their slide. If the data hold several slides, {hint}; "
-            "else leave repeats out."
-        ]
+
+def _coordinate_faults(adata: AnnData, key: str) -> list[str]:
+    if key not in adata.obsm:
+        near = [k for k in adata.obsm if SPATIAL in k]
+        hint = f" Is it {near}?" if near else ""
+        return [f"obsm has no '{key}' (spatial_key); it has {list(adata.obsm)}.{hint}"]
+    places = places_of(adata, key)
+    if places.ndim != 2 or places.shape[1] not in (2, 3):
+        return [f"obsm['{key}'] has shape {places.shape}; expected 2 or 3 coordinates for each spot."]
+    if n_lost := int((~np.isfinite(places).all(axis=1)).sum()):
+        return [f"obsm['{key}'] is NaN or infinite in {n_lost:,} spots. Leave them out."]
+    return []
 
 
 def table_of(data: Any, name: str | None, slide_key: str | None) -> tuple[AnnData, str | None]:

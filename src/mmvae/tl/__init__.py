@@ -1,6 +1,5 @@
 """After training: results written to the data."""
 
-from ._embed import embed
-from ._responsibilities import responsibilities
+from ._write import embed, responsibilities
 
 __all__ = ["embed", "responsibilities"]

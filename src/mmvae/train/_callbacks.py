@@ -1,8 +1,11 @@
-"""Callbacks: the start of the priors, the weights to keep, and what ended training."""
+"""What goes on beside training: the start of the priors, the weights to keep, what ended it and what to say then."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -10,23 +13,49 @@ from torch import Tensor, nn
 
 from mmvae._errors import TERMINATED
 from mmvae._keys import OBJECTIVE
+from mmvae.data import Column, confounding_notes
 from mmvae.module import MultiVAEModule
+from mmvae.nn import in_full_precision
+from mmvae.priors import PosteriorSample, Prior
 
 from ._divergence import NonFiniteError, are_finite, weights_of
-from ._priors import init_priors
 
 MONITOR = f"{OBJECTIVE}_validation"
+Read = Callable[[], Iterable[dict[str, Tensor]]]
+MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
+
+
+@torch.no_grad()
+def init_priors(module: MultiVAEModule, read: Read, epoch: int = 0, *, late: bool = False) -> None:
+    """Start the priors that wait for posteriors; ``late``, those that wait for the end of the KL warm-up.
+
+    ``read``, called if one waits, gives minibatches of training cells; the module's mode is left as it was. Raises
+    :class:`NonFiniteError`, in ``epoch``, if a posterior is not finite.
+    """
+    waiting = {n: p for n, p in module.priors.items() if not p.is_initialised and p.init_after_warmup == late}
+    if not waiting:
+        return
+    found: dict[str, list[PosteriorSample]] = {name: [] for name in waiting}
+    training = module.training
+    module.eval()
+    for tensors in read():
+        for name, sample in module.posterior_samples(module.minibatch(tensors)):
+            if name in found:
+                found[name].append(sample)
+    for name, samples in found.items():
+        together = PosteriorSample.together(samples)
+        if not bool(together.loc.isfinite().all() & together.scale.isfinite().all()):
+            raise NonFiniteError(f"the latent of '{name}' is not finite", epoch)
+        if len(together.loc) > 1:
+            with in_full_precision(together.loc):
+                waiting[name].init_from(together)
+    module.train(training)
 
 
 class InitPriors(Callback):
-    """Shows the priors the posteriors of training cells: before epoch ``early``, or ``late`` those that wait for it.
+    """Shows priors the posteriors of training cells before epoch ``early``, or ``late`` if they wait, or at the end."""
 
-    Where training ends before, they see them at its end.
-    """
-
-    def __init__(
-        self, module: MultiVAEModule, read: Callable[[], Iterable[dict[str, Tensor]]], *, early: int, late: int
-    ) -> None:
+    def __init__(self, module: MultiVAEModule, read: Read, *, early: int, late: int) -> None:
         self.module, self.read = module, read
         self.waiting = [(early, False), (late, True)]
 
@@ -51,8 +80,8 @@ class InitPriors(Callback):
         while self.waiting and (until is None or self.waiting[0][0] <= until):
             _, late = self.waiting.pop(0)
             with plugin.forward_context():
-                read = lambda: map(plugin.convert_input, self.read())
-                init_priors(self.module, read, trainer.current_epoch, late=late)
+                converted = lambda: map(plugin.convert_input, self.read())
+                init_priors(self.module, converted, trainer.current_epoch, late=late)
 
 
 class KeepWeights(Callback):
@@ -64,11 +93,12 @@ class KeepWeights(Callback):
 
     def __init__(self, module: nn.Module, first: int) -> None:
         self.module, self.first = module, first
+        # The epoch that is running, or would be next.
+        self.epoch = 0
         self.best = float("inf")
+        self.value: float | None = None
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] = {}
-        self.value: float | None = None
-        self.last_epoch: int | None = None
         self.last_weights: dict[str, Any] = {}
         self.exception: BaseException | None = None
 
@@ -78,17 +108,11 @@ class KeepWeights(Callback):
         self.value = None if value is None else float(value)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember the weights, and whether they are the best.
-
-        Raises
-        ------
-        NonFiniteError
-            If one is not finite.
-        """
+        """Remember the weights, and whether they are the best; raises :class:`NonFiniteError` if one is not finite."""
         weights = weights_of(self.module)
         if not are_finite(weights):
             raise NonFiniteError("the weights are not finite", trainer.current_epoch)
-        self.last_weights, self.last_epoch = weights, trainer.current_epoch
+        self.last_weights, self.epoch = weights, trainer.current_epoch + 1
         value, self.value = self.value, None
         if value is not None and trainer.current_epoch >= self.first and value < self.best:
             self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
@@ -96,11 +120,6 @@ class KeepWeights(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Remember the exception."""
         self.exception = exception
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that is running, or would be next."""
-        return 0 if self.last_epoch is None else self.last_epoch + 1
 
     @property
     def chosen(self) -> dict[str, Any]:
@@ -111,7 +130,7 @@ class KeepWeights(Callback):
         """What the chosen weights are, in words."""
         if self.best_epoch is not None:
             return f"weights of epoch {self.best_epoch}, the best so far"
-        return f"weights of epoch {self.last_epoch}"
+        return f"weights of epoch {self.epoch - 1}"
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
@@ -125,3 +144,32 @@ def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
     if isinstance(error, SIGTERMException):
         error.code = TERMINATED
     return error
+
+
+def training_report(
+    history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior], batch: Column | None, patterns: np.ndarray
+) -> list[str]:
+    """Sentences on what went less than well; ``history`` has, by metric, a row for each epoch of this training."""
+    notes = []
+    objective = _values(history, MONITOR)
+    if len(objective) >= FEWEST_EPOCHS and not objective.iloc[1:].min() < objective.iloc[0]:
+        notes.append(
+            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers "
+            "hold the values meant, or lower lr."
+        )
+    for name in priors:
+        nats = _values(history, f"kl_{name}_train")
+        if len(nats) and nats.iloc[-1] < MINIMUM_NATS:
+            notes.append(
+                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the "
+                "model learnt next to nothing of it. Check its features, or leave it out."
+            )
+    for name, prior in priors.items():
+        if not prior.is_initialised:
+            notes.append(f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from.")
+    return notes if batch is None else [*notes, *confounding_notes(batch, patterns)]
+
+
+def _values(history: Mapping[str, pd.DataFrame], metric: str) -> pd.Series:
+    found = history.get(metric)
+    return pd.Series(dtype=float) if found is None else pd.to_numeric(found.iloc[:, 0])

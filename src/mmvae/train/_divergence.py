@@ -53,9 +53,7 @@ def are_finite(weights: Mapping[str, Tensor]) -> bool:
     return bool(torch.stack([value.isfinite().all() for value in weights.values()]).all())
 
 
-def divergence(
-    error: BaseException, module: nn.Module, before: Mapping[str, Tensor], epoch: int
-) -> NonFiniteError | None:
+def divergence(error: BaseException, module: nn.Module, before: dict[str, Tensor], epoch: int) -> NonFiniteError | None:
     """What has diverged, where that explains ``error``; ``before`` are the weights at the start of training."""
     if isinstance(error, NonFiniteError):
         return error

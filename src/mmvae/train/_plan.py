@@ -1,6 +1,7 @@
-"""Training plan: optimiser, KL warm-up and the guard against losses that are not finite."""
+"""Training plan: its arguments, optimiser, KL warm-up and the guard against losses that are not finite."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from lightning.pytorch.plugins import MixedPrecision
@@ -9,12 +10,21 @@ from scvi.train import TrainingPlan
 from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from mmvae._checks import COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE
+from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_0, check_numbers
 from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
 from ._divergence import NonFiniteError, posteriors_not_finite
 
-# Arguments of the plan that are numbers, and others.
+# Arguments of `train` that are numbers; of the plan those that are numbers, and others.
+TAKES = {
+    "max_epochs": COUNT,
+    "batch_size": COUNT,
+    "lr": POSITIVE,
+    "train_size": SHARE_ABOVE_0,
+    "validation_size": SHARE,
+    "early_stopping_patience": COUNT,
+    "seed": COUNT_OR_ZERO,
+}
 NUMBERS = {
     "lr": POSITIVE,
     "eps": POSITIVE,
@@ -26,14 +36,15 @@ NUMBERS = {
 }
 OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
 
-# On an accelerator, to look at a loss is to wait for it.
-STEPS_BETWEEN_LOOKS = 10
 
-
-class _Step(NamedTuple):
-    loss: Tensor
-    parts: dict[str, Tensor]
-    cells: Tensor
+def check_arguments(plan: Mapping[str, Any], **given: Any) -> None:
+    """Refuse numbers that training cannot take and arguments that the plan does not know, a sentence for each."""
+    of_plan = {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
+    takes = TAKES | {f"plan_kwargs['{name}']": number for name, number in NUMBERS.items()}
+    known = [*NUMBERS, *OTHERS]
+    unknown = [name for name in plan if name not in known]
+    faults = [f"Expected plan_kwargs among {known}; got {unknown}."] if unknown else []
+    check_numbers(takes, faults, **given, **of_plan)
 
 
 class MultiVAEPlan(TrainingPlan):
@@ -45,7 +56,8 @@ class MultiVAEPlan(TrainingPlan):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._unseen: list[_Step] = []
+        # Of each step since the last look: its loss, the loss's parts, its cells.
+        self._unseen: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
         self._graphs = {name: prior.graph for name, prior in self.module.priors.items() if prior.needs_graph}
 
     def attach_graphs(self) -> None:
@@ -67,13 +79,14 @@ class MultiVAEPlan(TrainingPlan):
             if not names:
                 raise
             raise NonFiniteError(f"the latent of {names} is not finite", self.current_epoch, batch[CELLS]) from error
-        self._losses = outputs[-1]
+        self._losses = losses = outputs[-1]
         if self.max_kl_weight != 1:
-            self._losses.extra_metrics[OBJECTIVE] = self._at_last_kl_weight(self._losses)
+            excess = (self.max_kl_weight - 1) * self.module.network.kl_scale * losses.kl_local_sum.detach()
+            losses.extra_metrics[OBJECTIVE] = losses.extra_metrics[OBJECTIVE] + excess / losses.n_obs_minibatch
         return outputs
 
     def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
-        """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few a minibatch holds."""
+        """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few they are."""
         extra = loss_output.extra_metrics
         for name in [key.removeprefix(N_CELLS) for key in extra if key.startswith(N_CELLS)]:
             value, count = extra.pop(f"{KL}{name}"), extra.pop(f"{N_CELLS}{name}")
@@ -81,38 +94,34 @@ class MultiVAEPlan(TrainingPlan):
             self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
         super().compute_and_log_metrics(loss_output, metrics, mode)
 
-    def _at_last_kl_weight(self, losses: LossOutput) -> Tensor:
-        excess = (self.max_kl_weight - 1) * self.module.network.kl_scale
-        return losses.extra_metrics[OBJECTIVE] + excess * losses.kl_local_sum.detach() / losses.n_obs_minibatch
-
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """One step; raises :class:`NonFiniteError`, on a CPU before the weights are touched."""
         if not self.module.training:  # a callback has read from the model
             self.module.train()
         loss = super().training_step(batch, batch_idx)
-        self._unseen.append(_Step(loss.detach(), self._parts(), batch[CELLS]))
+        parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
+        parts |= {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
+        self._unseen.append((loss.detach(), parts, batch[CELLS]))
         if len(self._unseen) >= self._steps_between_looks or self.trainer.is_last_batch:
             self._look()
         return loss
 
     @property
     def _steps_between_looks(self) -> int:
-        return 1 if self.device.type == "cpu" else STEPS_BETWEEN_LOOKS
-
-    def _parts(self) -> dict[str, Tensor]:
-        parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
-        return parts | {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
+        """On an accelerator, to look at a loss is to wait for it."""
+        return 1 if self.device.type == "cpu" else 10
 
     def _look(self) -> None:
         """Check the losses since the last look."""
         steps, self._unseen = self._unseen, []
         if not steps:
             return
-        finite = torch.stack([step.loss for step in steps]).isfinite().tolist()
-        for step in (step for step, fine in zip(steps, finite, strict=True) if not fine):
-            spoilt = [name for name, value in step.parts.items() if not value.isfinite().all()]
-            where = " and ".join(spoilt) or "sum of its parts"
-            raise NonFiniteError(f"the loss is not finite in the {where}", self.current_epoch, step.cells)
+        finite = torch.stack([loss for loss, _, _ in steps]).isfinite().tolist()
+        if not all(finite):
+            _, parts, cells = steps[finite.index(False)]
+            where = " and ".join(name for name, value in parts.items() if not value.isfinite().all())
+            found = f"the loss is not finite in the {where or 'sum of its parts'}"
+            raise NonFiniteError(found, self.current_epoch, cells)
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, its rate falling as a cosine to a twentieth."""

@@ -68,44 +68,20 @@ class Schedule:
 
 
 def schedule_for(
-    n_cells: int,
-    chosen: Defaults,
-    max_epochs: int | None = None,
-    batch_size: int | None = None,
-    plan: Mapping[str, Any] | None = None,
+    n_cells: int, chosen: Defaults, epochs: int | None = None, size: int | None = None, plan: Mapping[str, Any] = {}
 ) -> Schedule:
-    """The schedule of a training.
+    """The schedule of a training on ``n_cells``, of the user's ``epochs`` and minibatch ``size`` or ``chosen`` ones.
 
     The priors start after a few epochs, those that wait for it when the KL has warmed up, but at the latest after two
     thirds of the epochs, and none before the end of the first.
-
-    Parameters
-    ----------
-    n_cells
-        Number of training cells.
-    chosen
-        Defaults.
-    max_epochs, batch_size
-        What the user asks for, if anything.
-    plan
-        The training plan's arguments, the user's own.
     """
-    epochs = chosen.max_epochs if max_epochs is None else max_epochs
-    size = chosen.batch_size if batch_size is None else batch_size
-    size = min(size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
+    epochs = chosen.max_epochs if epochs is None else epochs
+    size = min(chosen.batch_size if size is None else size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
     steps = max(1, n_cells // size)
     by_default = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
-    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0} | dict(plan or {})
-    if plan.get("n_steps_kl_warmup") is None:
-        plan = {"n_epochs_kl_warmup": by_default} | plan
-    else:
-        plan = {"n_epochs_kl_warmup": None} | plan
-    late = min(_warmup_epochs(plan, steps) or by_default, max(1, int(epochs * LATEST_START)))
+    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": None} | dict(plan)
+    plan = {"n_epochs_kl_warmup": by_default if plan["n_steps_kl_warmup"] is None else None} | plan
+    # As the training plan reads them: epochs come first, and neither is no warm-up.
+    warmup = plan["n_epochs_kl_warmup"] or -(-(plan["n_steps_kl_warmup"] or 0) // steps)
+    late = min(warmup or by_default, max(1, int(epochs * LATEST_START)))
     return Schedule(epochs, size, steps, min(WARM_START_EPOCHS, late), late, plan)
-
-
-def _warmup_epochs(plan: Mapping[str, Any], steps: int) -> int:
-    """Epochs in which the KL's weight rises, as the training plan reads its arguments; 0 if it does not."""
-    if plan["n_epochs_kl_warmup"]:
-        return plan["n_epochs_kl_warmup"]
-    return -(-(plan.get("n_steps_kl_warmup") or 0) // steps)

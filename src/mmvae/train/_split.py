@@ -10,8 +10,8 @@ from mmvae.data import MosaicManager, blocks_of, graph_of, pattern_names, presen
 
 CELLWISE, BLOCKS = "cells", "blocks"
 NEIGHBORS_LEAK = (
-    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO is too "
-    "good. Leave out split_by, or give split_by='blocks' or the column of the slides."
+    "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO "
+    "is too good. Leave out split_by, or give split_by='blocks' or the column of the slides."
 )
 
 
@@ -20,21 +20,8 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the training, validation and test cells, each ascending.
 
-    Parameters
-    ----------
-    manager
-        Of the registered data.
-    by
-        ``"cells"``, ``"blocks"``, a column of ``obs``, or ``None`` for what suits the data.
-    train_size, validation_size
-        Shares of the cells; validation takes what training leaves if it is ``None``.
-    seed
-        Of the choice.
-
-    Raises
-    ------
-    ValueError
-        If ``by`` does not suit the data, the shares are out of range, or no cell is left to train on.
+    Held out are ``"cells"``, ``"blocks"`` or what a column of ``obs`` says together, or what suits the data. Raises a
+    ``ValueError`` if ``by`` does not suit them, the shares are out of range, or no cell is left to train on.
     """
     data = manager.adata
     graph = graph_of(data) if by in (None, CELLWISE, BLOCKS) else None

@@ -14,9 +14,8 @@ from sklearn.linear_model import LogisticRegression
 
 from mmvae.datasets import simulate_pdac
 from mmvae.datasets.pdac._genes import DISPERSION, draw_counts, draw_genes
-from mmvae.datasets.pdac._niches import COMPOSITIONS, MARKERS, NICHE_SHARES
 from mmvae.datasets.pdac._sections import SECTIONS
-from mmvae.datasets.pdac._tissue import MAX_SPOTS, draw_section
+from mmvae.datasets.pdac._tissue import COMPOSITIONS, MARKERS, MAX_SPOTS, NICHE_SHARES, draw_section
 
 # of anndata, as it takes some cells of many, against pandas 3.1
 pytestmark = pytest.mark.filterwarnings("ignore:The 'mode.chained_assignment' option is deprecated")
@@ -88,12 +87,10 @@ def test_density_is_as_asked_for(density):
 
 
 def test_the_same_seed_gives_identical_data_and_another_gives_others():
-    first, second, other = (simulate_pdac(4, n_spots=40, n_genes=50, images=True, seed=s) for s in (3, 3, 4))
+    first, second, other = (simulate_pdac(4, n_spots=40, n_genes=50, seed=s) for s in (3, 3, 4))
     assert (first.X != second.X).nnz == 0
     pd.testing.assert_frame_equal(first.obs, second.obs)
     np.testing.assert_array_equal(first.obsm["spatial"], second.obsm["spatial"])
-    image, again = (a.uns["spatial"]["IU_PDA_T1"]["images"]["lowres"] for a in (first, second))
-    np.testing.assert_array_equal(image, again)
     assert (first.X != other.X).nnz > 0
     assert not np.array_equal(first.obsm["composition"], other.obsm["composition"])
 
@@ -236,27 +233,9 @@ def test_niche_tables_are_shares():
         assert share.sum() == pytest.approx(1.0)
 
 
-def test_images_have_the_tissue_where_the_spots_are():
-    adata = simulate_pdac(2, n_spots=60, n_genes=20, images=True)
-    assert set(adata.uns["spatial"]) == set(adata.obs["slide"])
-    for one in slides(adata):
-        entry = adata.uns["spatial"][one.obs["slide"].iloc[0]]
-        image, scale = entry["images"]["lowres"], entry["scalefactors"]["tissue_lowres_scalef"]
-        assert image.dtype == np.uint8
-        assert max(image.shape[:2]) == 400
-        assert entry["scalefactors"]["spot_diameter_fullres"] == pytest.approx(0.55 * SPACING)
-        x, y = (one.obsm["spatial"] * scale).astype(int).T
-        green = image[..., 1].astype(float)
-        assert np.median(green[y, x]) < 200 < np.median(green[:5])
-
-
-def test_without_images_there_are_none():
-    assert "spatial" not in simulate_pdac(1, n_spots=20, n_genes=20).uns
-
-
 @pytest.mark.parametrize("tidy", [True, False])
 def test_data_survive_a_file(tmp_path, tidy):
-    adata = simulate_pdac(2, n_spots=20, n_genes=30, images=True, tidy=tidy)
+    adata = simulate_pdac(2, n_spots=20, n_genes=30, tidy=tidy)
     adata.write_h5ad(tmp_path / "simulated.h5ad")
     again = anndata.read_h5ad(tmp_path / "simulated.h5ad")
     assert (again.X != adata.X).nnz == 0

@@ -15,7 +15,7 @@ import pooch
 import pytest
 
 from mmvae.datasets import pdac_visium, simulate_pdac
-from mmvae.datasets.pdac import _figshare
+from mmvae.datasets.pdac import _visium
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +85,7 @@ def figshare(content, monkeypatch):
     site.url = f"http://127.0.0.1:{server.server_port}"
     site.replies = {path: Reply(content) for path in (BROWSER, DIRECT, FIRST, SECOND)}
     site.list_files("atlas.h5ad")
-    monkeypatch.setattr(_figshare, "API", site.url)
+    monkeypatch.setattr(_visium, "API", site.url)
     yield site
     server.shutdown()
     server.server_close()
@@ -94,7 +94,7 @@ def figshare(content, monkeypatch):
 @pytest.fixture
 def no_network(monkeypatch):
     # port 9 of loopback: nothing listens there, and nothing leaves the machine
-    monkeypatch.setattr(_figshare, "API", "http://127.0.0.1:9")
+    monkeypatch.setattr(_visium, "API", "http://127.0.0.1:9")
 
 
 def load(cache: Path, **arguments):
@@ -122,7 +122,7 @@ def test_the_file_is_downloaded_once_and_tidied(figshare, tmp_path, content, mon
     assert np.isfinite(adata.obsm["spatial"]).all()
     assert figshare.asked == [ARTICLE, BROWSER]
     assert files_in(tmp_path / "new" / "cache") == [name_of(content)]
-    monkeypatch.setattr(_figshare, "API", "http://127.0.0.1:9")
+    monkeypatch.setattr(_visium, "API", "http://127.0.0.1:9")
     again = load(tmp_path / "new" / "cache")
     assert len(figshare.asked) == 2
     assert (again.X != adata.X).nnz == 0
@@ -331,21 +331,3 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path):
 def test_mirrors_that_are_no_list_of_addresses_are_refused(tmp_path, mirrors):
     with pytest.raises(ValueError, match="Expected `mirrors` to be a list of addresses"):
         load(tmp_path, mirrors=mirrors)
-
-
-@pytest.mark.parametrize(
-    ("doi", "path"),
-    [
-        ("10.6084/m9.figshare.28835765.v1", "/articles/28835765/versions/1"),
-        ("10.6084/m9.figshare.28835765", "/articles/28835765"),
-    ],
-)
-def test_a_doi_without_a_version_is_the_newest(figshare, doi, path):
-    figshare.replies["/articles/28835765"] = figshare.replies[ARTICLE]
-    _figshare.look_up(doi)
-    assert figshare.asked == [path]
-
-
-def test_a_doi_of_another_repository_is_refused():
-    with pytest.raises(ValueError, match=r"Expected a DOI of figshare; got '10.5281/zenodo.1'"):
-        _figshare.look_up("10.5281/zenodo.1")

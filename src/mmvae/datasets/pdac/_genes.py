@@ -8,8 +8,8 @@ from numpy.random import Generator
 from scipy.optimize import brentq
 from scipy.sparse import csr_matrix, vstack
 
-from ._niches import CELL_TYPES, MARKERS
 from ._sections import SECTIONS, TISSUES, patient_of, tissue_of
+from ._tissue import CELL_TYPES, MARKERS
 
 BASELINE_SPREAD = 1.6
 TYPE_SPREAD = 1.0
@@ -27,11 +27,7 @@ MAX_LOG_DEPTH = 40.0
 
 @dataclass(frozen=True)
 class Genes:
-    """Markers of the cell types by turns, then ``GENE0001``, ...; log expression by cell type, ``(G, K)``.
-
-    Log fold changes are by tissue, not zero in a tenth of the genes, ``(G, 4)``, and of every section of the data: those of
-    its tissue, its patient, and its own, ``(G,)``.
-    """
+    """Names, log expression, ``(G, K)``, and log fold changes of tissues, ``(G, 4)``, and of each section, ``(G,)``."""
 
     names: list[str]
     profile: np.ndarray
@@ -76,11 +72,7 @@ def solve_depth(means: np.ndarray, density: float) -> float:
 def draw_counts(
     rng: Generator, composition: np.ndarray, depth: np.ndarray, *, profile: np.ndarray, shift: np.ndarray
 ) -> csr_matrix:
-    """Negative binomial counts of one section as ``float32``, ``(S, G)``.
-
-    Spots have a ``composition``, ``(S, K)``, and expected totals ``depth``, ``(S,)``; genes a log expression ``profile``,
-    ``(G, K)``, and log fold changes ``shift`` of the section, ``(G,)``.
-    """
+    """Negative binomial counts of a section, ``(S, G)``, whose expected totals are ``depth``, ``(S,)``."""
     blocks = []
     for start in range(0, len(composition), BLOCK_SPOTS):
         spots = slice(start, start + BLOCK_SPOTS)

@@ -32,12 +32,12 @@ def is_section(name: str) -> bool:
 
 def tissue_of(section: str) -> str:
     """Tissue of a section, one of :data:`TISSUES`."""
-    return _part(section, "tissue")
+    return _NAME.sub(r"\g<tissue>", section)
 
 
 def patient_of(section: str) -> str:
     """Patient that the number in a section's name stands for."""
-    return f"PT_{_part(section, 'patient')}"
+    return _NAME.sub(r"PT_\g<patient>", section)
 
 
 def choose_sections(n_sections: int) -> list[str]:
@@ -45,11 +45,3 @@ def choose_sections(n_sections: int) -> list[str]:
     groups = [[section for section in SECTIONS if tissue_of(section) == tissue] for tissue in NUMBERS]
     by_turns = [section for turn in zip_longest(*groups) for section in turn if section is not None]
     return sorted(by_turns[:n_sections], key=SECTIONS.index)
-
-
-def _part(section: str, part: str) -> str:
-    name = _NAME.fullmatch(section)
-    if name is None:
-        msg = f"Expected the name of a section, such as '{SECTIONS[0]}'; got {section!r}. Ask `is_section` first."
-        raise ValueError(msg)
-    return name[part]

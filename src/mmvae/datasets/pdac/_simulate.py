@@ -8,14 +8,12 @@ from anndata import AnnData
 from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
-from mmvae.datasets._arguments import check_integer, is_number
+from mmvae._checks import POSITIVE, check_integer
 
 from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
-from ._niches import CELL_TYPES, COMPOSITIONS, NICHES
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
-from ._stain import draw_image
 from ._tidy import tidy_pdac
-from ._tissue import MAX_SPOTS, Section, draw_section
+from ._tissue import CELL_TYPES, COMPOSITIONS, MAX_SPOTS, NICHES, Section, draw_section
 
 MAX_DENSITY = 0.95
 SPACING = 150.0
@@ -32,7 +30,6 @@ def simulate_pdac(
     n_spots: int = 200,
     n_genes: int = 1000,
     density: float = 0.1,
-    images: bool = False,
     tidy: bool = True,
     seed: int = 0,
 ) -> AnnData:
@@ -61,8 +58,6 @@ def simulate_pdac(
         ``PRSS1``; the rest are ``GENE0001``, ... The real data have 17,860.
     density
         Share of the counts that are not zero, up to 0.95; it sets the depth.
-    images
-        Add a small image of each section, coloured by what the spots are made of.
     tidy
         Return the data in the shape that :func:`~mmvae.datasets.pdac_visium` describes; else as the file has them.
     seed
@@ -78,7 +73,7 @@ def simulate_pdac(
     - ``obsm``: ``spatial``, shape ``(n_spots, 2)``, in pixels of the full image, of which there are 150 between
       neighbours; ``composition``, share of each cell type, shape ``(n_spots, n_types)``.
     - ``varm``: ``log_profile``, by cell type, and ``tissue_effect``, log fold change by tissue.
-    - ``uns``: ``niches``, mean composition of each niche; with ``images``, ``spatial``, as scanpy reads it.
+    - ``uns``: ``niches``, mean composition of each niche.
 
     Raises
     ------
@@ -91,7 +86,7 @@ def simulate_pdac(
     >>> adata.obs["tissue"].value_counts()
     """
     _check_arguments(n_sections, n_spots, n_genes, density)
-    for_genes, for_tissue, for_depth, for_counts, for_images = np.random.default_rng(seed).spawn(5)
+    for_genes, for_tissue, for_depth, for_counts = np.random.default_rng(seed).spawn(4)
     names = choose_sections(n_sections)
     genes = draw_genes(for_genes, n_genes)
     sections = {name: draw_section(rng, n_spots, tissue_of(name)) for name, rng in _streams(for_tissue, names).items()}
@@ -101,11 +96,6 @@ def simulate_pdac(
         composition, shift = sections[name].composition, genes.section_shift[name]
         counts.append(draw_counts(rng, composition, depths[name], profile=genes.profile, shift=shift))
     adata = _to_anndata(vstack(counts, format="csr"), sections, genes)
-    if images:
-        adata.uns["spatial"] = {
-            name: draw_image(rng, _pixels(sections[name]), sections[name].composition, spacing=SPACING)
-            for name, rng in _streams(for_images, names).items()
-        }
     return tidy_pdac(adata) if tidy else adata
 
 
@@ -116,7 +106,7 @@ def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float
         if value > most:
             msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
             raise ValueError(msg)
-    if not is_number(density) or not 0 < density <= MAX_DENSITY:
+    if density not in POSITIVE or density > MAX_DENSITY:
         msg = f"Expected `density` to be a number above 0, at most {MAX_DENSITY}; got {density!r}. Use such as 0.1."
         raise ValueError(msg)
 
@@ -147,12 +137,10 @@ def _to_anndata(counts: csr_matrix, sections: Mapping[str, Section], genes: Gene
     """The data as the file has them."""
     obs = pd.concat([_describe(name, section) for name, section in sections.items()])
     obs = obs.astype(dict.fromkeys((SECTION, "patient", "SlideName", "Origin"), "category"))
-    obs["first_type"] = pd.Categorical(obs["first_type"], categories=CELL_TYPES)
-    obs["CompositionCluster_CC"] = pd.Categorical(obs["CompositionCluster_CC"], categories=NICHES)
     obs["nCount_Spatial"] = np.asarray(counts.sum(axis=1)).ravel()
     obs["nFeature_Spatial"] = np.diff(counts.indptr)
     composition = np.vstack([section.composition for section in sections.values()])
-    places = np.vstack([_pixels(section) for section in sections.values()])
+    places = np.vstack([SPACING * section.position + MARGIN for section in sections.values()])
     inside = {f"{ARRAY_PREFIX}{name}": (obs[SECTION] == name).to_numpy()[:, None] for name in sections}
     arrays = {key: np.where(has, places, np.nan) for key, has in inside.items()}
     return AnnData(
@@ -175,13 +163,9 @@ def _describe(name: str, section: Section) -> pd.DataFrame:
             "patient": patient_of(name),
             "SlideName": f"Slide_{SECTIONS.index(name) // SECTIONS_PER_SLIDE + 1}",
             "Origin": ORIGINS[tissue_of(name)],
-            "first_type": np.array(CELL_TYPES)[section.composition.argmax(axis=1)],
-            "CompositionCluster_CC": np.array(NICHES)[section.niche],
+            "first_type": pd.Categorical.from_codes(section.composition.argmax(axis=1), pd.Index(CELL_TYPES)),
+            "CompositionCluster_CC": pd.Categorical.from_codes(section.niche, pd.Index(NICHES)),
             "isolated": section.isolated,
         },
         index=[f"{name}_{i}" for i in range(len(section.position))],
     )
-
-
-def _pixels(section: Section) -> np.ndarray:
-    return SPACING * section.position + MARGIN

@@ -6,23 +6,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from scipy.sparse import issparse
 
 from mmvae._errors import SetupError
 from mmvae._keys import COUNT_LAYERS
-from mmvae.data import BLOCK_VALUES
+from mmvae.data import is_supported, scan
 
 from ._sections import ARRAY_PREFIX, PREFIX, SECTION, TISSUES, is_section, tissue_of
 
-NOT_COUNTS = "normalized"
-
 
 def tidy_pdac(adata: AnnData) -> AnnData:
-    """Bring the coordinates of all sections together, name slides and tissues, and put the counts in X.
-
-    :func:`~mmvae.datasets.pdac_visium` says how, and what is refused. ``adata`` is left as it is, but the result shares its
-    matrices.
-    """
+    """What :func:`~mmvae.datasets.pdac_visium` says; ``adata`` is left as it is, but the result shares its matrices."""
     arrays = {
         key.removeprefix(ARRAY_PREFIX): np.asarray(adata.obsm[key], dtype=np.float64)
         for key in adata.obsm
@@ -106,20 +99,18 @@ def _layer_names(adata: AnnData) -> list[str]:
 
 
 def _holds_counts(matrix: Any) -> bool:
-    """Whether every value is a non-negative integer, and not every one zero; read block by block."""
-    if matrix is None:
+    """Whether every value is a non-negative integer, and not every one zero."""
+    if not is_supported(matrix):
         return False
-    values = matrix.data if issparse(matrix) else np.asarray(matrix).reshape(-1)
-    blocks = [values[start : start + BLOCK_VALUES] for start in range(0, len(values), BLOCK_VALUES)]
-    whole = all(((block >= 0) & (block == np.floor(block))).all() for block in blocks)
-    return whole and any(block.any() for block in blocks)
+    found = scan(matrix)
+    return found.is_counts and found.n_nonzero > 0
 
 
 def _rebuild(adata: AnnData, counts: tuple[Any, str | None], obs: pd.DataFrame, position: np.ndarray) -> AnnData:
     matrix, source = counts
     layers = {name: adata.layers[name] for name in _layer_names(adata) if name != source}
     if matrix is not adata.X and adata.X is not None:
-        layers[NOT_COUNTS if NOT_COUNTS not in layers else f"{NOT_COUNTS}_X"] = adata.X
+        layers["normalized_X" if "normalized" in layers else "normalized"] = adata.X
     obsm = {key: values for key, values in adata.obsm.items() if not key.startswith(ARRAY_PREFIX)}
     return AnnData(
         matrix,

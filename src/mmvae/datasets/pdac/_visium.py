@@ -1,16 +1,24 @@
-"""Visium sections of pancreatic cancer and its metastases, from figshare."""
+"""Visium sections of pancreatic cancer and its metastases, from figshare to the cache, whole or not at all."""
 
+import errno
+import json
+import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
+import h5py
 import pooch
+import requests
 from anndata import AnnData, read_h5ad
 
-from ._figshare import check_whole, fetch
 from ._tidy import tidy_pdac
 
 DOI = "10.6084/m9.figshare.28835765.v1"
+API = "https://api.figshare.com/v2"
+ARTICLE = "articles/28835765/versions/1"
 NAME = "khaliq2024"
 
 
@@ -48,9 +56,8 @@ def pdac_visium(
     Raises
     ------
     OSError
-        No source gave the file; the message lists each with what went wrong: no connection, a refusal, an empty answer,
-        a transfer cut off, a wrong checksum, not one h5ad file in the article. Or it cannot be written, such as to a
-        full disk. No part of a file is left behind, and a good one in the cache is kept.
+        No source gave the file; the message lists each with what went wrong. Or it cannot be written, such as to a full
+        disk. No part of a file is left behind, and a good one in the cache is kept.
     FileNotFoundError
         There is no file at ``path``.
     ValueError
@@ -94,7 +101,7 @@ def pdac_visium(
         raise ValueError(msg)
     if path is None:
         folder = Path(pooch.os_cache("mmvae") if cache is None else cache).expanduser()
-        path = fetch(DOI, NAME, mirrors=mirrors, folder=folder, progress=progress)
+        path = _fetch(mirrors=mirrors, folder=folder, progress=progress)
     adata = _read(Path(path))
     return tidy_pdac(adata) if tidy else adata
 
@@ -104,8 +111,142 @@ def _read(path: Path) -> AnnData:
         msg = f"Expected a file at '{path}'; got none. Correct `path`, or leave it out to download the file."
         raise FileNotFoundError(msg)
     try:
-        check_whole(path)
+        _check_whole(path)
     except ValueError as error:
         msg = f"'{path}' cannot be read: {error}. Download it again from https://doi.org/{DOI}."
         raise ValueError(msg) from error
     return read_h5ad(path)
+
+
+def _fetch(*, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
+    """Path of the file, from the cache or else from the first source that has it; ``OSError`` as `pdac_visium` says.
+
+    The name in the cache, ``<name>-<md5>.h5ad``, says what the file must hold, so that it can be checked without a
+    network. pooch downloads to a temporary file beside it and renames that once it is whole and its checksum right.
+    Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5.
+    """
+    try:
+        cached, damaged = _search(folder)
+        if cached is not None:
+            return cached
+        path, failures = _try_sources(mirrors, folder, progress)
+    except OSError as error:
+        advice = "Free some space" if error.errno == errno.ENOSPC else "Make the folder writable"
+        msg = f"Expected to write to '{folder}'; got '{error}'. {advice}, or choose another folder with `cache`."
+        raise OSError(error.errno or errno.EIO, msg) from error
+    if path is not None:
+        return path
+    sources = "\n".join(f"  {i}. {failure}" for i, failure in enumerate(failures, 1))
+    spoilt = f"\nIn the cache, with a wrong checksum: {[str(path) for path in damaged]}." if damaged else ""
+    msg = (
+        f"Expected the file from one of the sources; got it from none:\n{sources}{spoilt}\nCheck the network and try "
+        f"again, or download the .h5ad file by hand from https://doi.org/{DOI} and pass it as `path`."
+    )
+    raise OSError(msg)
+
+
+def _look_up() -> tuple[list[str], str | None, int | None]:
+    """Addresses of the file in the order to try, its checksum in hexadecimal digits, and its bytes, as far as known.
+
+    pooch finds the files of a DOI, too, but by way of doi.org and the article's page, which figshare guards against
+    programs, and without their sizes.
+    """
+    answer = BytesIO()
+    pooch.HTTPDownloader()(f"{API}/{ARTICLE}", answer, None)
+    files = [file for file in _read_files(answer.getvalue()) if file["name"].endswith(".h5ad")]
+    if len(files) != 1:
+        msg = f"expected one .h5ad file in the article; got {sorted(file['name'] for file in files) or 'none'}"
+        raise ValueError(msg)
+    file = files[0]
+    # the API's own address answers where the one for browsers takes programs for robots
+    urls = [file["download_url"], f"{API}/file/download/{file['id']}"]
+    return urls, file.get("computed_md5") or file.get("supplied_md5") or None, file.get("size") or None
+
+
+def _check_whole(path: Path, size: int | None = None) -> None:
+    """Raise ``ValueError`` unless the file is HDF5 from beginning to end, of ``size`` bytes where that is known."""
+    got = path.stat().st_size
+    if got == 0:
+        msg = (
+            "expected a file; got an empty one, which is what figshare gives to programs it takes for robots (HTTP 202)"
+        )
+        raise ValueError(msg)
+    if size is not None and got != size:
+        msg = f"expected {size:,} bytes; got {got:,}: the transfer was cut off, or this is another file"
+        raise ValueError(msg)
+    try:
+        h5py.File(path).close()
+    except OSError as error:
+        msg = f"expected an HDF5 file; got {got:,} bytes that are none, or not all of one ({error})"
+        raise ValueError(msg) from error
+
+
+def _read_files(answer: bytes) -> list[dict[str, Any]]:
+    if not answer:
+        msg = "expected a list of files; got an empty answer, which figshare gives to programs it takes for robots"
+        raise ValueError(msg)
+    try:
+        files = json.loads(answer)["files"]
+        return [file for file in files if file["name"] and file["download_url"] and file["id"]]
+    except (ValueError, TypeError, KeyError) as error:
+        msg = f"expected a list of files in JSON; got {answer[:80]!r}"
+        raise ValueError(msg) from error
+
+
+def _search(folder: Path) -> tuple[Path | None, list[Path]]:
+    """A cached file whose checksum is right, and those whose checksum is not."""
+    damaged: list[Path] = []
+    for path in sorted(folder.glob(f"{NAME}-*.h5ad")):
+        if pooch.file_hash(str(path), alg="md5") == path.stem.removeprefix(f"{NAME}-"):
+            return path, damaged
+        damaged.append(path)
+    return None, damaged
+
+
+def _try_sources(mirrors: Sequence[str], folder: Path, progress: bool) -> tuple[Path | None, list[str]]:
+    """The file from the first source that has it, and what went wrong with those before."""
+    failures = []
+    urls, md5, size = list[str](), None, None
+    try:
+        urls, md5, size = _look_up()
+    except (requests.RequestException, ValueError) as error:
+        failures.append(f"doi:{DOI}: {_explain(error)}")
+    for url in (*urls, *mirrors):
+        try:
+            return _download(url, md5, size, folder, progress), failures
+        except (requests.RequestException, ValueError) as error:
+            failures.append(f"{url}: {_explain(error)}")
+    return None, failures
+
+
+def _download(url: str, md5: str | None, size: int | None, folder: Path, progress: bool) -> Path:
+    download = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 20)
+
+    def download_and_check(url: str, output_file: str, owner: Any) -> None:
+        """A checksum alone does not say why it is wrong."""
+        download(url, output_file, owner)
+        _check_whole(Path(output_file), size)
+
+    known_hash = None if md5 is None else f"md5:{md5}"
+    fname = f"{NAME}-{md5 or 'unverified'}.h5ad"
+    path = Path(pooch.retrieve(url, known_hash, fname=fname, path=folder, downloader=download_and_check))
+    if md5 is not None:
+        return path
+    warnings.warn(
+        f"The checksum of {url} is not verified: figshare did not tell the right one. Compare the file with another copy.",
+        stacklevel=5,
+    )
+    return path.replace(path.with_name(f"{NAME}-{pooch.file_hash(str(path), alg='md5')}.h5ad"))
+
+
+def _explain(error: Exception) -> str:
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        refused = ": the server refuses programs" if error.response.status_code == 403 else ""
+        return f"expected the file; got HTTP {error.response.status_code} {error.response.reason}{refused}"
+    if isinstance(error, requests.Timeout):
+        return "expected an answer; got none in time"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "expected the whole file; got a part of it before the transfer was cut off"
+    if isinstance(error, requests.ConnectionError):
+        return f"expected an answer; got no connection ({error})"
+    return str(error)

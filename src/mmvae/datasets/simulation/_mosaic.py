@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.random import Generator
 
-from mmvae.datasets._arguments import is_number
+from mmvae._checks import NOT_NEGATIVE, NUMBER, SHARE
 
 Missing: TypeAlias = float | Mapping[str, float] | Mapping[str, str]
 
@@ -16,15 +16,7 @@ JOIN = "+"
 def draw_presence(
     rng: Generator, missing: Missing | None, *, batches: Sequence[str], modalities: Sequence[str]
 ) -> np.ndarray:
-    """Decide which cell has which modality, ``(C, M)``; every cell has one, and every modality a cell.
-
-    Raises
-    ------
-    ValueError
-        ``missing`` names something that does not exist, its fractions do not fit, or it leaves a cell or a modality empty.
-    TypeError
-        ``missing`` has none of the three forms.
-    """
+    """Decide which cell has which modality, ``(C, M)``; every cell has one, and every modality a cell."""
     if missing is None:
         present = np.ones((len(batches), len(modalities)), dtype=bool)
     elif isinstance(missing, Mapping):
@@ -59,14 +51,14 @@ def _is_pattern(key: object, modalities: Sequence[str]) -> bool:
     return set(parts) <= set(modalities) and len(set(parts)) == len(parts)
 
 
-def _from_fraction(rng: Generator, fraction: object, n_cells: int, n_modalities: int) -> np.ndarray:
-    if not is_number(fraction):
+def _from_fraction(rng: Generator, fraction: Any, n_cells: int, n_modalities: int) -> np.ndarray:
+    if fraction not in NUMBER:
         msg = (
             "Expected `missing` to be a fraction of cells, a mapping from patterns such as 'rna+protein' to fractions, "
             f"or a mapping from batches such as 'batch_1' to a modality; got {fraction!r}. Use one of the three forms."
         )
         raise TypeError(msg)
-    if not 0 <= fraction <= 1:
+    if fraction not in SHARE:
         msg = f"Expected `missing` to be a fraction between 0 and 1; got {fraction}. Choose a value in this range."
         raise ValueError(msg)
     losers = rng.permutation(n_cells)[: round(fraction * n_cells)]
@@ -79,7 +71,7 @@ def _from_patterns(
     rng: Generator, fractions: Mapping[str, float], n_cells: int, modalities: Sequence[str]
 ) -> np.ndarray:
     values = list(fractions.values())
-    if not all(is_number(value) and value >= 0 for value in values) or not np.isclose(sum(values), 1.0):
+    if not all(value in NOT_NEGATIVE for value in values) or not np.isclose(sum(values), 1.0):
         msg = (
             f"Expected the fractions in `missing` to be non-negative and to sum to 1; got {dict(fractions)}. "
             "Give every pattern its share of the cells, complete cells included."

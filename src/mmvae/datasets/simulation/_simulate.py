@@ -8,12 +8,11 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
+from mmvae._checks import NOT_NEGATIVE, check_integer
 from mmvae._compat import unpulled
 from mmvae.data import pattern_names
-from mmvae.datasets._arguments import check_integer, is_number
 
-from ._factors import Cells, draw_cells
-from ._modalities import KINDS, Kind, Measured, measure
+from ._cells import KINDS, Cells, Kind, Measured, draw_cells, measure
 from ._mosaic import Missing, draw_presence
 
 MIN_CELLS = 10
@@ -57,10 +56,8 @@ def simulate(
     modalities
         Names among ``"rna"``, ``"atac"`` and ``"protein"``, with 300 genes, 800 peaks and 30 proteins, or a mapping
         from names to numbers of features. The mean depth does not depend on the number of features.
-    n_clusters
-        Number of clusters. The first half of them lies on the trajectory.
-    n_batches
-        Number of batches.
+    n_clusters, n_batches
+        Numbers of clusters, the first half of which lies on the trajectory, and of batches.
     batch_strength
         Standard deviation of the batches' shifts of the log rate of each feature.
     missing
@@ -101,7 +98,7 @@ def simulate(
     check_integer("`n_clusters`", n_clusters, minimum=1)
     check_integer("`n_batches`", n_batches, minimum=1)
     check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
-    if not is_number(batch_strength) or batch_strength < 0:
+    if batch_strength not in NOT_NEGATIVE:
         msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
         raise ValueError(msg)
     for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(KINDS))
@@ -116,7 +113,7 @@ def simulate(
     for name, has in zip(names, present.T, strict=True):
         rows = np.flatnonzero(has)
         rows = rows if missing is None else for_order.permutation(rows)
-        mods[name] = _to_anndata(KINDS[name], measured[name].counts[rows], obs.index[rows])
+        mods[name] = _to_anndata(KINDS[name], measured[name][0][rows], obs.index[rows])
     # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
     with unpulled():
         mdata = MuData(mods, obs=obs[[]], obsm=_make_obsm(cells, measured, keep_rates))
@@ -146,11 +143,11 @@ def _to_categorical(codes: np.ndarray, prefix: str) -> "pd.Categorical[str]":
 
 
 def _make_obsm(cells: Cells, measured: Mapping[str, Measured], keep_rates: bool) -> dict[str, np.ndarray]:
-    obsm = {"shared": cells.shared} | {f"private_{name}": one.private for name, one in measured.items()}
+    obsm = {"shared": cells.shared} | {f"private_{name}": private for name, (_, _, private) in measured.items()}
     if cells.position is not None:
         obsm["spatial"] = cells.position
     if keep_rates:
-        obsm |= {f"rate_{name}": one.rates for name, one in measured.items()}
+        obsm |= {f"rate_{name}": rates for name, (_, rates, _) in measured.items()}
     return obsm
 
 

@@ -262,5 +262,5 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
 def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
     """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
     scaled = halves / halves.mean(dim=1, keepdim=True)
-    parts = [shown.scale_columns(half) if isinstance(shown, SparseRows) else shown * half for half in scaled]
+    parts = [shown.apply(half[shown.columns].mul) if isinstance(shown, SparseRows) else shown * half for half in scaled]
     return torch.stack([encoder(part).loc for part in parts])

@@ -1,0 +1,90 @@
+"""What surrounds a training: random numbers, warnings, and the model as it was before."""
+
+import copy
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from ._divergence import weights_of
+
+MESSAGES = (
+    # Worker processes make loading slower for data in memory.
+    ".*does not have many workers.*",
+    # Lightning guesses the size of a batch from the first tensor; the plan tells it where it matters.
+    "Trying to infer the `batch_size`",
+    # It does no harm where there is no BatchNorm.
+    "Last batch will have a small size",
+    # Of CSR tensors nothing is asked but to become dense, and scipy's are valid.
+    "Sparse CSR tensor support is in beta",
+    "Sparse invariant checks are implicitly disabled",
+    # The latents that scvi-tools' tuner reads are not meant to be logged.
+    "Extra tracked metrics",
+    # PyTorch says once that it makes the CUDA context which the backward pass lacks.
+    "Attempting to run cuBLAS, but there was no current CUDA context",
+)
+
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """All random generators start from ``seed``; they are put back afterwards, so that a user's own do not feel it."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    if seed is not None:
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if of_devices:
+            torch.cuda.set_rng_state_all(of_devices)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence warnings that do not apply to this model."""
+    with warnings.catch_warnings():
+        for message in MESSAGES:
+            warnings.filterwarnings("ignore", message=message)
+        yield
+
+
+class Snapshot:
+    """Attributes and weights of a model; ``model`` has them as attributes and its network as ``module``."""
+
+    def __init__(self, model: Any) -> None:
+        # Histories are extended in place.
+        self.attributes = {n: copy.copy(v) if isinstance(v, dict) else v for n, v in vars(model).items()}
+        first = next(model.module.parameters())
+        self.device, self.dtype = first.device, first.dtype
+        self.weights = weights_of(model.module)
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """By metric, a row for each epoch of earlier trainings."""
+        return (self.attributes["history_"] or {}) if self.attributes["is_trained_"] else {}
+
+    def since(self, history: dict[str, Any] | None) -> dict[str, Any]:
+        """What ``history``, which continues the model's, has of epochs since."""
+        return {name: rows.iloc[len(self.history.get(name, ())) :] for name, rows in (history or {}).items()}
+
+    def restore(self, model: Any) -> None:
+        """Make ``model`` what it was."""
+        vars(model).clear()
+        vars(model).update(self.attributes)
+        self.load(model.module, self.weights)
+        model.module.to(self.device)
+
+    def load(self, module: Any, weights: dict[str, Any]) -> None:
+        """Give ``module`` weights, in the precision of before, for reading."""
+        module.to(self.dtype)
+        module.load_state_dict(weights)
+        module.eval()

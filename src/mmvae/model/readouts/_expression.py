@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 
+# A path where it is written: `Any`, so that those who take the frame need not say so to a type checker.
+Values: TypeAlias = pd.DataFrame | Any
 TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
@@ -66,7 +68,7 @@ class ExpressionMethods(DataAccess):
         batch_size: int | None = None,
         out: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
-    ) -> pd.DataFrame | Path:
+    ) -> Values:
         """Expected values of a modality, decoded from everything that a cell has.
 
         Cells that lack the modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
@@ -124,7 +126,7 @@ class ExpressionMethods(DataAccess):
         batch_size: int | None = None,
         out: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
-    ) -> pd.DataFrame | Path:
+    ) -> Values:
         """Expected values of a modality, predicted from the *other* modalities of a cell.
 
         The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
@@ -198,9 +200,7 @@ def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request)
         yield total.mul_(request.factor / request.n_samples).cpu().numpy()
 
 
-def _gathered(
-    blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None
-) -> pd.DataFrame | Path:
+def _gathered(blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None) -> Values:
     """Blocks of cells as one frame, or in a file at ``path``."""
     if path is not None:
         with new_matrix(path, cells, features) as matrix:

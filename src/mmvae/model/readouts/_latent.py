@@ -225,7 +225,7 @@ def _modality_means(
         for name in reader.names:
             means[name].append(reader.module.fusion.unimodal_posterior(name, posteriors).loc.cpu())
         present.append(minibatch.present.cpu())
-    return {n: torch.cat(m).double().numpy() for n, m in means.items()}, torch.cat(present).numpy()
+    return {n: torch.cat(means.pop(n)).double().numpy() for n in reader.names}, torch.cat(present).numpy()
 
 
 @torch.inference_mode()

@@ -67,7 +67,7 @@ def test_no_copy_of_the_values_is_made(form, backed, n_copies, tmp_path, traced)
         MultiVAE.setup_anndata(adata)
     with within(most):
         model = MultiVAE(adata, n_latent=4, n_hidden=16, n_layers=1)
-        model.train(2, **FEW, enable_progress_bar=False, accelerator="cpu")
+        model.train(1, **FEW, enable_progress_bar=False, accelerator="cpu")
     most -= n_copies * n_bytes  # which is kept
     with within(most):
         model.get_latent_representation()

@@ -145,3 +145,14 @@ def test_gradients_of_few_sampled_features_point_where_those_of_all_do(counts):
     )
     assert 0.8 < few < many
     assert many > 0.995
+
+
+@pytest.mark.parametrize("likelihood", [poisson_log_likelihood, negative_binomial_log_likelihood])
+def test_second_derivatives_are_refused_not_wrong(counts, likelihood):
+    logits = torch.zeros(C, G, dtype=torch.double, requires_grad=True)
+    theta = () if likelihood is poisson_log_likelihood else (torch.ones(G, dtype=torch.double),)
+    weight = torch.ones(C, dtype=torch.double, requires_grad=True)
+    value = (weight * likelihood(logits, *theta, total_of(counts), stored(counts))).sum()
+    (first,) = torch.autograd.grad(value, logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()

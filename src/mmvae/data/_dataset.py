@@ -21,11 +21,11 @@ class MosaicDataset(AnnTorchDataset):
     """Rows of each modality for the cells of a minibatch, in the cells' order.
 
     An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``; of sparse data,
-    and where most are 0, those that are stored, ``(n_stored,)``, one row after the other, with their ``columns_m`` and the
-    place at which each row starts, ``starts_m``, ``(n_present + 1,)``. Further, the places of these cells in the minibatch, ``rows_m``,
-    ``(n_present,)``; which cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the cells' numbers,
-    ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``, so the order of
-    the cells inside a modality does not matter, and nothing is padded.
+    and where most are 0, those that are stored, ``(n_stored,)``, one row after the other, with their ``columns_m`` and
+    the place at which each row starts, ``starts_m``, ``(n_present + 1,)``. Further, the places of these cells in the
+    minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the
+    cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``,
+    so the order of the cells inside a modality does not matter, and nothing is padded.
 
     ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
     numbers of features of all of the model's. The other arguments are those of :class:`~scvi.data.AnnTorchDataset`.

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mmvae._checks import COUNT, check_numbers
+
 from ._concat import Concatenation
 from ._posteriors import Posteriors
 
@@ -39,6 +41,7 @@ class Attention(Concatenation, name="attention"):
 
     def __init__(self, n_latent: Mapping[str, int], width: int = 32, n_heads: int = 4) -> None:
         super().__init__(n_latent)
+        check_numbers(dict.fromkeys(("width", "n_heads"), COUNT), width=width, n_heads=n_heads)
         if width % n_heads != 0:
             msg = f"Expected width as a multiple of n_heads; got {width} and {n_heads}. Change one of them."
             raise ValueError(msg)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
 from torch.distributions import Distribution
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import SparseRows
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
@@ -85,6 +86,7 @@ class Poisson(_Profile, name="poisson"):
 
     def __init__(self, n_features: int, n_hidden: int, n_sampled: int | None = None) -> None:
         super().__init__(n_features, n_hidden)
+        check_numbers({"n_sampled": COUNT}, n_sampled=n_sampled)
         self.n_sampled = n_sampled
         self.register_buffer("proposal", torch.full((n_features,), 1 / n_features))
 

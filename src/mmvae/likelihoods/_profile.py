@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mmvae.nn import SparseRows, in_full_precision, sparse_product
 
@@ -69,6 +69,7 @@ class _Poisson(torch.autograd.Function):
         return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
@@ -95,6 +96,7 @@ class _NegativeBinomial(torch.autograd.Function):
         return log_ratio @ theta + counts.row_sums(x * (log_odds + log_ratio[place]) + gammas)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
         shares, log_ratio, theta, total = ctx.saved_tensors

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 # Above this share of stored values a dense product is the quicker way to the gradient.
 DENSE_FROM = 0.02
@@ -108,6 +108,7 @@ class _Product(torch.autograd.Function):
         )
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         rows: SparseRows = ctx.rows
         if rows.density > DENSE_FROM:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
+from mmvae._checks import COUNT, check_numbers
+
 from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import ANCHOR
 
@@ -50,6 +52,7 @@ class Flow(WarmStarted, name="flow"):
         if n_latent < 2:
             msg = f"Expected n_latent of at least 2 for prior 'flow'; got {n_latent}. Use prior 'mog'."
             raise ValueError(msg)
+        check_numbers(dict.fromkeys(("n_transforms", "width"), COUNT), n_transforms=n_transforms, width=width)
         self.n_transforms, self.width = n_transforms, width
         self.maps: nn.Module = _autoregressive(n_latent, n_transforms, width)
         for layer in self._last_layers():

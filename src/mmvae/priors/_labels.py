@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily
 
+from mmvae._checks import COUNT, check_numbers
+
 from ._base import PosteriorSample, PriorContext
 from ._mixture import DiagonalMixture
 
@@ -47,6 +49,7 @@ class LabelledMixture(DiagonalMixture, name="labels"):
         if n_labels < 1:
             msg = "Expected labels for prior 'labels'; got none. Give labels_key in setup_mudata."
             raise ValueError(msg)
+        check_numbers({"n_components": COUNT}, n_components=n_components)
         super().__init__(n_latent, n_labels * n_components)
         self.n_labels, self.n_components = n_labels, n_components
 

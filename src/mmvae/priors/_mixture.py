@@ -7,6 +7,8 @@ from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from mmvae._checks import COUNT, check_numbers
+
 from ._base import PosteriorSample, PriorContext, WarmStarted
 from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 
@@ -32,6 +34,7 @@ class DiagonalMixture(WarmStarted):
 
     def __init__(self, n_latent: int, size: int) -> None:
         super().__init__(n_latent)
+        check_numbers({"n_components": COUNT}, n_components=size)
         self.loc = nn.Parameter(torch.zeros(size, n_latent))
         self.log_scale = nn.Parameter(torch.zeros(size, n_latent))
         self.logits = nn.Parameter(torch.zeros(size))

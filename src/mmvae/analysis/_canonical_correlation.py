@@ -49,13 +49,14 @@ class CentredLatents:
         strata = np.unique(np.column_stack([presence, groups]), axis=0, return_inverse=True)[1].ravel()
         order = np.argsort(strata, kind="stable")
         strata, presence = strata[order], presence[order]
-        values = [np.where(has[:, None], z[order], 0.0) for z, has in zip(latents.values(), presence.T, strict=True)]
-        together = np.concatenate(values, axis=1)
-        starts = np.flatnonzero(np.r_[True, np.diff(strata) > 0])
-        means = np.add.reduceat(together, starts, axis=0) / np.bincount(strata)[:, None]
-        ends = np.cumsum([z.shape[1] for z in values])
-        blocks = tuple(slice(end - z.shape[1], end) for end, z in zip(ends, values, strict=True))
-        return cls(together - means[strata], presence, strata, blocks)
+        ends = np.cumsum([z.shape[1] for z in latents.values()])
+        blocks = tuple(slice(end - z.shape[1], end) for end, z in zip(ends, latents.values(), strict=True))
+        values = np.zeros((len(order), ends[-1]))
+        for block, z, has in zip(blocks, latents.values(), presence.T, strict=True):
+            values[has, block] = z[order[has]]
+        for stratum in np.split(values, np.flatnonzero(np.diff(strata)) + 1):
+            stratum -= stratum.mean(axis=0)
+        return cls(values, presence, strata, blocks)
 
     def degrees(self, cells: np.ndarray) -> int:
         """Number of cells less that of their strata."""
@@ -96,6 +97,8 @@ class CentredLatents:
     def jointly_profiled(self) -> Self:
         """Without cells of a single modality."""
         several = self.presence.sum(axis=1) > 1
+        if several.all():
+            return self
         return replace(self, values=self.values[several], presence=self.presence[several], strata=self.strata[several])
 
 

@@ -18,7 +18,7 @@ from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer
 from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
-from ._matrix import Matrix, by_rows
+from ._matrix import Matrix, by_rows, is_same
 from ._unchanged import Fingerprint, changed_faults, fingerprints_of
 from .setup._arguments import SetupArguments
 from .setup._categories import categories
@@ -79,7 +79,7 @@ class MosaicManager(AnnDataManager):
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
         for name in (present := self._layers):
             source = self.get_from_registry(layer_key(name))
-            if name not in self._by_rows or self._by_rows[name][0] is not source:
+            if name not in self._by_rows or not is_same(self._by_rows[name][0], source):
                 self._by_rows[name] = source, by_rows(source)
         return {name: self._by_rows[name][1] for name in present}
 
@@ -159,7 +159,8 @@ def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str
 @contextmanager
 def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
     """Put ``obs``, ``obsm`` and ``uns`` back as they were if the block raises."""
-    obs, obsm, uns = data.obs.copy(), dict(data.obsm), dict(data.uns)
+    # Columns are added and replaced, never written into.
+    obs, obsm, uns = data.obs.copy(deep=False), dict(data.obsm), dict(data.uns)
     try:
         yield
     except BaseException:

@@ -13,8 +13,8 @@ from anndata.abc import CSCDataset, CSRDataset
 Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
 Block: TypeAlias = np.ndarray | sp.csr_matrix
 
-# Values that one block may hold, stored ones where the matrix is sparse.
-BLOCK_VALUES = 4_000_000
+# Values that one block may hold, stored ones where the matrix is sparse: a pass over it takes 80 bytes for each.
+BLOCK_VALUES = 250_000
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
@@ -39,8 +39,34 @@ def is_supported(matrix: object) -> bool:
 def by_rows(matrix: Matrix) -> Matrix:
     """The same matrix in a form whose rows are quick to take: CSC becomes CSR, the rest stays."""
     if isinstance(matrix, CSCDataset):
-        matrix = matrix.to_memory()
+        return _turned(matrix)
     return matrix.tocsr() if is_sparse(matrix) and matrix.format == "csc" else matrix
+
+
+def is_same(one: Matrix, other: Matrix) -> bool:
+    """Whether two are one matrix: anndata makes a new object of one in a file whenever it is asked for it."""
+    if isinstance(one, CSCDataset) and isinstance(other, CSCDataset):
+        return one.group == other.group
+    return one is other
+
+
+def _turned(matrix: CSCDataset) -> sp.csr_matrix:
+    """A matrix in a file by rows, read by blocks of columns, so that it is in memory no more than once."""
+    (n_rows, n_columns), stored = matrix.shape, matrix.group["indices"]
+    n_stored, step = stored.shape[0], max(BLOCK_VALUES, n_rows)
+    counts = np.zeros(n_rows, dtype=np.int64)
+    for start in range(0, n_stored, step):
+        counts += np.bincount(stored[start : start + step], minlength=n_rows)
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    values, columns, free = np.empty(n_stored, matrix.dtype), np.empty(n_stored, np.int32), starts[:-1].copy()
+    width = max(1, n_columns * step // max(n_stored, 1))
+    for start in range(0, n_columns, width):
+        block = matrix[:, start : start + width].tocsr()
+        counts = np.diff(block.indptr)
+        places = np.arange(block.nnz) + np.repeat(free - block.indptr[:-1], counts)
+        values[places], columns[places] = block.data, block.indices + start
+        free += counts
+    return sp.csr_matrix((values, columns, starts), shape=matrix.shape)
 
 
 def take(matrix: Matrix, rows: np.ndarray) -> Block:
@@ -53,9 +79,8 @@ def take(matrix: Matrix, rows: np.ndarray) -> Block:
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
     """First row and rows of consecutive blocks of a matrix from :func:`by_rows`; sparse ones hold each entry once."""
-    n_rows, n_columns = matrix.shape
-    stored = matrix.nnz if is_sparse(matrix) else n_rows * n_columns
-    step = max(1, int(n_rows * BLOCK_VALUES / max(stored, 1)))
+    n_rows = matrix.shape[0]
+    step = max(1, int(n_rows * BLOCK_VALUES / max(_n_stored(matrix), 1)))
     for start in range(0, n_rows, step):
         block = matrix[start : start + step]
         if is_sparse(block) and not block.has_canonical_format:
@@ -63,3 +88,9 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
             block = block.copy()
             block.sum_duplicates()
         yield start, block
+
+
+def _n_stored(matrix: Matrix) -> int:
+    if isinstance(matrix, CSRDataset):
+        return matrix.group["data"].shape[0]
+    return matrix.nnz if is_sparse(matrix) else matrix.shape[0] * matrix.shape[1]

@@ -33,10 +33,11 @@ class Registration(BaseModelClass):
         """Register a MuData, mosaic or complete, and print what was taken.
 
         Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
-        The data are not copied, padded, reordered or made dense; columns whose names begin with ``_scvi_`` or
-        ``_mmvae_`` are added to ``obs``. All faults of the data are raised in one error, before anything is written. Among
-        them are a few negative or fractional values among counts; values that are no counts throughout take ``normal``.
-        A model refuses to read data that were changed after they were set up.
+        The data are not copied, padded, reordered or made dense, but for a copy by rows of a matrix that is stored by columns
+        (CSC), in training and reading; columns whose names begin with ``_scvi_`` or ``_mmvae_`` are added to ``obs``. All
+        faults of the data are raised in one error, before anything is written. Among them are a few negative or fractional
+        values among counts; values that are no counts throughout take ``normal``. A model refuses to read data that were
+        changed after they were set up.
 
         Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's. Categories
         are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no cell has are

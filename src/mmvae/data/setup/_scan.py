@@ -1,5 +1,6 @@
 """One pass over a modality's values. C cells, G features."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -30,10 +31,7 @@ class Moments:
         values = block.astype(np.float64)
         # Values out of range are the set-up's to find.
         with np.errstate(over="ignore", invalid="ignore"):
-            # Log1p of negative values counts as 0.
-            logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
-            parts = (values, _square(values), logs, _square(logs))
-            self._sums += [np.asarray(part.sum(axis=0)).ravel() for part in parts]
+            self._sums += [np.asarray(part.sum(axis=0)).ravel() for part in _parts(values)]
             self._totals[start : start + block.shape[0]] = np.asarray(values.sum(axis=1)).ravel()
 
     def statistics(self) -> FeatureStatistics:
@@ -138,6 +136,15 @@ def _count(found: Scan, start: int, block: Block) -> None:
     small = finite & (values >= 1) & (values <= SMALL_COUNT)
     found.n_small += int(small.sum())
     found.n_odd += int((values[small] % 2 == 1).sum())
+
+
+def _parts(values: Block) -> Iterator[Block]:
+    """What is summed of each feature, one after the other; log1p of negative values counts as 0."""
+    yield values
+    yield _square(values)
+    logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
+    yield logs
+    yield _square(logs)
 
 
 def _square(values: Block) -> Block:

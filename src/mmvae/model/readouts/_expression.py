@@ -1,8 +1,10 @@
 """What the decoders say: expected values of any modality in any cell. C cells, G_m features."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,10 +12,13 @@ import torch
 from torch import Tensor
 
 from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
+from mmvae.data import checked_path, new_matrix
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 
+# A path where it is written: `Any`, so that those who take the frame need not say so to a type checker.
+Values: TypeAlias = pd.DataFrame | Any
 TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
@@ -61,7 +66,9 @@ class ExpressionMethods(DataAccess):
         library_size: float = 1.0,
         n_samples: int = 1,
         batch_size: int | None = None,
-    ) -> pd.DataFrame:
+        out: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Values:
         """Expected values of a modality, decoded from everything that a cell has.
 
         Cells that lack the modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
@@ -83,15 +90,28 @@ class ExpressionMethods(DataAccess):
             What shares are multiplied by.
         n_samples
             1: values at the posterior mean. More: the mean over so many samples of the posterior.
+        out
+            File to write to, ``.h5ad`` or ``.zarr``, where the result does not fit in memory: an AnnData with the names of
+            cells and features and the values as X, dense and in single precision, written minibatch by minibatch. It
+            appears under this name once it is complete.
+        overwrite
+            Whether ``out`` may replace a file of its kind.
 
         Returns
         -------
-        DataFrame of cells by features.
+        DataFrame of cells by features; with ``out`` its path, as the two formats are opened in different ways without being
+        read: ``anndata.read_h5ad(path, backed="r")`` and ``anndata.experimental.read_lazy(path)``.
+
+        Raises
+        ------
+        ValueError
+            If ``out`` has another suffix; a ``FileExistsError`` or ``FileNotFoundError`` if it exists or its folder does not.
         """
+        path = None if out is None else checked_path(out, overwrite=overwrite)
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
-        values = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
-        return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=request.features)
+        decoded = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
+        return _gathered(decoded, reader.cell_names(adata, indices), request.features, path)
 
     def impute(
         self,
@@ -104,7 +124,9 @@ class ExpressionMethods(DataAccess):
         library_size: float = 1.0,
         n_samples: int = 1,
         batch_size: int | None = None,
-    ) -> pd.DataFrame:
+        out: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+    ) -> Values:
         """Expected values of a modality, predicted from the *other* modalities of a cell.
 
         The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
@@ -119,25 +141,25 @@ class ExpressionMethods(DataAccess):
             Cells, by number or as a mask; by default those that lack the modality.
         adata
             Data other than the model's own.
-        features, transform_batch, library_size, n_samples, batch_size
+        features, transform_batch, library_size, n_samples, batch_size, out, overwrite
             As in :meth:`get_normalized_expression`.
 
         Returns
         -------
-        DataFrame of cells by features.
+        DataFrame of cells by features; with ``out`` its path.
 
         Raises
         ------
         ValueError
-            If a cell has nothing but ``modality``.
+            If a cell has nothing but ``modality``, and as in :meth:`get_normalized_expression`.
         """
+        path = None if out is None else checked_path(out, overwrite=overwrite)
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
         data = reader.data(adata)
         cells = _imputable(reader, data, request.modality, indices)
         minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, batch_size))
-        values = _decoded(reader, minibatches, request)
-        return pd.DataFrame(values, index=data.obs_names[cells], columns=request.features)
+        return _gathered(_decoded(reader, minibatches, request), data.obs_names[cells], request.features, path)
 
 
 def _columns(name: str, known: pd.Index, features: Sequence[str]) -> np.ndarray:
@@ -168,16 +190,32 @@ def _imputable(reader: Reader, data: Data, modality: str, indices: Indices | Non
 
 
 @torch.inference_mode()
-def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> np.ndarray:
-    """Expected values of every cell, minibatch by minibatch, ``(n_cells, n_columns)``."""
-    blocks = []
+def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> Iterator[np.ndarray]:
+    """Expected values of the cells of each minibatch, ``(n_cells, n_columns)``."""
     for minibatch in minibatches:
         covariates = minibatch.in_batch(request.batch).covariates
         draws = _fused_draws(reader, minibatch, request.n_samples)
         rates = (reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws)
         total: Any = sum(rates)
-        blocks.append((request.factor / request.n_samples * total).cpu().numpy())
-    return np.concatenate(blocks) if blocks else np.zeros((0, len(request.features)), dtype=np.float32)
+        yield total.mul_(request.factor / request.n_samples).cpu().numpy()
+
+
+def _gathered(blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None) -> Values:
+    """Blocks of cells as one frame, or in a file at ``path``."""
+    if path is not None:
+        with new_matrix(path, cells, features) as matrix:
+            _fill(matrix, blocks)
+        return path
+    values = np.empty((len(cells), len(features)), dtype=np.float32)
+    _fill(values, blocks)
+    return pd.DataFrame(values, index=cells, columns=features, copy=False)
+
+
+def _fill(matrix: Any, blocks: Iterable[np.ndarray]) -> None:
+    start = 0
+    for block in blocks:
+        matrix[start : start + len(block)] = block
+        start += len(block)
 
 
 def _fused_draws(reader: Reader, minibatch: Minibatch, n_samples: int) -> Iterator[Tensor]:

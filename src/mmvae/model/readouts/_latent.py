@@ -200,7 +200,7 @@ def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Post
             "which may be noise. Use representation='fused'."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
-    return subspace.transform(*_modality_means(reader, cells))
+    return np.concatenate([subspace.transform(*_modality_means(reader, [minibatch])) for minibatch in cells])
 
 
 def _shared_subspace(reader: Reader) -> SharedSubspace:
@@ -225,7 +225,7 @@ def _modality_means(
         for name in reader.names:
             means[name].append(reader.module.fusion.unimodal_posterior(name, posteriors).loc.cpu())
         present.append(minibatch.present.cpu())
-    return {n: torch.cat(m).double().numpy() for n, m in means.items()}, torch.cat(present).numpy()
+    return {n: torch.cat(means.pop(n)).double().numpy() for n in reader.names}, torch.cat(present).numpy()
 
 
 @torch.inference_mode()

@@ -1,0 +1,90 @@
+"""A file of AnnData whose matrix is filled piece by piece. C cells, G features."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import zarr
+from anndata import AnnData
+from anndata.io import write_elem
+
+SUFFIXES = (".h5ad", ".zarr")
+# Cells and features of a chunk at the most, 4 MiB: part of a minibatch.
+CHUNK = (128, 8_192)
+
+
+def checked_path(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
+    """``path``, to which an AnnData can be written; what it cannot be is found before there is anything to write."""
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        msg = f"Expected out to end in .h5ad or .zarr; got '{path}'. Rename it."
+        raise ValueError(msg)
+    if not path.parent.is_dir():
+        msg = f"Expected a folder for out; '{path.parent}' is not one. Make it first."
+        raise FileNotFoundError(msg)
+    if path.exists() and not (overwrite and _is_alike(path)):
+        advice = " or overwrite=True" if _is_alike(path) else ""
+        msg = f"Expected a new name for out; '{path}' exists. Give another{advice}."
+        raise FileExistsError(msg)
+    return path
+
+
+@contextmanager
+def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]:
+    """An array on disk, single precision, ``(n_cells, n_features)``, to fill; where that ends well, X of a file at ``path``."""
+    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
+        part = Path(scratch) / path.name
+        if path.suffix == ".h5ad":
+            with h5py.File(part, "w") as root:
+                yield _empty_matrix(root, cells, features, maxshape=(None, None))
+        else:
+            yield _empty_matrix(zarr.open_group(str(part), mode="w"), cells, features)
+            with _quiet():
+                zarr.consolidate_metadata(str(part))
+        _put(part, path, Path(scratch) / "before")
+
+
+def _is_alike(path: Path) -> bool:
+    """Whether ``path`` is a file, or a zarr store, as its suffix says: no folder of other things is replaced."""
+    return path.is_file() if path.suffix == ".h5ad" else any((path / n).is_file() for n in ("zarr.json", ".zgroup"))
+
+
+def _empty_matrix(root: Any, cells: pd.Index, features: pd.Index, **options: Any) -> Any:
+    """Names in ``root``, and X."""
+    shape = len(cells), len(features)
+    # Text as objects, which every version of anndata writes.
+    obs, var = (pd.DataFrame(index=pd.Index(names, dtype=object)) for names in (cells, features))
+    options["chunks"] = tuple(max(1, min(pair)) for pair in zip(CHUNK, shape, strict=True))
+    with _quiet():
+        write_elem(root, "/", AnnData(obs=obs, var=var))
+        # anndata takes an array as a whole, so it gets one without cells, which then grows.
+        write_elem(root, "X", np.empty((0, shape[1]), dtype=np.float32), dataset_kwargs=options)
+    root["X"].resize(shape)
+    return root["X"]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what anndata and zarr announce of zarr's format 3, which both read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?i).*(consolidated metadata|autosharding)", UserWarning)
+        yield
+
+
+def _put(part: Path, path: Path, before: Path) -> None:
+    """Move ``part`` to ``path``; a folder that was there goes to ``before``, and comes back if that fails."""
+    try:
+        if path.is_dir():
+            path.rename(before)
+        part.replace(path)
+    except BaseException:
+        if before.exists() and not path.exists():
+            before.rename(path)
+        raise

@@ -1,0 +1,162 @@
+"""Values that are written to a file as they are decoded."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import anndata as ad
+import h5py
+import numpy as np
+import pytest
+
+from mmvae.data import new_matrix
+from mmvae.module import MultiVAEModule
+
+READERS = {".h5ad": ad.read_h5ad, ".zarr": ad.read_zarr}
+
+
+@pytest.fixture(params=READERS)
+def path(request, tmp_path) -> Path:
+    return tmp_path / f"values{request.param}"
+
+
+def read(path: Path) -> ad.AnnData:
+    return READERS[path.suffix](path)
+
+
+def interrupted_after(monkeypatch, n_minibatches: int) -> None:
+    """Let decoding end as a user ends it."""
+    rates, left = MultiVAEModule.rates, iter(range(n_minibatches))
+
+    def some(*args, **kwargs):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return rates(*args, **kwargs)
+
+    monkeypatch.setattr(MultiVAEModule, "rates", some)
+
+
+def test_imputations_are_the_same_in_a_file(trained, path):
+    model, _ = trained
+    expected = model.impute("protein")
+    assert model.impute("protein", out=path, batch_size=7) == path
+    written = read(path)
+    assert written.X.dtype == np.float32
+    np.testing.assert_allclose(written.to_df(), expected, rtol=1e-5)
+    assert list(written.obs_names) == list(expected.index)
+    assert list(written.var_names) == list(expected.columns)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_expected_values_of_chosen_cells_and_features_are_the_same_in_a_file(trained, path):
+    model, mdata = trained
+    chosen = {"modality": "rna", "indices": [9, 3, 150], "features": list(mdata["rna"].var_names[[4, 0]])}
+    model.get_normalized_expression(**chosen, out=str(path), library_size=1e4)
+    expected = model.get_normalized_expression(**chosen, library_size=1e4)
+    np.testing.assert_allclose(read(path).to_df(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("chosen", [{"indices": []}, {"features": []}], ids=["no cells", "no features"])
+def test_nothing_is_written_as_nothing(trained, path, chosen):
+    model, mdata = trained
+    expected = model.get_normalized_expression(modality="rna", **chosen)
+    assert expected.size == 0
+    model.get_normalized_expression(modality="rna", out=path, **chosen)
+    assert read(path).shape == expected.shape
+
+
+def test_a_file_can_be_read_without_loading_it(trained, tmp_path):
+    model, _ = trained
+    backed = ad.read_h5ad(model.impute("rna", out=tmp_path / "rna.h5ad"), backed="r")
+    assert isinstance(backed.X, h5py.Dataset)
+    np.testing.assert_allclose(backed.X[3:5], model.impute("rna").iloc[3:5], rtol=1e-5)
+    backed.file.close()
+
+
+def test_chunks_hold_few_cells_and_need_not_fit_the_pieces(path):
+    cells, features = (np.array([f"{kind}{i}" for i in range(n)]) for kind, n in (("c", 300), ("g", 9_000)))
+    values = np.random.default_rng(0).normal(size=(300, 9_000)).astype(np.float32)
+    with new_matrix(path, cells, features) as matrix:
+        assert matrix.chunks == (128, 8_192)
+        for start in range(0, 300, 70):
+            matrix[start : start + 70] = values[start : start + 70]
+    np.testing.assert_array_equal(read(path).X, values)
+
+
+def test_an_existing_file_is_replaced_on_demand_alone(trained, path):
+    model, _ = trained
+    model.impute("protein", out=path)
+    with pytest.raises(FileExistsError, match="exists. Give another or overwrite=True"):
+        model.impute("rna", out=path)
+    assert read(path).n_vars == model.impute("protein").shape[1]
+    model.impute("rna", out=path, overwrite=True)
+    np.testing.assert_allclose(read(path).to_df(), model.impute("rna"), rtol=1e-5)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("n_minibatches", [0, 2])
+def test_a_decoding_that_ends_early_leaves_no_file(trained, path, monkeypatch, n_minibatches):
+    interrupted_after(monkeypatch, n_minibatches)
+    with pytest.raises(KeyboardInterrupt):
+        trained[0].impute("protein", out=path, batch_size=5)
+    assert os.listdir(path.parent) == []
+
+
+def test_a_decoding_that_ends_early_leaves_the_file_of_before(trained, path, monkeypatch):
+    model, _ = trained
+    before = read(model.impute("protein", out=path)).to_df()
+    interrupted_after(monkeypatch, 2)
+    with pytest.raises(KeyboardInterrupt):
+        model.impute("rna", out=path, batch_size=5, overwrite=True)
+    assert read(path).to_df().equals(before)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_file_that_cannot_be_moved_to_its_name_leaves_that_of_before(trained, path, monkeypatch):
+    model, _ = trained
+    before = read(model.impute("protein", out=path)).to_df()
+
+    def fail(*_):
+        raise OSError("no")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no"):
+        model.impute("rna", out=path, overwrite=True)
+    assert read(path).to_df().equals(before)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.parametrize("name", ["values.csv", "values", "values.h5mu", "values.H5AD"])
+def test_another_suffix_is_refused_before_any_work(trained, tmp_path, monkeypatch, name):
+    interrupted_after(monkeypatch, 0)
+    for method in ("impute", "get_normalized_expression"):
+        with pytest.raises(ValueError, match=f"out to end in .h5ad or .zarr; got '.*{name}'"):
+            getattr(trained[0], method)(modality="no such modality", out=tmp_path / name)
+
+
+def test_a_folder_that_is_missing_is_found_before_any_work(trained, path, monkeypatch):
+    interrupted_after(monkeypatch, 0)
+    with pytest.raises(FileNotFoundError, match="absent' is not one. Make it first"):
+        trained[0].impute("protein", out=path.parent / "absent" / path.name)
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_before_the_decoding(trained, path, monkeypatch):
+    interrupted_after(monkeypatch, 0)
+
+    def mkdtemp(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", mkdtemp)
+    with pytest.raises(PermissionError):
+        trained[0].impute("protein", out=path)
+
+
+def test_what_is_not_of_its_kind_is_never_replaced(trained, tmp_path):
+    (tmp_path / "mine.zarr").mkdir()
+    (tmp_path / "mine.zarr" / "thesis.txt").write_text("years")
+    (tmp_path / "mine.h5ad").mkdir()
+    for name in ("mine.zarr", "mine.h5ad"):
+        with pytest.raises(FileExistsError, match="exists. Give another.$"):
+            trained[0].impute("protein", out=tmp_path / name, overwrite=True)
+    assert (tmp_path / "mine.zarr" / "thesis.txt").read_text() == "years"

@@ -13,5 +13,5 @@ from .setup._inspect import inspect, modality_name_faults
 from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
 from .setup._links import confounding_notes, prior_covariate_notes, shared_cells
 from .setup._reference import inspect_or_raise
-from .setup._result import Setup, print_setup
+from .setup._result import Setup, matrices_of, print_setup
 from .setup._scan import feature_statistics, scan

@@ -7,7 +7,16 @@ from anndata import AnnData
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, print_setup
+from mmvae.data import (
+    MosaicManager,
+    Setup,
+    SetupArguments,
+    fields_of,
+    inspect_or_raise,
+    matrices_of,
+    print_setup,
+)
+from mmvae.train import memory_note
 
 
 class Registration(BaseModelClass):
@@ -127,6 +136,7 @@ class Registration(BaseModelClass):
         # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.
         if kwargs.get("source_registry") is None:
             print_setup(setup)
+            print(memory_note(data.n_obs, matrices_of(data, setup)))
         manager.register_fields(data, **kwargs)
         cls.register_manager(manager)
 

@@ -15,6 +15,7 @@ from mmvae._keys import layer_key, size_factor_key
 from mmvae.data import SetupArguments, pattern_names, presence_of, resolve_columns
 from mmvae.module import table_sizes
 from mmvae.train import (
+    Forecast,
     InitPriors,
     KeepWeights,
     MultiVAEPlan,
@@ -24,6 +25,7 @@ from mmvae.train import (
     check_arguments,
     defaults_for,
     divergence,
+    memory_needed,
     quiet,
     schedule_for,
     seeded,
@@ -138,8 +140,11 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
         start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
-        own = [keep] if self.memory.is_query else [start, keep]
+        own: list[Callback] = [keep] if self.memory.is_query else [start, keep]
         given = options.get("callbacks") or []
+        n_weights = sum(weights.numel() for weights in self.module.parameters())
+        n_features = sum(likelihood.n_features for likelihood in self.module.likelihoods.values())
+        own.append(Forecast(memory_needed(n_weights, n_features, schedule.batch_size)))
         options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
         options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | (options.get("datasplitter_kwargs") or {})
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.

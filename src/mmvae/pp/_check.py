@@ -7,7 +7,8 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae.data import SetupArguments, inspect, print_setup
+from mmvae.data import SetupArguments, inspect, matrices_of, print_setup
+from mmvae.train import memory_note
 
 
 def check(
@@ -56,6 +57,7 @@ def check(
     # Where a modality cannot be read at all, there is no table of what would be taken.
     if setup.presence is not None and setup.presence.shape[1] == len(setup.modalities):
         print_setup(setup)
+        print(memory_note(data.n_obs, matrices_of(data, setup)))
     setup.raise_faults()
     frame = pd.DataFrame(
         [(m.name, m.n_cells, m.n_features, m.layer or "X", m.likelihood_name, m.why) for m in setup.modalities],

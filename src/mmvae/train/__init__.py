@@ -2,6 +2,7 @@
 
 from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors, training_report
 from ._divergence import NonFiniteError, divergence
+from ._forecast import Forecast, memory_needed, memory_note
 from ._plan import MultiVAEPlan, check_arguments
 from ._schedule import Schedule, defaults_for, schedule_for
 from ._split import split

@@ -85,8 +85,9 @@ class InitPriors(Callback):
                 converted = lambda: map(plugin.convert_input, self.read())
                 init_priors(self.module, converted, trainer.current_epoch, late=late)
             if trainer.world_size > 1:  # fits on several devices may differ in their last digits
-                state = {name: value.cpu() for name, value in self.module.priors.state_dict().items()}
-                self.module.priors.load_state_dict(trainer.strategy.broadcast(state))
+                priors: Any = self.module.priors
+                state = {name: value.cpu() for name, value in priors.state_dict().items()}
+                priors.load_state_dict(trainer.strategy.broadcast(state))
 
 
 class KeepWeights(Callback):

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from anndata import AnnData
+from mudata import MuData
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from mmvae._errors import SetupError
-from mmvae.data._access import pattern_names
+from mmvae.data._access import modalities_of, pattern_names
+from mmvae.data._matrix import Matrix, values_of
 
 from ._columns import Column, Scale
 from ._kinds import Kind
@@ -56,6 +59,12 @@ class Setup:
         """Raise all faults as one :class:`~mmvae.SetupError`, if there are any."""
         if self.faults:
             raise SetupError(self.faults)
+
+
+def matrices_of(data: AnnData | MuData, setup: Setup) -> list[Matrix]:
+    """Values that were taken of each modality."""
+    modalities = modalities_of(data, {name: name for name in setup.names})
+    return [values_of(modalities[m.name], m.layer) for m in setup.modalities]
 
 
 def print_setup(setup: Setup) -> None:

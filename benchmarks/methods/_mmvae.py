@@ -26,12 +26,12 @@ READOUTS = ("fused", "shared")
 def run_mmvae(
     problem: Problem, settings: Mapping[str, Any] | None = None, readouts: Sequence[str] = READOUTS
 ) -> Outcome:
-    """The ``readouts``, of which ``fused`` is the default one; ``settings`` are arguments of the model."""
+    """The ``readouts``, of which ``fused`` is the default one; ``settings`` are arguments of the model, and ``likelihoods``."""
     from mmvae import MultiVAE
 
-    mdata = problem.mdata
-    MultiVAE.setup_mudata(mdata, batch_key=problem.data_set.batch)
-    model = MultiVAE(mdata, seed=problem.seed, **settings or {})
+    mdata, settings = problem.mdata, dict(settings or {})
+    MultiVAE.setup_mudata(mdata, batch_key=problem.data_set.batch, likelihoods=settings.pop("likelihoods", None))
+    model = MultiVAE(mdata, seed=problem.seed, **settings)
     outcome = Outcome(note=train(model, problem.budget))
     for readout in readouts:
         _read(model, problem, readout, outcome)

@@ -66,6 +66,7 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "batch adversary 30": {"batch_adversary": 30.0},
     "modality dropout 0.5": {"modality_dropout": 0.5},
     "n_latent 20": {"n_latent": 20},
+    "sampled peaks": {"likelihoods": {"atac": {"name": "poisson", "n_sampled": 2_000}}},
 }
 READOUTS = ("fused", "unweighted")
 METHODS = PEERS | {

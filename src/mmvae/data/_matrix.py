@@ -6,15 +6,18 @@ from typing import TypeAlias, TypeGuard
 import h5py
 import numpy as np
 import scipy.sparse as sp
+import zarr
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
 # Whatever `is_supported` accepts, and rows of it in memory.
-Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | zarr.Array | CSRDataset | CSCDataset
 Block: TypeAlias = np.ndarray | sp.csr_matrix
 
 # Values that one block may hold, stored ones where the matrix is sparse.
 BLOCK_VALUES = 4_000_000
+# Rows between two that are wanted which a file is read on for, rather than asked twice.
+GAP = 16
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
@@ -28,12 +31,17 @@ def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
 
 
 def is_supported(matrix: object) -> bool:
-    """Whether mmvae can read this matrix: real numbers in numpy, CSR or CSC, in memory or backed by a file."""
+    """Whether mmvae can read this matrix: real numbers in numpy, CSR or CSC, in memory or in an HDF5 or Zarr file."""
     if np.dtype(getattr(matrix, "dtype", object)).kind not in "buif":
         return False
     if is_sparse(matrix):
         return matrix.format in ("csr", "csc")
-    return isinstance(matrix, np.ndarray | h5py.Dataset | CSRDataset | CSCDataset)
+    return isinstance(matrix, np.ndarray) or is_on_disk(matrix)
+
+
+def is_on_disk(matrix: object) -> bool:
+    """Whether a matrix is one of those in files that mmvae reads."""
+    return isinstance(matrix, h5py.Dataset | zarr.Array | CSRDataset | CSCDataset)
 
 
 def by_rows(matrix: Matrix) -> Matrix:
@@ -44,11 +52,13 @@ def by_rows(matrix: Matrix) -> Matrix:
 
 
 def take(matrix: Matrix, rows: np.ndarray) -> Block:
-    """Rows of a matrix from :func:`by_rows`, in the order given; files are read in ascending order."""
-    if not isinstance(matrix, h5py.Dataset | CSRDataset):
+    """Rows of a matrix from :func:`by_rows`, in the order given; files are read in ascending runs of rows."""
+    if not is_on_disk(matrix):
         return matrix[rows]
     ascending, place = np.unique(rows, return_inverse=True)
-    return matrix[ascending][place]
+    runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > GAP) + 1)
+    parts = [matrix[int(run[0]) : int(run[-1]) + 1][run - run[0]] for run in runs]
+    return (sp.vstack(parts, format="csr") if is_sparse(parts[0]) else np.concatenate(parts))[place]
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:

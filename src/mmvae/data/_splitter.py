@@ -34,6 +34,11 @@ class MosaicSplitter(DataSplitter):
         return super().val_dataloader()
 
     @property
+    def registry(self) -> dict[str, Any]:
+        """What was registered, to build a model from."""
+        return self.adata_manager.registry
+
+    @property
     def _streams(self) -> bool:
         return self.adata_manager.is_on_disk and not self.distributed
 

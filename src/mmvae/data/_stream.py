@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import numpy as np
 import torch
@@ -43,11 +44,10 @@ class MosaicStream(IterableDataset):
     def __iter__(self) -> Iterator[dict[str, np.ndarray | torch.Tensor]]:
         loads = self._loads()
         with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(self._read, next(loads, self.cells))
-            while coming is not None:
-                cells, rows, values = coming.result()
-                following = next(loads, None)
-                coming = None if following is None else ahead.submit(self._read, following)
+            coming = [ahead.submit(self._read, cells) for cells in islice(loads, 1)]
+            while coming:
+                cells, rows, values = coming.pop().result()
+                coming += [ahead.submit(self._read, cells) for cells in islice(loads, 1)]
                 for start in range(0, len(cells), self.batch_size):
                     part = slice(start, start + self.batch_size)
                     own = {name: places[part] for name, places in rows.items()}

@@ -95,7 +95,7 @@ class OwnCells:
 class StreamedCells:
     """Cells that a data module yields, of which nothing is known but minibatches; the first 10,000 stand for all."""
 
-    parts = (None, None, None)
+    parts: tuple[None, ...] = (None, None, None)
     # None of a data set's.
     digest = ""
 

@@ -1,7 +1,6 @@
 """Data that are larger than memory, as scvi-tools' data modules."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -71,11 +70,6 @@ class MosaicDataModule(MosaicSplitter):
         with quiet():
             super().__init__(manager, external_indexing=list(parts), batch_size=self.batch_size, stream=stream)
         self.setup()
-
-    @property
-    def registry(self) -> dict[str, Any]:
-        """What :meth:`MultiVAE.setup_mudata` registered, to build a model from."""
-        return self.adata_manager.registry
 
     @property
     def n_obs(self) -> int:

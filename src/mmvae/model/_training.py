@@ -144,18 +144,18 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
 
     def _cells_of(self, datamodule: LightningDataModule) -> Cells:
         """Cells of a data module; its data become the model's own where they are registered."""
-        manager = getattr(datamodule, "adata_manager", None)
-        if self.adata is not None and (manager is None or manager.adata is not self.adata):
+        own = datamodule if isinstance(datamodule, MosaicSplitter) else None
+        if self.adata is not None and (own is None or own.adata_manager.adata is not self.adata):
             msg = "Expected a model without data to train on a data module; got one with. Use MultiVAE(registry=...)."
             raise ValueError(msg)
-        if manager is None:
+        if own is None:
             return StreamedCells(self, datamodule)
         if self.adata is None:
-            check_same_registry(manager.registry, self.registry_)
-            self._adata, self._adata_manager = manager.adata, manager
-            self._register_manager_for_instance(manager)
+            check_same_registry(own.registry, self.registry_)
+            self._adata, self._adata_manager = own.adata_manager.adata, own.adata_manager
+            self._register_manager_for_instance(own.adata_manager)
         self._validate_anndata()
-        return OwnCells(self, (datamodule.train_idx, datamodule.val_idx, datamodule.test_idx), datamodule)
+        return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx), own)
 
     def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> list[str]:
         """Train, and put the model right whatever happens; what a user should know, in words."""
@@ -201,7 +201,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             state = keep.describe()
             before.load(self.module, keep.chosen)
             self.is_trained_ = True
-            self.train_indices_, self.validation_indices_, self.test_indices_ = cells.parts
+            parts: tuple[Any, ...] = cells.parts
+            self.train_indices_, self.validation_indices_, self.test_indices_ = parts
             self._remember(keep, 0, cells)
         else:
             before.restore(self)

@@ -1,7 +1,7 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias, TypeGuard
+from typing import TypeAlias, TypeGuard
 
 import h5py
 import numpy as np

@@ -3,7 +3,7 @@
 from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, rows_of, within
 from ._dataset import MosaicDataset
 from ._manager import MosaicManager, fields_of
-from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
+from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
 from ._splitter import MosaicSplitter
 from ._stream import MosaicStream

@@ -1,11 +1,10 @@
 """The cells of a training, and what it asks of them beside minibatches. C cells, M modalities."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import scipy.sparse as sp
 import torch
 from lightning.pytorch import LightningDataModule
@@ -21,6 +20,7 @@ from ._data import DataAccess, digest_of
 
 PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 SAMPLE_CELLS = 10_000
+# Of a modality's values, and the median of the user's size factors if there are any.
 Summary: TypeAlias = tuple[FeatureStatistics, float | None]
 
 
@@ -33,43 +33,34 @@ class OwnCells:
         self, model: DataAccess, parts: tuple[np.ndarray, ...], datamodule: LightningDataModule | None = None
     ) -> None:
         self.model, self.parts, self.datamodule = model, parts, datamodule
-        self.manager, self.names = model.adata_manager, model.adata.obs_names
+        self.manager, self.names, self.modalities = model.adata_manager, model.adata.obs_names, model.module.names
         self.n_train, self.n_cells, self.has_validation = len(parts[0]), len(self.names), len(parts[1]) > 0
-
-    @property
-    def digest(self) -> str:
-        """Digest of the cells' names."""
-        return digest_of(self.model.adata)
-
-    @cached_property
-    def presence(self) -> np.ndarray:
-        """Which cells have which modality, boolean, ``(n_cells, n_modalities)``."""
-        return presence_of(self.model.adata, self.model.module.names)
+        self.digest = digest_of(model.adata)
+        self.presence = presence_of(model.adata, self.modalities)
 
     def loaders(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """scvi-tools' arguments for the loaders, beside what was ``given``."""
         if self.datamodule is not None:
-            return dict(given) | {"datamodule": self.datamodule}
+            return {**given, "datamodule": self.datamodule}
         own = {"external_indexing": list(self.parts)} | (given.get("datasplitter_kwargs") or {})
-        return dict(given) | {"datasplitter_kwargs": own}
+        return {**given, "datasplitter_kwargs": own}
 
     def fill_graphs(self) -> None:
         """Let priors that look at neighbours know the cells' posteriors."""
         self.model._fill_graphs(self.model.adata)
 
     def summaries(self) -> dict[str, Summary]:
-        """Summary of each modality's values, and the median of the user's size factors if there are any."""
-        registered = self.manager.data_registry
-        found = [name for name in self.model.module.names if layer_key(name) in registered]
+        """Summary of each modality that the data have."""
+        found = [name for name in self.modalities if layer_key(name) in self.manager.data_registry]
         return {name: (self.manager.statistics(name), self._size_factor(name)) for name in found}
 
     def _size_factor(self, name: str) -> float | None:
         if size_factor_key(name) not in self.manager.data_registry:
             return None
-        has = self.presence[:, self.model.module.names.index(name)]
+        has = self.presence[:, self.modalities.index(name)]
         return float(np.median(np.asarray(self.manager.get_from_registry(size_factor_key(name))).ravel()[has]))
 
-    def some(self) -> Iterable[dict[str, Tensor]]:
+    def some(self) -> Iterator[dict[str, Tensor]]:
         """Minibatches of training cells, always the same ones, on the model's device.
 
         ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
@@ -89,23 +80,34 @@ class OwnCells:
         """The column of batches, if there is one, and what each cell has, in words."""
         columns, _ = resolve_columns(self.model.adata, SetupArguments.of(self.model.registry_["setup_args"]))
         batch = next((column for column in columns if column.role == "batch"), None)
-        return batch, pattern_names(self.presence, self.model.module.names)
+        return batch, pattern_names(self.presence, self.modalities)
+
+
+class Numbers:
+    """Names of cells that have none: their numbers."""
+
+    def __getitem__(self, cells: list[int]) -> list[int]:
+        return cells
 
 
 class StreamedCells:
     """Cells that a data module yields, of which nothing is known but minibatches; the first 10,000 stand for all."""
 
     parts: tuple[None, ...] = (None, None, None)
-    # None of a data set's.
-    digest = ""
+    digest = ""  # of no data
+    names = Numbers()
 
     def __init__(self, model: DataAccess, datamodule: LightningDataModule) -> None:
         self.module, self.datamodule = model.module, datamodule
-        self.n_train = self.n_cells = _number_of_cells(datamodule)
-        self.has_validation = getattr(datamodule, "n_val", 1) > 0 and is_overridden("val_dataloader", datamodule)
+        found = getattr(datamodule, "n_train", None) or getattr(datamodule, "n_obs", None)
+        if found is None:
+            msg = "Expected a data module with its number of cells as n_train or n_obs; got neither. Add one."
+            raise ValueError(msg)
         if asking := [prior.name for prior in self.module.priors.values() if prior.needs_graph]:
             msg = f"Expected priors that look at one cell at a time with this data module; got {asking[0]!r}."
             raise ValueError(msg)
+        self.n_train = self.n_cells = int(found)
+        self.has_validation = getattr(datamodule, "n_val", 1) > 0 and is_overridden("val_dataloader", datamodule)
 
     @cached_property
     def sample(self) -> list[dict[str, Tensor]]:
@@ -121,21 +123,16 @@ class StreamedCells:
         return found
 
     @property
-    def names(self) -> pd.Index:
-        """Cells are named by their numbers."""
-        return pd.RangeIndex(self.n_cells).astype(str)
-
-    @property
     def presence(self) -> np.ndarray:
         """Which cells of the sample have which modality, boolean, ``(n_sample, n_modalities)``."""
         return torch.cat([tensors[PRESENT] for tensors in self.sample]).numpy()
 
     def loaders(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """scvi-tools' arguments for the loaders, beside what was ``given``."""
-        return dict(given) | {"datamodule": self.datamodule}
+        return {**given, "datamodule": self.datamodule}
 
     def fill_graphs(self) -> None:
-        """There are no graphs."""
+        """There are none."""
 
     def some(self) -> Iterator[dict[str, Tensor]]:
         """The sample, on the model's device."""
@@ -143,23 +140,19 @@ class StreamedCells:
             yield {key: value.to(self.module.device) for key, value in tensors.items()}
 
     def summaries(self) -> dict[str, Summary]:
-        """Summary of each modality's values, and the median of the user's size factors if there are any."""
-        names = [name for name, has in zip(self.module.names, self.presence.T, strict=True) if has.any()]
-        return {name: (self._statistics(name), self._size_factor(name)) for name in names}
-
-    def _statistics(self, name: str) -> FeatureStatistics:
-        n_features = self.module.likelihoods[name].n_features
-        return feature_statistics(
-            sp.vstack([_rows(tensors, name, n_features) for tensors in self.sample], format="csr")
-        )
-
-    def _size_factor(self, name: str) -> float | None:
-        key = size_factor_key(name)
-        given = [tensors[key][tensors[rows_key(name)]] for tensors in self.sample if key in tensors]
-        return float(torch.cat(given).quantile(0.5)) if given else None
+        """Summary of each modality that cells of the sample have."""
+        found: dict[str, Summary] = {}
+        for name, has in zip(self.module.names, self.presence.T, strict=True):
+            if has.any():
+                key, n_features = size_factor_key(name), self.module.likelihoods[name].n_features
+                rows = [_rows(tensors, name, n_features) for tensors in self.sample]
+                given = [tensors[key][tensors[rows_key(name)]] for tensors in self.sample if key in tensors]
+                median = float(np.median(torch.cat(given).numpy())) if given else None
+                found[name] = feature_statistics(sp.vstack(rows, format="csr")), median
+        return found
 
     def batch_and_patterns(self) -> tuple[None, np.ndarray]:
-        """Nothing to report."""
+        """Nothing is known of them."""
         return None, np.array([])
 
 
@@ -168,18 +161,18 @@ Cells: TypeAlias = OwnCells | StreamedCells
 
 def check_same_registry(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     """Raise a ``ValueError`` unless two registries hold the same features and categories."""
+    got, expected = (
+        {key: {k: v for k, v in field[STATE].items() if k != "n_obs"} for key, field in registry[FIELDS].items()}
+        for registry in (one, other)
+    )
     try:
-        np.testing.assert_equal(_states(one), _states(other))
+        np.testing.assert_equal(got, expected)
     except AssertionError:
         msg = (
             "Expected a data module of the features and categories that the model was built for; got others. Build the "
             "model with MultiVAE(registry=datamodule.registry)."
         )
         raise ValueError(msg) from None
-
-
-def _states(registry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: {k: v for k, v in field[STATE].items() if k != "n_obs"} for key, field in registry[FIELDS].items()}
 
 
 def _rows(tensors: Mapping[str, Tensor], name: str, n_features: int) -> sp.csr_matrix:
@@ -196,11 +189,3 @@ def _check(tensors: Mapping[str, Any], names: list[str]) -> None:
     if lacking := [key for key in wanted if key not in tensors]:
         msg = f"Expected minibatches of the data module with {wanted}; got none of {lacking}. See MosaicDataModule."
         raise ValueError(msg)
-
-
-def _number_of_cells(datamodule: LightningDataModule) -> int:
-    found = getattr(datamodule, "n_train", None) or getattr(datamodule, "n_obs", None)
-    if found is None:
-        msg = "Expected a data module that says how many cells it has in n_train or n_obs; got neither. Add one."
-        raise ValueError(msg)
-    return int(found)

@@ -201,15 +201,15 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             state = keep.describe()
             before.load(self.module, keep.chosen)
             self.is_trained_ = True
-            parts: tuple[Any, ...] = cells.parts
-            self.train_indices_, self.validation_indices_, self.test_indices_ = parts
+            self.train_indices_, self.validation_indices_, self.test_indices_ = tuple[Any, ...](cells.parts)
             self._remember(keep, 0, cells)
         else:
             before.restore(self)
             self._clear_graphs()
             state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
-            return TrainingDivergedError(diverged.describe(cells.names, state))
+            names: Any = cells.names
+            return TrainingDivergedError(diverged.describe(names, state))
         return as_sent(error, keep)
 
     def _forget(self) -> None:

@@ -70,11 +70,12 @@ def _open(path: StrPath) -> Any:
 
 
 def _joined(modalities: Mapping[str, AnnData], obs: pd.DataFrame | None = None) -> MuData:
-    # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
     with unpulled():
-        mdata = MuData(modalities, **({} if obs is None else {"obs": obs[[]]}))
-    if obs is not None:
-        mdata.obs = obs
+        if obs is None:
+            return MuData(modalities)
+        # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
+        mdata = MuData(modalities, obs=obs[[]])
+    mdata.obs = obs
     return mdata
 
 

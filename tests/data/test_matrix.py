@@ -42,6 +42,27 @@ def test_rows_between_those_wanted_are_left_out(stored, gap, monkeypatch):
     assert np.array_equal(taken.toarray() if sp.issparse(taken) else taken, COUNTS[rows])
 
 
+def test_annbatch_reads_what_is_read_without_it(tmp_path, monkeypatch):
+    read = []
+    annbatch = pytest.importorskip("annbatch")
+    monkeypatch.setattr(
+        annbatch.Loader, "__iter__", lambda self, own=annbatch.Loader.__iter__: read.append(1) or own(self)
+    )
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    rows = np.array([3, 5, 6, 40, 41])
+    for values in (COUNTS, sp.csr_matrix(COUNTS)):
+        ad.io.write_elem(group, "X", values)
+        stored = ad.io.sparse_dataset(group["X"]) if sp.issparse(values) else group["X"]
+        found = []
+        for has in (True, False):
+            monkeypatch.setattr(_matrix, "HAS_ANNBATCH", has)
+            taken = _matrix.take_ascending(stored, rows)
+            found.append(taken.toarray() if sp.issparse(taken) else taken)
+        assert np.array_equal(found[0], COUNTS[rows])
+        assert np.array_equal(*found)
+    assert len(read) == 2
+
+
 def test_scan_is_the_same(stored, monkeypatch):
     monkeypatch.setattr(_matrix, "BLOCK_VALUES", 50)
     found = scan(stored)

@@ -6,7 +6,7 @@ from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
 from ._splitter import MosaicSplitter
-from ._stream import MosaicStream
+from ._stream import BLOCK_CELLS, BUFFER_CELLS, MosaicStream
 from .setup._arguments import SetupArguments
 from .setup._categories import text_of
 from .setup._columns import Column, resolve_columns

@@ -1,6 +1,7 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TypeAlias, TypeGuard
 
 import h5py
@@ -16,6 +17,7 @@ Block: TypeAlias = np.ndarray | sp.csr_matrix
 
 # Values that one block may hold, stored ones where the matrix is sparse.
 BLOCK_VALUES = 4_000_000
+HAS_ANNBATCH = find_spec("annbatch") is not None
 # Rows between two that are wanted which a file is read on for, rather than asked twice.
 GAP = 16
 
@@ -52,25 +54,39 @@ def by_rows(matrix: Matrix) -> Matrix:
 
 
 def take(matrix: Matrix, rows: np.ndarray) -> Block:
-    """Rows of a matrix from :func:`by_rows`, in the order given; files are read in ascending runs of rows."""
+    """Rows of a matrix from :func:`by_rows`, in the order given."""
     if not is_on_disk(matrix):
         return matrix[rows]
     ascending, place = np.unique(rows, return_inverse=True)
-    runs = np.split(ascending, np.flatnonzero(np.diff(ascending) > GAP) + 1)
-    ranges = [(int(run[0]), int(run[-1]) + 1) for run in runs]
-    read = _sparse_ranges(matrix, ranges) if isinstance(matrix, CSRDataset) else (matrix[i:j] for i, j in ranges)
-    parts = [part[run - run[0]] for part, run in zip(read, runs, strict=True)]
-    return (sp.vstack(parts, format="csr") if is_sparse(parts[0]) else np.concatenate(parts))[place]
+    return take_ascending(matrix, ascending)[place]
 
 
-def _sparse_ranges(matrix: CSRDataset, ranges: list[tuple[int, int]]) -> Iterator[sp.csr_matrix]:
+def take_ascending(matrix: Matrix, rows: np.ndarray) -> Block:
+    """Rows in ascending order, each once; those in files are read in ranges, by annbatch where it can and is there."""
+    if not is_on_disk(matrix):
+        return matrix[rows]
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1)
+    ranges = [range(int(run[0]), int(run[-1]) + 1) for run in runs]
+    if HAS_ANNBATCH and isinstance(matrix.group if isinstance(matrix, CSRDataset) else matrix, zarr.Group | zarr.Array):
+        from ._annbatch import read_ranges  # takes a second to import
+
+        block = read_ranges(matrix, ranges)
+    elif isinstance(matrix, CSRDataset):
+        block = sp.vstack(list(_sparse_ranges(matrix, ranges)), format="csr")
+    else:
+        block = np.concatenate([matrix[own.start : own.stop] for own in ranges])
+    wanted = np.isin(np.concatenate(ranges), rows, assume_unique=True)
+    return block if wanted.all() else block[wanted]
+
+
+def _sparse_ranges(matrix: CSRDataset, ranges: list[range]) -> Iterator[sp.csr_matrix]:
     """Ascending ranges of rows, without what anndata does anew for each of them."""
-    first, last = ranges[0][0], ranges[-1][1]
+    first, last = ranges[0].start, ranges[-1].stop
     starts, values, columns = matrix.group["indptr"][first : last + 1], matrix.group["data"], matrix.group["indices"]
-    for start, stop in ranges:
-        own = starts[start - first : stop - first + 1]
+    for rows in ranges:
+        own = starts[rows.start - first : rows.stop - first + 1]
         parts = values[own[0] : own[-1]], columns[own[0] : own[-1]], own - own[0]
-        yield sp.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
+        yield sp.csr_matrix(parts, shape=(len(rows), matrix.shape[1]))
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:

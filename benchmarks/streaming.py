@@ -1,6 +1,6 @@
 """Training on data that are larger than memory: simulated cells written to disk in parts, and an epoch over them.
 
-``python -m benchmarks.beyond_memory --data FOLDER --cells 200000`` writes 2,000 genes and 100 proteins of so many cells,
+``python -m benchmarks.streaming --data FOLDER --cells 200000`` writes 2,000 genes and 100 proteins of so many cells,
 a third of which lack one of the two, to two Zarr stores, unless they are there, and trains for an epoch in a process of its
 own. It prints seconds and that process's largest resident memory after each stage, in JSON.
 """
@@ -31,7 +31,7 @@ PART = 20_000
 
 def main() -> None:
     """Write the data, or train on them, and print what that took."""
-    made = parser("beyond_memory", __doc__, None)
+    made = parser("streaming", __doc__, None)
     made.add_argument("--cells", type=int, default=200_000)
     made.add_argument("--grouped", action="store_true", help="store cells type by type, the worst order for blocks")
     made.add_argument("--epochs", type=int, default=1)
@@ -44,7 +44,7 @@ def main() -> None:
     if not folder.exists():
         write(folder, given.cells, grouped=given.grouped)
     options = ["--data", given.data, "--cells", given.cells, "--epochs", given.epochs, "--train"]
-    done = run_alone("beyond_memory", *options, *(["--grouped"] if given.grouped else []))
+    done = run_alone("streaming", *options, *(["--grouped"] if given.grouped else []))
     print(done.stdout.splitlines()[-1] if done.returncode == 0 else done.stderr)
     sys.exit(done.returncode)
 

@@ -18,8 +18,8 @@ Block: TypeAlias = np.ndarray | sp.csr_matrix
 # Values that one block may hold, stored ones where the matrix is sparse.
 BLOCK_VALUES = 4_000_000
 HAS_ANNBATCH = find_spec("annbatch") is not None
-# Rows between two that are wanted which a file is read on for, rather than asked twice.
-GAP = 16
+# Rows between two that are wanted which a file is read on for: a chunk that holds both is then decoded once.
+GAP = 64
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets, fusion, likelihoods, pl, pp, priors, tl
     from ._errors import SetupError, TrainingDivergedError
-    from .model import MultiVAE
+    from .model import MosaicDataModule, MultiVAE
 
-__all__ = ["MultiVAE", "SetupError", "TrainingDivergedError"]
+__all__ = ["MosaicDataModule", "MultiVAE", "SetupError", "TrainingDivergedError"]
 __all__ += ["datasets", "fusion", "likelihoods", "pl", "pp", "priors", "tl"]
 
 __version__ = version("mmvae")
 
-_CLASSES = {"MultiVAE": ".model", "SetupError": "._errors", "TrainingDivergedError": "._errors"}
+_CLASSES = dict.fromkeys(("MosaicDataModule", "MultiVAE"), ".model")
+_CLASSES |= dict.fromkeys(("SetupError", "TrainingDivergedError"), "._errors")
 
 
 def __getattr__(name: str) -> Any:

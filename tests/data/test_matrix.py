@@ -6,6 +6,7 @@ import anndata as ad
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import zarr
 
 from mmvae.data import _matrix, feature_statistics
 from mmvae.data.setup._scan import scan
@@ -14,9 +15,13 @@ RNG = np.random.default_rng(0)
 COUNTS = RNG.poisson(1.0, (60, 7)).astype(np.float32)
 
 
-@pytest.fixture(params=["dense", "csr", "csc", "backed dense", "backed csr", "backed csc"])
+@pytest.fixture(params=["dense", "csr", "csc", "backed dense", "backed csr", "backed csc", "zarr dense", "zarr csr"])
 def stored(request, tmp_path):
     make = {"dense": np.asarray, "csr": sp.csr_matrix, "csc": sp.csc_matrix}[request.param.split()[-1]]
+    if request.param.startswith("zarr"):
+        group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+        ad.io.write_elem(group, "X", make(COUNTS))
+        return group["X"] if request.param == "zarr dense" else ad.io.sparse_dataset(group["X"])
     if not request.param.startswith("backed"):
         return make(COUNTS)
     ad.AnnData(make(COUNTS)).write_h5ad(tmp_path / "a.h5ad")
@@ -27,6 +32,35 @@ def test_rows_come_in_the_order_asked_for(stored):
     rows = np.array([5, 2, 2, 59, 0])
     taken = _matrix.take(_matrix.by_rows(stored), rows)
     assert np.array_equal(taken.toarray() if sp.issparse(taken) else taken, COUNTS[rows])
+
+
+@pytest.mark.parametrize("gap", [0, 2, 100])
+def test_rows_between_those_wanted_are_left_out(stored, gap, monkeypatch):
+    monkeypatch.setattr(_matrix, "GAP", gap)
+    rows = np.array([40, 3, 5, 6, 41, 9, 58, 3])
+    taken = _matrix.take(_matrix.by_rows(stored), rows)
+    assert np.array_equal(taken.toarray() if sp.issparse(taken) else taken, COUNTS[rows])
+
+
+def test_annbatch_reads_what_is_read_without_it(tmp_path, monkeypatch):
+    read = []
+    annbatch = pytest.importorskip("annbatch")
+    monkeypatch.setattr(
+        annbatch.Loader, "__iter__", lambda self, own=annbatch.Loader.__iter__: read.append(1) or own(self)
+    )
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w")
+    rows = np.array([3, 5, 6, 40, 41])
+    for values in (COUNTS, sp.csr_matrix(COUNTS)):
+        ad.io.write_elem(group, "X", values)
+        stored = ad.io.sparse_dataset(group["X"]) if sp.issparse(values) else group["X"]
+        found = []
+        for has in (True, False):
+            monkeypatch.setattr(_matrix, "HAS_ANNBATCH", has)
+            taken = _matrix.take_ascending(stored, rows)
+            found.append(taken.toarray() if sp.issparse(taken) else taken)
+        assert np.array_equal(found[0], COUNTS[rows])
+        assert np.array_equal(*found)
+    assert len(read) == 2
 
 
 def test_scan_is_the_same(stored, monkeypatch):

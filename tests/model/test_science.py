@@ -13,6 +13,7 @@ from sklearn.linear_model import RidgeCV
 import mmvae
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
+from mmvae.model._cells import OwnCells
 from mmvae.train import init_priors
 
 # A few epochs on a hundred cells teach a model little, and it says so.
@@ -170,7 +171,7 @@ def test_values_of_cells_that_have_a_modality_do_not_touch_those_that_lack_it(mo
     model = MultiVAE(mosaic, n_hidden=16, n_latent=4, prior=prior, fusion=fusion)
     model.module.eval()
     for late in (False, True):
-        init_priors(model.module, lambda: model._some(np.arange(mosaic.n_obs)), late=late)
+        init_priors(model.module, OwnCells(model, (np.arange(mosaic.n_obs), (), ())).some, late=late)
     tensors = next(iter(model._make_data_loader(adata=mosaic, batch_size=mosaic.n_obs)))
     loss = _loss(model, tensors)
     changed = _loss(model, tensors | {"X_protein": 50 + 3 * tensors["X_protein"]})

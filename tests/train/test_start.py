@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 import mmvae
 from mmvae import MultiVAE
+from mmvae.model._cells import OwnCells
 from mmvae.priors import MixtureOfGaussians
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
@@ -65,13 +66,13 @@ def test_a_prior_without_cells_to_learn_from_is_named(build, train, monkeypatch)
 
 
 def test_rare_modalities_and_labels_start_from_all_of_their_cells(monkeypatch):
-    monkeypatch.setattr("mmvae.model._training.PRIOR_CELLS", 20)
+    monkeypatch.setattr("mmvae.model._cells.PRIOR_CELLS", 20)
     mdata = mmvae.datasets.simulate(
         300, modalities={"rna": 20, "protein": 6}, n_batches=1, missing={"rna": 0.97, "rna+protein": 0.03}
     )
     mdata.obs["label"] = np.where(np.arange(300) % 30 == 0, "a", "unknown")
     MultiVAE.setup_mudata(mdata, labels_key="label", unlabeled_category="unknown")
     model = MultiVAE(mdata, n_hidden=8, n_latent=3)
-    read = [model.module.minibatch(tensors) for tensors in model._some(np.arange(300))]
+    read = [model.module.minibatch(tensors) for tensors in OwnCells(model, (np.arange(300), (), ())).some()]
     assert sum(int(minibatch.present[:, 1].sum()) for minibatch in read) == int(mdata.obsm["protein"].sum())
     assert sum(int((minibatch.annotations.labels >= 0).sum()) for minibatch in read) == 10

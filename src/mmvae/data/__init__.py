@@ -4,8 +4,10 @@ from ._access import graph_of, modalities_of, numbers_of, pattern_names, presenc
 from ._anndata_file import checked_path, new_matrix
 from ._dataset import MosaicDataset
 from ._manager import MosaicManager, fields_of
-from ._matrix import BLOCK_VALUES, by_rows, is_supported, values_of
+from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
+from ._splitter import MosaicSplitter
+from ._stream import BLOCK_CELLS, BUFFER_CELLS, MosaicStream
 from .setup._arguments import SetupArguments
 from .setup._categories import text_of
 from .setup._columns import Column, resolve_columns

@@ -55,22 +55,27 @@ class MosaicDataset(AnnTorchDataset):
         # Numbers are not looked up among those of all cells, which would take time for each of them.
         chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
         cells = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        rows = {name: own[cells] for name, own in self.rows.items()}
+        return self.minibatch(cells, {name: own[cells] for name, own in self.rows.items()}, self.matrices)
+
+    def minibatch(
+        self, cells: np.ndarray, rows: Mapping[str, np.ndarray], matrices: Mapping[str, Matrix]
+    ) -> dict[str, np.ndarray | torch.Tensor]:
+        """Minibatch of ``cells``, ``(n_cells,)``, whose values are in ``rows``, -1 where there are none, of ``matrices``."""
         present = np.stack([own >= 0 for own in rows.values()], axis=1)
         batch: dict[str, np.ndarray | torch.Tensor] = {PRESENT: present, CELLS: cells}
         for name, own in rows.items():
             places = np.flatnonzero(own >= 0)
             batch[rows_key(name)] = places
-            batch |= self._values(name, own[places])
+            batch |= self._values(name, matrices, own[places])
         for key, values in self.covariates.items():
             chosen = values[cells]
             batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
         return batch
 
-    def _values(self, name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
-        if name not in self.matrices or len(rows) == 0:
+    def _values(self, name: str, matrices: Mapping[str, Matrix], rows: np.ndarray) -> dict[str, np.ndarray]:
+        if name not in matrices or len(rows) == 0:
             return {layer_key(name): np.zeros((0, self.n_features[name]), dtype=np.float32)}
-        block = take(self.matrices[name], rows)
+        block = take(matrices[name], rows)
         if not is_sparse(block):
             block = np.asarray(block, dtype=np.float32)
             if np.count_nonzero(block) > SPARSE_UP_TO * block.size:

@@ -18,7 +18,7 @@ from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer
 from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
-from ._matrix import Matrix, by_rows, is_same
+from ._matrix import Matrix, by_rows, is_on_disk, is_same
 from ._unchanged import Fingerprint, changed_faults, fingerprints_of
 from .setup._arguments import SetupArguments
 from .setup._categories import categories
@@ -82,6 +82,11 @@ class MosaicManager(AnnDataManager):
             if name not in self._by_rows or not is_same(self._by_rows[name][0], source):
                 self._by_rows[name] = source, by_rows(source)
         return {name: self._by_rows[name][1] for name in present}
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether some of the values are in files."""
+        return any(map(is_on_disk, self._matrices().values()))
 
     def statistics(self, name: str) -> FeatureStatistics:
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""

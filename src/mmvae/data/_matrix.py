@@ -1,20 +1,25 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import TypeAlias, TypeGuard
 
 import h5py
 import numpy as np
 import scipy.sparse as sp
+import zarr
 from anndata import AnnData
 from anndata.abc import CSCDataset, CSRDataset
 
 # Whatever `is_supported` accepts, and rows of it in memory.
-Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | CSRDataset | CSCDataset
+Matrix: TypeAlias = np.ndarray | sp.csr_matrix | sp.csc_matrix | h5py.Dataset | zarr.Array | CSRDataset | CSCDataset
 Block: TypeAlias = np.ndarray | sp.csr_matrix
 
 # Values that one block may hold, stored ones where the matrix is sparse: a pass over it takes 80 bytes for each.
 BLOCK_VALUES = 250_000
+HAS_ANNBATCH = find_spec("annbatch") is not None
+# Rows between two that are wanted which a file is read on for: a chunk that holds both is then decoded once.
+GAP = 64
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
@@ -28,12 +33,17 @@ def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
 
 
 def is_supported(matrix: object) -> bool:
-    """Whether mmvae can read this matrix: real numbers in numpy, CSR or CSC, in memory or backed by a file."""
+    """Whether mmvae can read this matrix: real numbers in numpy, CSR or CSC, in memory or in an HDF5 or Zarr file."""
     if np.dtype(getattr(matrix, "dtype", object)).kind not in "buif":
         return False
     if is_sparse(matrix):
         return matrix.format in ("csr", "csc")
-    return isinstance(matrix, np.ndarray | h5py.Dataset | CSRDataset | CSCDataset)
+    return isinstance(matrix, np.ndarray) or is_on_disk(matrix)
+
+
+def is_on_disk(matrix: object) -> bool:
+    """Whether a matrix is one of those in files that mmvae reads."""
+    return isinstance(matrix, h5py.Dataset | zarr.Array | CSRDataset | CSCDataset)
 
 
 def by_rows(matrix: Matrix) -> Matrix:
@@ -70,11 +80,39 @@ def _turned(matrix: CSCDataset) -> sp.csr_matrix:
 
 
 def take(matrix: Matrix, rows: np.ndarray) -> Block:
-    """Rows of a matrix from :func:`by_rows`, in the order given; files are read in ascending order."""
-    if not isinstance(matrix, h5py.Dataset | CSRDataset):
+    """Rows of a matrix from :func:`by_rows`, in the order given."""
+    if not is_on_disk(matrix):
         return matrix[rows]
     ascending, place = np.unique(rows, return_inverse=True)
-    return matrix[ascending][place]
+    return take_ascending(matrix, ascending)[place]
+
+
+def take_ascending(matrix: Matrix, rows: np.ndarray) -> Block:
+    """Rows in ascending order, each once; those in files are read in ranges, by annbatch where it can and is there."""
+    if not is_on_disk(matrix):
+        return matrix[rows]
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1)
+    ranges = [range(int(run[0]), int(run[-1]) + 1) for run in runs]
+    if HAS_ANNBATCH and isinstance(matrix.group if isinstance(matrix, CSRDataset) else matrix, zarr.Group | zarr.Array):
+        from ._annbatch import read_ranges  # takes a second to import
+
+        block = read_ranges(matrix, ranges)
+    elif isinstance(matrix, CSRDataset):
+        block = sp.vstack(list(_sparse_ranges(matrix, ranges)), format="csr")
+    else:
+        block = np.concatenate([matrix[own.start : own.stop] for own in ranges])
+    wanted = np.isin(np.concatenate(ranges), rows, assume_unique=True)
+    return block if wanted.all() else block[wanted]
+
+
+def _sparse_ranges(matrix: CSRDataset, ranges: list[range]) -> Iterator[sp.csr_matrix]:
+    """Ascending ranges of rows, without what anndata does anew for each of them."""
+    first, last = ranges[0].start, ranges[-1].stop
+    starts, values, columns = matrix.group["indptr"][first : last + 1], matrix.group["data"], matrix.group["indices"]
+    for rows in ranges:
+        own = starts[rows.start - first : rows.stop - first + 1]
+        parts = values[own[0] : own[-1]], columns[own[0] : own[-1]], own - own[0]
+        yield sp.csr_matrix(parts, shape=(len(rows), matrix.shape[1]))
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:

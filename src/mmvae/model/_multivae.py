@@ -17,7 +17,7 @@ from mmvae.train import defaults_for, seeded
 from ._configuration import check_graph, check_priors, configuration, default_adversary, warn_of_batch
 from ._data import Data, ReferenceMemory
 from ._loading import Loading
-from ._reader import features_of, labels_of
+from ._reader import features_of, labels_of, number_of_cells
 from ._setup import Registration
 from ._training import Training
 from .readouts import (
@@ -54,7 +54,8 @@ class MultiVAE(
     mdata
         MuData registered with :meth:`setup_mudata`, or AnnData registered with :meth:`setup_anndata`.
     registry
-        Registry of a saved model; used by :meth:`load` where there are no data.
+        What was registered, in place of data: that of a :class:`~mmvae.MosaicDataModule`, or, for another data module, that of
+        a model of a part of the data with the same features and categories.
     n_latent
         Latent dimensions of each modality, as one number or by modality. By default 10 below 3,000 cells, 15 below
         30,000, else 20.
@@ -137,7 +138,7 @@ class MultiVAE(
     ) -> None:
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
-        sizes = asdict(defaults_for(0 if mdata is None else mdata.n_obs))
+        sizes = asdict(defaults_for(number_of_cells(self.registry_) if mdata is None else mdata.n_obs))
         given = {"n_latent": n_latent, "n_hidden": n_hidden, "n_layers": n_layers, "dropout_rate": dropout_rate}
         sizes = {name: sizes[name] if value is None else value for name, value in given.items()}
         chosen = {"n_latent": sizes.pop("n_latent"), "seed": seed}

@@ -1,6 +1,6 @@
 """Reading cells through a model: minibatches of any data, and what the module makes of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class Reader:
         adata: Data | None = None,
         indices: Indices | None = None,
         batch_size: int | None = None,
-        dataloader: Iterator[dict[str, Tensor]] | None = None,
+        dataloader: Iterable[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
     ) -> Iterator[Minibatch]:
         """Cells in order; those of ``dataloader``, if there is one."""
@@ -128,3 +128,9 @@ def features_of(registry: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
         for name in names
         if layer_key(name) in fields
     }
+
+
+def number_of_cells(registry: Mapping[str, Any]) -> int:
+    """Cells of the modality that has most of them; 0 where the registry does not say."""
+    states = (field["state_registry"] for field in registry["field_registries"].values())
+    return max((state["n_obs"] for state in states if "n_obs" in state), default=0)

@@ -1,18 +1,15 @@
 """Training."""
 
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
+from lightning.pytorch import LightningDataModule
 from lightning.pytorch.callbacks import Callback
-from scvi import REGISTRY_KEYS
 from scvi.model.base import UnsupervisedTrainingMixin
 
 from mmvae._errors import TrainingDivergedError
-from mmvae._keys import layer_key, size_factor_key
-from mmvae.data import SetupArguments, pattern_names, presence_of, resolve_columns
+from mmvae.data import MosaicSplitter, shared_cells
 from mmvae.module import table_sizes
 from mmvae.train import (
     Forecast,
@@ -33,11 +30,10 @@ from mmvae.train import (
     training_report,
 )
 
-from ._data import DataAccess, digest_of
+from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
+from ._data import DataAccess
 from ._reader import Reader
 from .readouts import measure_reliability, remember_labelled
-
-PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
 
 
 class Training(UnsupervisedTrainingMixin, DataAccess):
@@ -46,6 +42,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
     best_epoch_: int | None
     training_report_: list[str]
     _training_plan_cls = MultiVAEPlan
+    _data_splitter_cls = MosaicSplitter
 
     def train(
         self,
@@ -60,6 +57,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         early_stopping_patience: int = 30,
         seed: int | None = None,
         plan_kwargs: dict[str, Any] | None = None,
+        datamodule: LightningDataModule | None = None,
         **kwargs: Any,
     ) -> None:
         """Train the model.
@@ -99,6 +97,13 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         plan_kwargs
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
+        datamodule
+            Data in place of the model's own, for a model that was made with ``registry``: a
+            :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another's. It has the number of
+            cells in ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, and yields what
+            :class:`~mmvae.MosaicDataModule` does. What such a training needs beside the loss, it takes from the first 10,000
+            training cells; it reports nothing on batches, and priors that look at neighbours in space cannot be trained.
+            How cells are split and how many are in a minibatch is the data module's to say.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
             ``enable_progress_bar``, ...
@@ -124,79 +129,92 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             "seed": seed,
         }
         check_arguments(plan, **numbers)
-        self._validate_anndata()
         seed = self.seed if seed is None else seed
-        parts = split(self.adata_manager, split_by, train_size, validation_size, seed)
-        schedule = schedule_for(len(parts[0]), defaults_for(self.adata.n_obs), max_epochs, batch_size, plan)
-        has_validation = len(parts[1]) > 0
-        options = schedule.trainer_options(has_validation=has_validation) | kwargs
-        options |= {"early_stopping": early_stopping and has_validation}
+        if datamodule is None:
+            self._validate_anndata()
+            cells: Cells = OwnCells(self, split(self.adata_manager, split_by, train_size, validation_size, seed))
+        else:
+            _check_unused(batch_size=batch_size, validation_size=validation_size, split_by=split_by)
+            cells, batch_size = self._cells_of(datamodule), getattr(datamodule, "batch_size", None)
+        schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
+        options = schedule.trainer_options(has_validation=cells.has_validation) | cells.loaders(kwargs)
+        options |= {"early_stopping": early_stopping and cells.has_validation}
         options |= {"early_stopping_patience": early_stopping_patience}
-        self.training_report_ = self._fit(schedule, parts, seed, options)
+        self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
 
-    def _fit(self, schedule: Schedule, parts: tuple[np.ndarray, ...], seed: int, options: dict[str, Any]) -> list[str]:
+    def _cells_of(self, datamodule: LightningDataModule) -> Cells:
+        """Cells of a data module; its data become the model's own where they are registered."""
+        own = datamodule if isinstance(datamodule, MosaicSplitter) else None
+        if self.adata is not None and (own is None or own.adata_manager.adata is not self.adata):
+            msg = "Expected a model without data to train on a data module; got one with. Use MultiVAE(registry=...)."
+            raise ValueError(msg)
+        if own is None:
+            return StreamedCells(self, datamodule)
+        if self.adata is None:
+            check_same_registry(own.registry, self.registry_)
+            self._adata, self._adata_manager = own.adata_manager.adata, own.adata_manager
+            self._register_manager_for_instance(own.adata_manager)
+        self._validate_anndata()
+        return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx), own)
+
+    def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> list[str]:
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
-        start = InitPriors(self.module, lambda: self._some(parts[0]), early=schedule.early, late=schedule.late)
+        start = InitPriors(self.module, cells.some, early=schedule.early, late=schedule.late)
         own: list[Callback] = [keep] if self.memory.is_query else [start, keep]
         given = options.get("callbacks") or []
         n_weights = sum(weights.numel() for weights in self.module.parameters())
         n_features = sum(likelihood.n_features for likelihood in self.module.likelihoods.values())
         own.append(Forecast(memory_needed(n_weights, n_features, schedule.batch_size)))
         options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
-        options["datasplitter_kwargs"] = {"external_indexing": list(parts)} | (options.get("datasplitter_kwargs") or {})
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
         options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:
             self._forget()
             if self.memory.n_categories is None and not self.memory.is_query:
-                self._init_from_data()
-            self._fill_graphs(self.adata)
+                self._init_from(cells)
+            cells.fill_graphs()
             self.module.train()
             with seeded(seed), quiet():
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception
             before.load(self.module, keep.best_weights or self.module.state_dict())
-            self._remember(keep, len(before.history.get("elbo_train", ())))
+            self._remember(keep, len(before.history.get("elbo_train", ())), cells)
         except BaseException as error:
-            as_raised = self._after(error, before, keep, parts)
+            as_raised = self._after(error, before, keep, cells)
             if as_raised is error:
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
-        return self._report(before)
+        return training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
 
-    def _init_from_data(self) -> None:
+    def _init_from(self, cells: Cells) -> None:
         """Initialise likelihoods from summaries of the data, and bring the user's size factors to the scale of totals."""
-        module, manager = self.module, self.adata_manager
-        for name, has in zip(module.names, presence_of(self.adata, module.names).T, strict=True):
-            if layer_key(name) not in manager.data_registry:
-                continue
-            statistics = manager.statistics(name)
+        module = self.module
+        module.fusion.set_pair_counts(torch.as_tensor(shared_cells(cells.presence)))
+        for name, (statistics, given) in cells.summaries().items():
             module.likelihoods[name].init_from(statistics)
-            if size_factor_key(name) in manager.data_registry:
-                given = np.asarray(manager.get_from_registry(size_factor_key(name))).ravel()[has]
-                module.size_factor_scale[name].data.fill_(statistics.size_factor / float(np.median(given)))
+            if given is not None:
+                module.size_factor_scale[name].data.fill_(statistics.size_factor / given)
 
-    def _after(
-        self, error: BaseException, before: Snapshot, keep: KeepWeights, parts: tuple[np.ndarray, ...]
-    ) -> BaseException:
+    def _after(self, error: BaseException, before: Snapshot, keep: KeepWeights, cells: Cells) -> BaseException:
         """Give the model the best weights of a first training, or make it what it was; the exception to raise."""
         diverged = divergence(error, self.module, before.weights, keep.epoch)
         if keep.chosen and not before.attributes["is_trained_"]:
             state = keep.describe()
             before.load(self.module, keep.chosen)
             self.is_trained_ = True
-            self.train_indices_, self.validation_indices_, self.test_indices_ = parts
-            self._remember(keep, 0)
+            self.train_indices_, self.validation_indices_, self.test_indices_ = tuple[Any, ...](cells.parts)
+            self._remember(keep, 0, cells)
         else:
             before.restore(self)
             self._clear_graphs()
             state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
-            return TrainingDivergedError(diverged.describe(self.adata.obs_names, state))
+            names: Any = cells.names
+            return TrainingDivergedError(diverged.describe(names, state))
         return as_sent(error, keep)
 
     def _forget(self) -> None:
@@ -205,34 +223,20 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             self.remember(shared=None, reliability=None, scale=None)
 
-    def _remember(self, keep: KeepWeights, n_before: int) -> None:
+    def _remember(self, keep: KeepWeights, n_before: int, cells: Cells) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
         self._clear_graphs()
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        self.remember(n_categories=table_sizes(self.module), cells=digest_of(self.adata))
+        self.remember(n_categories=table_sizes(self.module), cells=cells.digest)
         if not self.memory.is_query:
             reader = Reader(self)
             with seeded(0):
-                self.remember(labelled=remember_labelled(reader), **measure_reliability(reader))
+                self.remember(
+                    labelled=remember_labelled(reader, cells.sample), **measure_reliability(reader, cells.sample)
+                )
 
-    def _some(self, indices: np.ndarray) -> Iterable[dict[str, torch.Tensor]]:
-        """Minibatches of training cells, always the same ones, on the model's device.
 
-        ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
-        """
-        self._fill_graphs(self.adata, list(self.module.priors))
-        cells = np.random.default_rng(0).permutation(indices)
-        rare = presence_of(self.adata, self.adata_manager.names)
-        if REGISTRY_KEYS.LABELS_KEY in self.adata_manager.data_registry:
-            labels = np.asarray(self.adata_manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
-            rare = np.column_stack([rare, (labels >= 0) & (labels < self.module.n_labels)])
-        chosen = [cells[:PRIOR_CELLS], *(cells[has[cells]][:PRIOR_CELLS] for has in rare.T)]
-        for tensors in self._loader(self.adata, np.unique(np.concatenate(chosen)), PRIOR_BATCH):
-            yield {key: value.to(self.module.device) for key, value in tensors.items()}
-
-    def _report(self, before: Snapshot) -> list[str]:
-        names = self.adata_manager.names
-        columns, _ = resolve_columns(self.adata, SetupArguments.of(self.registry_["setup_args"]))
-        batch = next((column for column in columns if column.role == "batch"), None)
-        patterns = pattern_names(presence_of(self.adata, names), names)
-        return training_report(before.since(self.history_), self.module.priors, batch, patterns)
+def _check_unused(**given: Any) -> None:
+    if names := [name for name, value in given.items() if value is not None]:
+        msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."
+        raise ValueError(msg)

@@ -1,11 +1,13 @@
 """Labels of cells, from what is remembered of labelled ones. C cells, M modalities, Y labels."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from scvi import REGISTRY_KEYS
+from torch import Tensor
 from torch.distributions import Normal
 
 from mmvae.analysis import DiscriminantAnalysis, few_of_each
@@ -73,8 +75,10 @@ class LabelMethods(DataAccess):
 
 
 @torch.inference_mode()
-def remember_labelled(reader: Reader) -> dict[str, Any] | None:
+def remember_labelled(reader: Reader, sample: Sequence[dict[str, Tensor]] | None = None) -> dict[str, Any] | None:
     """Codes and posteriors of some labelled cells, which a query's model needs, too; ``None`` without labels.
+
+    They are among the cells of the model's own data, or of ``sample``.
 
     ``codes``, ``(N,)``; ``counts``, of all labelled cells by label, ``(Y,)``; ``present``, boolean, ``(N, M)``; ``loc``
     and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where the modality is missing.
@@ -83,13 +87,18 @@ def remember_labelled(reader: Reader) -> dict[str, Any] | None:
     if not n_labels:
         return None
     # From the number of labels on where a cell has none.
-    codes = reader.codes(REGISTRY_KEYS.LABELS_KEY).astype(int)
+    if sample is None:
+        codes = reader.codes(REGISTRY_KEYS.LABELS_KEY).astype(int)
+    else:
+        codes = torch.cat([tensors[REGISTRY_KEYS.LABELS_KEY] for tensors in sample]).numpy().ravel().astype(int)
     cells = few_of_each(codes, n_labels)
-    read = [posteriors for _, posteriors in reader.posteriors(None, cells)]
+    read = [posteriors for _, posteriors in reader.posteriors(None, cells, dataloader=sample)]
+    # What is read of a sample are all of its cells.
+    among = slice(None) if sample is None else cells
     known = {"codes": codes[cells], "counts": np.bincount(codes, minlength=n_labels)[:n_labels]}
-    known["present"] = torch.cat([p.encoded for p in read]).cpu().numpy()
+    known["present"] = torch.cat([p.encoded for p in read]).cpu().numpy()[among]
     return known | {
-        part: {name: torch.cat([getattr(p.normals[name], part) for p in read]).cpu().numpy() for name in reader.names}
+        part: {n: torch.cat([getattr(p.normals[n], part) for p in read]).cpu().numpy()[among] for n in reader.names}
         for part in ("loc", "scale")
     }
 

@@ -229,16 +229,23 @@ def _modality_means(
 
 
 @torch.inference_mode()
-def measure_reliability(reader: Reader) -> dict[str, dict[str, float]]:
-    """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features."""
+def measure_reliability(
+    reader: Reader, sample: Iterable[dict[str, Tensor]] | None = None
+) -> dict[str, dict[str, float]]:
+    """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features.
+
+    These are cells of the model's own data, or those of ``sample``.
+    """
     generator = np.random.default_rng(0)
-    cells = np.sort(generator.permutation(reader.training_cells())[:RELIABILITY_CELLS])
+    cells = None
+    if sample is None:
+        cells = np.sort(generator.permutation(reader.training_cells())[:RELIABILITY_CELLS])
     halves = {name: _halves(reader, name, generator) for name in reader.names}
     read: dict[str, list[Tensor]] = {name: [] for name in reader.names}
     drawn: dict[str, list[Tensor]] = {name: [] for name in reader.names}
     module = reader.module
     with seeded(0):
-        for minibatch, posteriors in reader.posteriors(None, cells):
+        for minibatch, posteriors in reader.posteriors(None, cells, dataloader=sample):
             parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
             for name in reader.names:
                 if len(minibatch.rows[name]):

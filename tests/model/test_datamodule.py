@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING
 
+import anndata as ad
 import numpy as np
 import pytest
 from lightning.pytorch import LightningDataModule
@@ -108,6 +109,25 @@ def test_a_model_of_a_registry_trains_and_reads(opened):
     latent = model.get_latent_representation(dataloader=data.inference_dataloader(batch_size=50))
     assert latent.shape == (N_CELLS, 6)
     assert np.allclose(latent, model.get_latent_representation(), atol=1e-5)
+
+
+def test_one_modality_in_a_file_is_an_anndata(mosaic, tmp_path):
+    mosaic["rna"].write_h5ad(tmp_path / "rna.h5ad")
+    adata = ad.read_h5ad(tmp_path / "rna.h5ad", backed="r")
+    MultiVAE.setup_anndata(adata)
+    data = MosaicDataModule(adata, **BLOCKS)
+    model = fit(MultiVAE(registry=data.registry, **SMALL), datamodule=data)
+    latent = model.get_latent_representation(dataloader=data.inference_dataloader())
+    assert latent.shape == (adata.n_obs, 3)
+    assert np.allclose(latent, model.get_latent_representation(adata.to_memory()), atol=1e-5)
+
+
+def test_a_query_in_files_is_mapped(path, mosaic):
+    reference = fit(MultiVAE(registered(mosaic), **SMALL), batch_size=32)
+    mdata = mmvae.pp.read_backed(path)
+    mdata.obs["batch"] = "new"
+    query = fit(MultiVAE.load_query_data(mdata, reference), batch_size=32)
+    assert query.get_latent_representation().shape == (N_CELLS, 6)
 
 
 @pytest.mark.parametrize("adopted", [True, False], ids=["datamodule", "own data"])

@@ -40,7 +40,7 @@ class MosaicDataModule(MosaicSplitter):
     block_cells
         Successive cells that are read together. Fewer than a chunk of the file holds are read no sooner than the chunk.
     buffer_cells
-        Cells in memory at a time; up to three times their values are held.
+        Cells in memory at a time. With what is read meanwhile it takes four times their values, of 8 bytes each.
 
     Examples
     --------

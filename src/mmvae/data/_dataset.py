@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.sparse import csr_matrix
 from scvi.data import AnnDataManager, AnnTorchDataset
 
@@ -13,44 +12,31 @@ from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts
 from ._access import rows_of
 from ._matrix import Matrix, is_sparse, take
 
+# Share of non-zeros up to which dense values, too, are handed on by their non-zeros.
 SPARSE_UP_TO = 0.25
-"""Share of non-zeros up to which dense values, too, are handed on by their non-zeros."""
 
 
 class MosaicDataset(AnnTorchDataset):
-    """Rows of each modality for the cells of a minibatch, in the cells' order.
-
-    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``; of sparse data,
-    and where most are 0, those that are stored, ``(n_stored,)``, one row after the other, with their ``columns_m`` and
-    the place at which each row starts, ``starts_m``, ``(n_present + 1,)``. Further, the places of these cells in the
-    minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the
-    cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``,
-    so the order of the cells inside a modality does not matter, and nothing is padded.
+    """Minibatches of chosen cells, in their order, with the entries that :class:`~mmvae.MosaicDataModule` lists.
 
     ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
-    numbers of features of all of the model's. The other arguments are those of :class:`~scvi.data.AnnTorchDataset`.
-    ``load_sparse_tensor`` changes nothing: what is sparse stays so.
+    numbers of features of all of the model's. ``tensors`` are what scvi-tools asks of the registered covariates.
     """
 
     def __init__(
-        self,
-        manager: AnnDataManager,
-        matrices: Mapping[str, Matrix],
-        n_features: Mapping[str, int],
-        getitem_tensors: list | dict[str, Any] | None = None,
-        load_sparse_tensor: bool = False,
+        self, manager: AnnDataManager, matrices: Mapping[str, Matrix], n_features: Mapping[str, int], tensors: Any
     ) -> None:
-        super().__init__(manager, getitem_tensors, load_sparse_tensor)
+        super().__init__(manager, tensors)
         self.matrices, self.n_features = matrices, n_features
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
-        layers = {layer_key(name) for name in n_features}
+        layers = set(map(layer_key, n_features))
         self.covariates = {
-            key: np.asarray(manager.get_from_registry(key)).astype(dtype)
+            key: np.asarray(manager.get_from_registry(key)).astype(dtype).reshape(len(manager.adata), -1)
             for key, dtype in self.keys_and_dtypes.items()
             if key not in layers
         }
 
-    def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, np.ndarray | torch.Tensor]:
+    def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, Any]:
         """Minibatch of the cells that ``indexes`` names."""
         # Numbers are not looked up among those of all cells, which would take time for each of them.
         chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
@@ -59,17 +45,15 @@ class MosaicDataset(AnnTorchDataset):
 
     def minibatch(
         self, cells: np.ndarray, rows: Mapping[str, np.ndarray], matrices: Mapping[str, Matrix]
-    ) -> dict[str, np.ndarray | torch.Tensor]:
+    ) -> dict[str, Any]:
         """Minibatch of ``cells``, ``(n_cells,)``, whose values are in ``rows``, -1 where there are none, of ``matrices``."""
         present = np.stack([own >= 0 for own in rows.values()], axis=1)
-        batch: dict[str, np.ndarray | torch.Tensor] = {PRESENT: present, CELLS: cells}
+        batch: dict[str, Any] = {PRESENT: present, CELLS: cells}
         for name, own in rows.items():
-            places = np.flatnonzero(own >= 0)
-            batch[rows_key(name)] = places
-            batch |= self._values(name, matrices, own[places])
+            batch[rows_key(name)] = np.flatnonzero(own >= 0)
+            batch |= self._values(name, matrices, own[own >= 0])
         for key, values in self.covariates.items():
-            chosen = values[cells]
-            batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
+            batch[key] = values[cells]
         return batch
 
     def _values(self, name: str, matrices: Mapping[str, Matrix], rows: np.ndarray) -> dict[str, np.ndarray]:

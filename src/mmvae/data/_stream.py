@@ -1,15 +1,18 @@
-"""Minibatches of cells that are read from files, in blocks of neighbours. C cells."""
+"""The loaders of a training: of values in memory cell by cell, of values in files in blocks. C cells."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset
+from scvi.dataloaders import DataSplitter
+from torch.utils.data import DataLoader, IterableDataset
 
 from ._dataset import MosaicDataset
-from ._matrix import Block, take_ascending
+from ._manager import MosaicManager
+from ._matrix import Matrix, is_on_disk, take_ascending
 
 # Zarr chunks of anndata's default size hold twice as many rows of 500 non-zeros; blocks of 16 are read 15 times slower.
 BLOCK_CELLS = 256
@@ -18,10 +21,9 @@ BUFFER_CELLS = 32_768
 
 
 class MosaicStream(IterableDataset):
-    """Minibatches of ``cells``, ``(n_cells,)``, each cell once, as :class:`MosaicDataset` gives them.
+    """Minibatches of ``cells``, each once; ``buffer_cells`` are read at a time, the next ones while these are used.
 
-    ``buffer_cells`` are read at a time, the next ones while these are used. Where they are shuffled, they are blocks of
-    ``block_cells`` successive ones, in an order from torch's generator, and are mixed in memory.
+    Shuffled, they are blocks of ``block_cells`` successive ones, in an order from torch's generator, and mixed in memory.
     """
 
     def __init__(
@@ -29,10 +31,9 @@ class MosaicStream(IterableDataset):
         dataset: MosaicDataset,
         cells: np.ndarray,
         batch_size: int,
-        *,
-        shuffle: bool = False,
-        block_cells: int = BLOCK_CELLS,
-        buffer_cells: int = BUFFER_CELLS,
+        shuffle: bool,
+        block_cells: int,
+        buffer_cells: int,
     ) -> None:
         self.dataset, self.cells, self.batch_size = dataset, cells, batch_size
         self.shuffle, self.block_cells = shuffle, block_cells
@@ -42,7 +43,7 @@ class MosaicStream(IterableDataset):
     def __len__(self) -> int:
         return -(-len(self.cells) // self.batch_size)
 
-    def __iter__(self) -> Iterator[dict[str, np.ndarray | torch.Tensor]]:
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         loads = self._loads()
         with ThreadPoolExecutor(1) as ahead:
             coming = [ahead.submit(self._read, cells) for cells in islice(loads, 1)]
@@ -64,17 +65,51 @@ class MosaicStream(IterableDataset):
         order = np.concatenate([blocks[i] for i in generator.permutation(len(blocks))])
         yield from map(generator.permutation, _parts(order, self.buffer_cells))
 
-    def _read(self, cells: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, Block]]:
-        """Values of each modality of cells that have it, and each cell's row in them, -1 where it lacks the modality."""
-        rows, values = {}, {}
-        for name, places in self.dataset.rows.items():
-            rows[name] = places[cells]
+    def _read(self, cells: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, Matrix]]:
+        """Values of each modality, read for these cells, and each cell's row in them, -1 where it lacks the modality."""
+        rows, values = {name: own[cells] for name, own in self.dataset.rows.items()}, dict(self.dataset.matrices)
+        for name, matrix in self.dataset.matrices.items():
             has = rows[name] >= 0
-            ascending, rows[name][has] = np.unique(rows[name][has], return_inverse=True)
-            if name in self.dataset.matrices and has.any():
-                values[name] = take_ascending(self.dataset.matrices[name], ascending)
+            if is_on_disk(matrix) and has.any():
+                ascending, rows[name][has] = np.unique(rows[name][has], return_inverse=True)
+                values[name] = take_ascending(matrix, ascending)
         return cells, rows, values
 
 
 def _parts(cells: np.ndarray, size: int) -> list[np.ndarray]:
     return [cells[start : start + size] for start in range(0, len(cells), size)]
+
+
+class MosaicSplitter(DataSplitter):
+    """scvi-tools' loaders where all values are in memory, else :class:`MosaicStream`.
+
+    ``stream`` holds ``block_cells`` and ``buffer_cells``. On several devices each reads cells of its own, one by one.
+    """
+
+    adata_manager: MosaicManager
+
+    def __init__(self, *args: Any, stream: dict[str, int] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stream = {"block_cells": BLOCK_CELLS, "buffer_cells": BUFFER_CELLS} | (stream or {})
+
+    def train_dataloader(self) -> DataLoader:
+        """Training cells, shuffled."""
+        return self._streamed(self.train_idx, shuffle=True) if self._streams else super().train_dataloader()
+
+    def val_dataloader(self) -> DataLoader | None:
+        """Validation cells, in order; ``None`` without any."""
+        return self._streamed(self.val_idx) if self._streams and len(self.val_idx) else super().val_dataloader()
+
+    @property
+    def registry(self) -> dict[str, Any]:
+        """What was registered, to build a model from."""
+        return self.adata_manager.registry
+
+    @property
+    def _streams(self) -> bool:
+        return self.adata_manager.is_on_disk and not self.data_loader_kwargs.get("distributed_sampler", False)
+
+    def _streamed(self, cells: np.ndarray, batch_size: int | None = None, *, shuffle: bool = False) -> DataLoader:
+        size = batch_size or self.data_loader_kwargs["batch_size"]
+        stream = MosaicStream(self.adata_manager.create_torch_dataset(), cells, size, shuffle, **self.stream)
+        return DataLoader(stream, batch_size=None, pin_memory=self.pin_memory)

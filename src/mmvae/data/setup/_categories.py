@@ -10,11 +10,7 @@ DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d
 
 
 def text_of(value: object) -> str:
-    """The text of a value, the same before and after a copy, a file or a change of type.
-
-    Whole numbers are written without a decimal point (1.0 is ``"1"``), dates in their ISO form, without the time where it
-    is midnight (``"2020-01-31"``). Other text is left as it is.
-    """
+    """The text of a value, whatever its type: 1.0 is ``"1"``, and a date its ISO form, without a time that is midnight."""
     if isinstance(value, str) and DATE_AND_TIME.fullmatch(value):
         try:
             return text_of(pd.Timestamp(value))
@@ -28,9 +24,8 @@ def text_of(value: object) -> str:
 
 
 def categories(values: pd.Series) -> pd.Series:
-    """The text of each value as a category; those that no cell has are left out, missing ones stay missing.
+    """The text of each value as a category, in the order of ``values`` or else sorted; those that no cell has are left out.
 
-    Categories are in the order of ``values`` where these have one, else sorted, as text where they are of several types.
     They are stored as objects, which every version of anndata can write.
     """
     levels, codes = _levels(values)

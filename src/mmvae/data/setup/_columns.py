@@ -1,9 +1,9 @@
-"""Per-cell annotations, found in `mdata.obs` first, then in the modalities; and what numbers are divided by."""
+"""What a user asks for, and the per-cell annotations, found in `mdata.obs` first, then in the modalities."""
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass, fields
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from scvi import REGISTRY_KEYS
 from mmvae._keys import FIELDS, RESOLVED_PREFIX, STATE
 from mmvae.data._access import modalities_of, rows_of
 
-from ._arguments import SetupArguments
 from ._categories import categories, numbers, text_of
 
+SEQUENCES = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys", "prior_covariate_keys"}
 NUMBERS = ("continuous", "size_factor")
 # Single precision ends at 3.4e38, and no measurement comes near either.
 LARGEST = 1e30
@@ -25,45 +25,69 @@ EXAMPLES = 3
 COLUMNS, MEANS, SDS = "columns", "means", "sds"
 # What rounding leaves of a constant, relative to it, is no spread.
 ROUNDING = 1e-12
+Scale: TypeAlias = tuple[float, float]
 Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate", "size_factor"]
 
 
 @dataclass(frozen=True)
-class Scale:
-    """Mean and standard deviation of a covariate over the cells of the reference; 1 where it is constant."""
+class SetupArguments:
+    """Arguments of :meth:`~mmvae.MultiVAE.setup_mudata`; sequences as tuples."""
 
-    mean: float
-    sd: float
+    batch_key: tuple[str, ...] = ()
+    labels_key: str | None = None
+    unlabeled_category: str = "unknown"
+    categorical_covariate_keys: tuple[str, ...] = ()
+    continuous_covariate_keys: tuple[str, ...] = ()
+    prior_covariate_keys: tuple[str, ...] = ()
+    size_factor_keys: Mapping[str, str] | None = None
+    layers: Mapping[str, str | None] | None = None
+    likelihoods: Mapping[str, Any] | None = None
+    modalities: Mapping[str, str] | None = None
 
     @classmethod
-    def of(cls, values: pd.Series) -> Self:
-        """Of a column of numbers."""
-        mean, sd = float(values.mean()), float(values.std(ddof=0))
-        return cls(mean, sd if sd > ROUNDING * abs(mean) else 1.0)
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """From the arguments of ``setup_mudata`` or ``setup_anndata``; others are ignored."""
+        given = dict(given)
+        if (name := given.get("modality")) is not None:
+            given["modalities"] = {name: name}
+            for argument in ("layer", "likelihood", "size_factor_key"):
+                if given.get(argument) is not None:
+                    given[f"{argument}s"] = {name: given[argument]}
+        for argument in SEQUENCES & set(given):
+            value = given[argument]
+            given[argument] = (value,) if isinstance(value, str) else tuple(value or ())
+        return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
 
-    def standardise(self, values: pd.Series) -> pd.Series:
-        """Numbers of standard deviations from the mean."""
-        return (values - self.mean) / self.sd
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Likelihood of each modality; empty until the set-up has chosen them."""
+        return self.likelihoods or {}
+
+
+def scale_of(values: pd.Series) -> Scale:
+    """Mean and standard deviation of a covariate, 1 where it is constant."""
+    mean, sd = float(values.mean()), float(values.std(ddof=0))
+    return mean, sd if sd > ROUNDING * abs(mean) else 1.0
 
 
 def scales_of(registry: Mapping[str, Any]) -> dict[str, Scale]:
-    """Scale of each covariate in a registry, by the name of its column."""
+    """Mean and standard deviation of each covariate over the cells of the reference, by the name of its column."""
     state = registry[FIELDS].get(REGISTRY_KEYS.CONT_COVS_KEY, {}).get(STATE, {})
     if MEANS not in state:
         return {}
-    return {name: Scale(mean, sd) for name, mean, sd in zip(state[COLUMNS], state[MEANS], state[SDS], strict=True)}
+    return dict(zip(state[COLUMNS], zip(state[MEANS], state[SDS], strict=True), strict=True))
 
 
 def keep_scales(registry: Mapping[str, Any], scales: Mapping[str, Scale]) -> None:
     """Write the scales beside the names of their columns in a registry."""
     state = registry[FIELDS][REGISTRY_KEYS.CONT_COVS_KEY][STATE]
     if used := [scales[name] for name in state.get(COLUMNS, ())]:
-        state[MEANS], state[SDS] = [scale.mean for scale in used], [scale.sd for scale in used]
+        state[MEANS], state[SDS] = map(list, zip(*used, strict=True))
 
 
 @dataclass(frozen=True)
 class Column:
-    """One annotation that the model uses: numbers, or categories of text. ``detail`` is the modality of a size factor."""
+    """One annotation that the model uses: numbers, or categories of text; ``detail`` is the modality of a size factor."""
 
     role: Role
     key: str
@@ -79,28 +103,24 @@ class Column:
 def resolve_columns(
     data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False
 ) -> tuple[list[Column], list[str]]:
-    """Find every column that ``arguments`` name, and faults of them.
-
-    A query need not have the column of labels: none of its cells is then labelled. Nor size factors of what it lacks.
-    """
-    labels = () if arguments.labels_key is None else (arguments.labels_key,)
-    wanted: list[tuple[Role, tuple[str, ...], str]] = [("batch", arguments.batch_key, ""), ("labels", labels, "")]
+    """Every column that ``arguments`` name, and faults; a query may lack labels, and size factors of what it lacks."""
+    wanted: list[tuple[Role, tuple[str, ...], str]] = (
+        [("batch", arguments.batch_key, "")] if arguments.batch_key else []
+    )
+    wanted += [] if arguments.labels_key is None else [("labels", (arguments.labels_key,), "")]
     wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
     wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
     wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
-    wanted += [
-        ("size_factor", (key,), name)
-        for name, key in (arguments.size_factor_keys or {}).items()
-        if not is_query or isinstance(data, AnnData) or name in data.mod
-    ]
+    lacks = set(arguments.size_factor_keys or {}) - set(data.mod) if is_query and isinstance(data, MuData) else set()
+    wanted += [("size_factor", (k,), n) for n, k in (arguments.size_factor_keys or {}).items() if n not in lacks]
     columns, faults = [], []
     for role, keys, detail in wanted:
         found = [_find_column(data, key) for key in keys]
-        if role == "labels" and keys:
+        if role == "labels":
             found = [_labels(data, found[0], arguments.unlabeled_category, is_query)]
         faults += [f for f in found if isinstance(f, str)]
         series = [f for f in found if isinstance(f, pd.Series)]
-        if keys and len(series) == len(keys):
+        if len(series) == len(keys):
             columns.append(_column(role, keys, series, detail))
             faults += _column_faults(data, columns[-1], series, is_query)
     return columns, faults
@@ -114,18 +134,18 @@ def _find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
         return _not_found(key, {"adata.obs": list(data.obs)})
     modalities = modalities_of(data)
     if ":" in key:
-        name, _, own = key.partition(":")
-        modalities, key = {n: a for n, a in modalities.items() if n == name}, own
-    having = {name: adata for name, adata in modalities.items() if key in adata.obs}
-    if not having:
-        places = {"mdata.obs": list(data.obs)} | {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
-        return _not_found(key, places)
-    return _gather(data, key, having)
+        name, _, key = key.partition(":")
+        modalities = {n: a for n, a in modalities.items() if n == name}
+    if any(key in adata.obs for adata in modalities.values()):
+        return _gather(data, key, modalities)
+    return _not_found(
+        key, {"mdata.obs": list(data.obs)} | {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
+    )
 
 
-def _gather(data: MuData, key: str, having: dict[str, AnnData]) -> pd.Series | str:
+def _gather(data: MuData, key: str, modalities: dict[str, AnnData]) -> pd.Series | str:
     gathered = pd.Series(pd.NA, index=data.obs_names, dtype=object)
-    for name, adata in having.items():
+    for name, adata in ((n, a) for n, a in modalities.items() if key in a.obs):
         if not adata.obs_names.is_unique:
             return f"key '{key}': mdata['{name}'].obs_names are not unique. Make them unique."
         own = adata.obs[key].astype(object).reindex(data.obs_names)
@@ -164,12 +184,10 @@ def _column(role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: 
     if role in NUMBERS:
         return Column(role, key, numbers(series[0]), detail)
     first, *others = [categories(s) for s in series]
-    if not others:
-        return Column(role, key, first)
-    joined = first.astype(str)
-    for other in others:
-        joined = joined + " | " + other.astype(str)
-    return Column(role, key, categories(joined.mask(_missing(series))))
+    if others:
+        joined = first.astype(str).str.cat([other.astype(str) for other in others], sep=" | ")
+        first = categories(joined.mask(_missing(series)))
+    return Column(role, key, first)
 
 
 def _missing(series: list[pd.Series]) -> np.ndarray:

@@ -29,9 +29,8 @@ COUNT_LIKELIHOODS: dict[Kind, str] = {"rna": "nb", "atac": "poisson", "protein":
 
 def feature_types(adata: AnnData) -> pd.Series:
     """Number of features of each type that ``var["feature_types"]`` names, most first; empty without such a column."""
-    if FEATURE_TYPES not in adata.var:
-        return pd.Series(dtype=int)
-    return adata.var[FEATURE_TYPES].dropna().astype(str).value_counts()
+    types = adata.var[FEATURE_TYPES] if FEATURE_TYPES in adata.var else pd.Series(dtype=object)
+    return types.dropna().astype(str).value_counts()
 
 
 def kind_of(name: str, adata: AnnData, role: str | None) -> Kind:
@@ -39,8 +38,8 @@ def kind_of(name: str, adata: AnnData, role: str | None) -> Kind:
     if role in COUNT_LIKELIHOODS:
         return role  # type: ignore[return-value]
     types = feature_types(adata).index
-    if len(types) == 1 and (kind := KINDS.get(types[0])) is not None:
-        return kind
+    if len(types) == 1 and types[0] in KINDS:
+        return KINDS[types[0]]
     return next((kind for kind, pattern in PATTERNS.items() if re.search(pattern, name.lower())), "other")
 
 

@@ -1,40 +1,86 @@
-"""What is taken of one modality, and whether its values fit its likelihood."""
+"""What is taken of each modality, whether its values fit its likelihood, and how that is printed."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from anndata import AnnData
+from mudata import MuData
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from mmvae.data._matrix import is_supported, values_of
+from mmvae._errors import SetupError
+from mmvae.data._access import modalities_of, pattern_names
+from mmvae.data._matrix import Matrix, is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
-from ._arguments import SetupArguments
-from ._kinds import FEATURE_TYPES, choose_layer, choose_likelihood, feature_types, kind_of
-from ._result import ModalitySetup, Setup
-from ._scan import Found, Scan, scan
+from ._columns import Column, SetupArguments, scale_of
+from ._kinds import FEATURE_TYPES, Kind, choose_layer, choose_likelihood, feature_types, kind_of
+from ._scan import Found, Moments, Scan, scan
+
+
+@dataclass(frozen=True)
+class ModalitySetup:
+    """What was taken of one modality, with its features' moments where they were computed on the way."""
+
+    name: str
+    kind: Kind
+    layer: str | None
+    likelihood: Any
+    why: str
+    n_cells: int
+    n_features: int
+    moments: Moments | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def likelihood_name(self) -> str:
+        """Name of the likelihood, however it was given."""
+        return self.likelihood["name"] if isinstance(self.likelihood, Mapping) else self.likelihood
+
+
+@dataclass
+class Setup:
+    """Result of :func:`inspect`."""
+
+    modalities: list[ModalitySetup] = field(default_factory=list)
+    columns: list[Column] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unlabelled: str = "unknown"
+    presence: np.ndarray | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the modalities, in the data's order."""
+        return [m.name for m in self.modalities]
+
+    def raise_faults(self) -> None:
+        """Raise all faults as one :class:`~mmvae.SetupError`, if there are any."""
+        if self.faults:
+            raise SetupError(self.faults)
 
 
 def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupArguments, *, is_query: bool) -> None:
     """Add to ``setup`` what is taken of a modality, what is wrong with its values, and what to watch."""
     role = next((r for r, n in (arguments.modalities or {}).items() if n == name), None)
     kind = kind_of(name, adata, role)
-    given = (arguments.likelihoods or {}).get(name)
-    label = given.get("name") if isinstance(given, Mapping) else given
+    given = arguments.chosen.get(name)
+    label = str(given.get("name") if isinstance(given, Mapping) else given)
     # A likelihood of real values needs no counts, so none are looked for.
-    as_it_is = str(label) in Likelihood.registry and Likelihood.named(str(label)).values == "real"
-    layers = arguments.layers or {}
-    layer, found, why = _layer_of(setup, name, adata, layers, as_it_is=as_it_is, with_moments=not is_query)
-    if found is None:
+    as_it_is = label in Likelihood.registry and Likelihood.named(label).values == "real"
+    source = _layer_of(name, adata, arguments.layers or {}, as_it_is, with_moments=not is_query)
+    if isinstance(source, str):
+        setup.faults.append(source)
         return
-    if name in (arguments.likelihoods or {}):
-        likelihood, reason = given, "given"
-        try:
-            Likelihood.named(str(label))
-        except ValueError as error:
-            setup.faults.append(f"modality '{name}': {error}")
-            return
-    else:
-        likelihood, reason = choose_likelihood(kind, found)
+    layer, found, why = source
+    likelihood, reason = (given, "given") if name in arguments.chosen else choose_likelihood(kind, found)
+    try:
+        Likelihood.named(label if name in arguments.chosen else likelihood)
+    except ValueError as error:
+        setup.faults.append(f"modality '{name}': {error}")
+        return
     reason = "; ".join(filter(None, [reason, why]))
     taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
     setup.faults += _value_faults(taken, found, adata)
@@ -60,14 +106,14 @@ def feature_type_faults(name: str, adata: AnnData, where: str) -> list[str]:
 
 
 def _layer_of(
-    setup: Setup, name: str, adata: AnnData, layers: Mapping[str, str | None], *, as_it_is: bool, with_moments: bool
-) -> tuple[str | None, Scan | None, str]:
+    name: str, adata: AnnData, layers: Mapping[str, str | None], as_it_is: bool, *, with_moments: bool
+) -> tuple[str | None, Scan, str] | str:
+    """Layer to model, its scan and why; or a sentence that says what is wrong with it."""
     if name not in layers and is_supported(adata.X) and not as_it_is:
         return choose_layer(adata, with_moments=with_moments)
     layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
-        setup.faults.append(f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}.")
-        return None, None, ""
+        return f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}."
     matrix: Any = values_of(adata, layer)
     if is_supported(matrix):
         return layer, scan(matrix, with_moments=with_moments), ""
@@ -75,10 +121,8 @@ def _layer_of(
         got, advice = "nothing", f"Name one of its layers with layers=: {list(adata.layers)}."
     else:
         got, advice = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}", "Convert it."
-    setup.faults.append(
-        f"modality '{name}', {_place(layer)}: expected numbers in a numpy array or a CSR or CSC matrix; got {got}. {advice}"
-    )
-    return None, None, ""
+    wanted = "expected numbers in a numpy array or a CSR or CSC matrix"
+    return f"modality '{name}', {_place(layer)}: {wanted}; got {got}. {advice}"
 
 
 def _place(layer: str | None) -> str:
@@ -134,3 +178,41 @@ def _value_notes(taken: ModalitySetup, found: Scan) -> list[str]:
             "up to 4 are odd. Model fragments, about (reads + 1) // 2."
         )
     return notes
+
+
+def matrices_of(data: AnnData | MuData, setup: Setup) -> list[Matrix]:
+    """Values that were taken of each modality."""
+    modalities = modalities_of(data, {name: name for name in setup.names})
+    return [values_of(modalities[m.name], m.layer) for m in setup.modalities]
+
+
+def print_setup(setup: Setup) -> None:
+    """Print the modalities, the missing patterns and the notes."""
+    console = Console()
+    assert setup.presence is not None  # only faults leave it out, and those were raised
+    table = Table(title=f"MultiVAE: {len(setup.presence):,} cells")
+    for title in ("modality", "cells", "features", "layer", "likelihood", "why"):
+        table.add_column(title, justify="right" if title in ("cells", "features") else "left")
+    for m in setup.modalities:
+        cells = (m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
+        # As Text, here and below: names may look like rich's markup, or its names of emojis.
+        table.add_row(*map(Text, cells))
+    console.print(table)
+    patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
+    shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in np.argsort(-counts)[:8])
+    console.print(Text(f"Cells by what they have: {shown}"))
+    for column in setup.columns:
+        console.print(Text(_column_line(column)))
+    for note in setup.notes:
+        console.print(Text(f"Note: {note}", style="yellow"))
+
+
+def _column_line(column: Column) -> str:
+    what = column.role.replace("_", " ") + (f" of {column.detail}" if column.detail else "")
+    line = f"{what.capitalize()}: '{column.key}'"
+    if column.role == "size_factor":
+        return line
+    if column.role == "continuous":
+        mean, sd = scale_of(column.values)
+        return f"{line}, standardised: mean {mean:.4g}, standard deviation {sd:.4g}"
+    return f"{line}, {column.values.nunique()} categories"

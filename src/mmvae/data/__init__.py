@@ -7,10 +7,8 @@ from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
 from ._stream import BLOCK_CELLS, BUFFER_CELLS, MosaicSplitter, MosaicStream
-from .setup._categories import text_of
-from .setup._columns import Column, SetupArguments, resolve_columns
+from .setup._columns import Column, SetupArguments, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
-from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
-from .setup._modality import Setup, matrices_of, print_setup
+from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, matrices_of, print_setup
 from .setup._reference import inspect_or_raise
 from .setup._scan import feature_statistics, scan

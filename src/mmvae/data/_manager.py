@@ -18,8 +18,7 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
-from .setup._categories import categories
-from .setup._columns import Column, Role, Scale, SetupArguments, keep_scales, scale_of, scales_of
+from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
 from .setup._modality import Setup
 from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
 from .setup._scan import feature_statistics
@@ -60,12 +59,12 @@ class MosaicManager(AnnDataManager):
     @property
     def names(self) -> list[str]:
         """Names of the model's modalities, those that the data lack included."""
-        return list(SetupArguments.of(self._registry[SETUP_ARGS]).chosen)
+        return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
 
     @property
     def _layers(self) -> dict[str, str | None]:
         """Layer of each modality that the data had when they were registered."""
-        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers or {}
+        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers
         return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
 
     def _matrices(self) -> dict[str, Matrix]:

@@ -27,18 +27,11 @@ class MosaicStream(IterableDataset):
     """
 
     def __init__(
-        self,
-        dataset: MosaicDataset,
-        cells: np.ndarray,
-        batch_size: int,
-        shuffle: bool,
-        block_cells: int,
-        buffer_cells: int,
+        self, dataset: MosaicDataset, cells: np.ndarray, size: int, shuffle: bool, block_cells: int, buffer_cells: int
     ) -> None:
-        self.dataset, self.cells, self.batch_size = dataset, cells, batch_size
-        self.shuffle, self.block_cells = shuffle, block_cells
+        self.dataset, self.cells, self.batch_size, self.shuffle = dataset, cells, size, shuffle
         # Whole minibatches, so that none but the last is smaller than the others.
-        self.buffer_cells = max(1, buffer_cells // batch_size) * batch_size
+        self.block_cells, self.buffer_cells = block_cells, max(1, buffer_cells // size) * size
 
     def __len__(self) -> int:
         return -(-len(self.cells) // self.batch_size)

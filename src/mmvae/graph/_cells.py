@@ -65,10 +65,7 @@ class CellGraph:
     @torch.inference_mode(False)
     @torch.no_grad()
     def fill(self, mean: Tensor, variance: Tensor) -> None:
-        """Remember all cells' posteriors, and compute the spectrum, so that no step of training waits for either.
-
-        ``mean`` and ``variance`` have shape ``(n_cells, n_latent)``, with anything for cells that are no members.
-        """
+        """Remember all cells' posteriors, each ``(n_cells, n_latent)``, and compute the spectrum before any step needs it."""
         self.mean, self.variance = (
             torch.where(self.members[:, None], part.to(self.weights.device), 0.0) for part in (mean, variance)
         )
@@ -101,10 +98,7 @@ class CellGraph:
 
     @torch.no_grad()
     def remember(self, cells: Tensor, mean: Tensor, variance: Tensor, mask: Tensor | None = None) -> None:
-        """Take these for the posteriors of ``cells``.
-
-        Of the members among them, or of those that ``mask``, boolean, ``(n_cells,)``, marks.
-        """
+        """Take these for the posteriors of the members among ``cells``, or of those that ``mask``, boolean, marks."""
         keep = (self.members[cells] if mask is None else mask)[:, None]
         self.seen.index_fill_(0, cells, True)
         for memory, value in ((self.mean, mean), (self.variance, variance)):

@@ -1,8 +1,10 @@
 """What a user asks for, and the per-cell annotations, found in `mdata.obs` first, then in the modalities."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import date
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -14,8 +16,6 @@ from scvi import REGISTRY_KEYS
 from mmvae._keys import FIELDS, RESOLVED_PREFIX, STATE
 from mmvae.data._access import modalities_of, rows_of
 
-from ._categories import categories, numbers, text_of
-
 SEQUENCES = {"batch_key", "categorical_covariate_keys", "continuous_covariate_keys", "prior_covariate_keys"}
 NUMBERS = ("continuous", "size_factor")
 # Single precision ends at 3.4e38, and no measurement comes near either.
@@ -25,6 +25,7 @@ EXAMPLES = 3
 COLUMNS, MEANS, SDS = "columns", "means", "sds"
 # What rounding leaves of a constant, relative to it, is no spread.
 ROUNDING = 1e-12
+DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d:?\d\d|Z)?")
 Scale: TypeAlias = tuple[float, float]
 Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate", "size_factor"]
 
@@ -33,15 +34,15 @@ Role = Literal["batch", "labels", "categorical", "continuous", "prior_covariate"
 class SetupArguments:
     """Arguments of :meth:`~mmvae.MultiVAE.setup_mudata`; sequences as tuples."""
 
+    size_factor_keys: Mapping[str, str]
+    layers: Mapping[str, str | None]
+    likelihoods: Mapping[str, Any]
     batch_key: tuple[str, ...] = ()
     labels_key: str | None = None
     unlabeled_category: str = "unknown"
     categorical_covariate_keys: tuple[str, ...] = ()
     continuous_covariate_keys: tuple[str, ...] = ()
     prior_covariate_keys: tuple[str, ...] = ()
-    size_factor_keys: Mapping[str, str] | None = None
-    layers: Mapping[str, str | None] | None = None
-    likelihoods: Mapping[str, Any] | None = None
     modalities: Mapping[str, str] | None = None
 
     @classmethod
@@ -56,12 +57,8 @@ class SetupArguments:
         for argument in SEQUENCES & set(given):
             value = given[argument]
             given[argument] = (value,) if isinstance(value, str) else tuple(value or ())
+        given |= {argument: given.get(argument) or {} for argument in ("size_factor_keys", "layers", "likelihoods")}
         return cls(**{f.name: given[f.name] for f in fields(cls) if f.name in given})
-
-    @property
-    def chosen(self) -> Mapping[str, Any]:
-        """Likelihood of each modality; empty until the set-up has chosen them."""
-        return self.likelihoods or {}
 
 
 def scale_of(values: pd.Series) -> Scale:
@@ -104,17 +101,15 @@ def resolve_columns(
     data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False
 ) -> tuple[list[Column], list[str]]:
     """Every column that ``arguments`` name, and faults; a query may lack labels, and size factors of what it lacks."""
-    wanted: list[tuple[Role, tuple[str, ...], str]] = (
-        [("batch", arguments.batch_key, "")] if arguments.batch_key else []
-    )
-    wanted += [] if arguments.labels_key is None else [("labels", (arguments.labels_key,), "")]
+    labels = () if arguments.labels_key is None else (arguments.labels_key,)
+    wanted: list[tuple[Role, tuple[str, ...], str]] = [("batch", arguments.batch_key, ""), ("labels", labels, "")]
     wanted += [("categorical", (key,), "") for key in arguments.categorical_covariate_keys]
     wanted += [("continuous", (key,), "") for key in arguments.continuous_covariate_keys]
     wanted += [("prior_covariate", (key,), "") for key in arguments.prior_covariate_keys]
-    lacks = set(arguments.size_factor_keys or {}) - set(data.mod) if is_query and isinstance(data, MuData) else set()
-    wanted += [("size_factor", (k,), n) for n, k in (arguments.size_factor_keys or {}).items() if n not in lacks]
+    lacks = set(arguments.size_factor_keys) - set(data.mod) if is_query and isinstance(data, MuData) else set()
+    wanted += [("size_factor", (key,), name) for name, key in arguments.size_factor_keys.items() if name not in lacks]
     columns, faults = [], []
-    for role, keys, detail in wanted:
+    for role, keys, detail in (each for each in wanted if each[1]):
         found = [_find_column(data, key) for key in keys]
         if role == "labels":
             found = [_labels(data, found[0], arguments.unlabeled_category, is_query)]
@@ -185,8 +180,8 @@ def _column(role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: 
         return Column(role, key, numbers(series[0]), detail)
     first, *others = [categories(s) for s in series]
     if others:
-        joined = first.astype(str).str.cat([other.astype(str) for other in others], sep=" | ")
-        first = categories(joined.mask(_missing(series)))
+        texts: Any = [other.astype(str) for other in others]
+        first = categories(first.astype(str).str.cat(texts, sep=" | ").mask(_missing(series)))
     return Column(role, key, first)
 
 
@@ -230,3 +225,52 @@ def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list
     if column.role == "size_factor" and (low := known & (values <= 0)).any():
         return [f"key '{column.key}' (size_factor) is not positive in {int(low.sum())} cells. Give factors above 0."]
     return []
+
+
+def text_of(value: object) -> str:
+    """The text of a value, whatever its type: 1.0 is ``"1"``, and a date its ISO form, without a time that is midnight."""
+    if isinstance(value, str) and DATE_AND_TIME.fullmatch(value):
+        try:
+            return text_of(pd.Timestamp(value))
+        except ValueError:  # such as a month 13
+            return value
+    if isinstance(value, date | np.datetime64):
+        return pd.Timestamp(value).isoformat().removesuffix("T00:00:00")
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def categories(values: pd.Series) -> pd.Series:
+    """The text of each value as a category, in the order of ``values`` or else sorted; those that no cell has are left out.
+
+    They are stored as objects, which every version of anndata can write.
+    """
+    levels, codes = _levels(values)
+    texts = [text_of(level) for level in levels]
+    used = {texts[code] for code in np.unique(codes) if code >= 0}
+    kept = [text for text in dict.fromkeys(texts) if text in used]
+    # The last place is that of the code -1, a missing value.
+    of_cells = np.array([*texts, None], dtype=object)[codes]
+    return pd.Series(pd.Categorical(of_cells, categories=pd.Index(kept, dtype=object)), index=values.index)
+
+
+def _levels(values: pd.Series) -> tuple[list, np.ndarray]:
+    """Values that occur or may occur, in order, and each cell's number among them, -1 where it has none."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        return list(values.cat.categories), values.cat.codes.to_numpy()
+    codes, found = pd.factorize(values)
+    # A list of an index of floats would hold Python's, whose text is that of double precision.
+    levels = list(found.to_numpy() if found.dtype.kind == "f" else found)
+    try:
+        order = sorted(range(len(levels)), key=levels.__getitem__)
+    except TypeError:
+        order = sorted(range(len(levels)), key=lambda i: text_of(levels[i]))
+    return [levels[i] for i in order], np.append(np.argsort(order), -1).astype(int)[codes]
+
+
+def numbers(values: pd.Series) -> pd.Series:
+    """The values in double precision, NaN where they are missing or are no numbers."""
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        values = pd.to_numeric(values.astype(object), errors="coerce")
+    return pd.Series(values.to_numpy(dtype=float, na_value=np.nan), index=values.index)

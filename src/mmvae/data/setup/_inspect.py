@@ -13,8 +13,7 @@ from torch import nn
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
 from mmvae.data._access import graph_faults, modalities_of, pattern_names, presence_of, rows_of
 
-from ._categories import text_of
-from ._columns import Column, SetupArguments, resolve_columns
+from ._columns import Column, SetupArguments, resolve_columns, text_of
 from ._modality import Setup, feature_type_faults, inspect_modality
 
 MINIMUM_CELLS = 10
@@ -142,7 +141,7 @@ def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
     return [
         f"{argument}: {_unknown_modality(name, names)}"
         for argument in ("layers", "likelihoods", "size_factor_keys")
-        for name in getattr(arguments, argument) or {}
+        for name in getattr(arguments, argument)
         if name not in known
     ]
 

@@ -14,8 +14,7 @@ from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer
 from mmvae.data._access import modalities_of
 from mmvae.data._matrix import Matrix, is_on_disk, is_supported, take, values_of
 
-from ._categories import text_of
-from ._columns import Role, SetupArguments, scales_of
+from ._columns import Role, SetupArguments, scales_of, text_of
 from ._inspect import inspect, name_faults
 from ._modality import Setup
 
@@ -56,7 +55,7 @@ def _check_type(data: AnnData | MuData, source: Mapping[str, Any]) -> None:
     """Refuse an AnnData for a model of a MuData, or the other way round."""
     modality = source[SETUP_ARGS].get("modality")
     if isinstance(data, AnnData) and modality is None:
-        name = next(iter(SetupArguments.of(source[SETUP_ARGS]).chosen))
+        name = next(iter(SetupArguments.of(source[SETUP_ARGS]).likelihoods))
         wrong = f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{name}': adata}})."
         raise SetupError([wrong])
     if isinstance(data, MuData) and modality is not None:
@@ -91,7 +90,7 @@ def _features(name: str, source: Mapping[str, Any]) -> pd.Index:
 
 def _renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]:
     """Modalities that the reference does not have, beside the lack of some that it has: perhaps under other names."""
-    known = SetupArguments.of(source[SETUP_ARGS]).chosen
+    known = SetupArguments.of(source[SETUP_ARGS]).likelihoods
     modalities = modalities_of(data, {name: name for name in known})
     absent, unknown = [n for n in known if n not in modalities], [n for n in modalities if n not in known]
     if not absent or not unknown:

@@ -59,10 +59,7 @@ def pattern_names(presence: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:
-    """Which cells are neighbours in space, without edges of a cell to itself, ``(n_cells, n_cells)``; ``None`` if unknown.
-
-    Read from the data, or from the first modality that has it, where :func:`mmvae.pp.spatial` and squidpy write it.
-    """
+    """Neighbours in space, none its own, ``(n_cells, n_cells)``, of the data or the first modality that has a graph."""
     having = [name for name, adata in modalities_of(data).items() if CONNECTIVITIES in adata.obsp]
     if CONNECTIVITIES in data.obsp:
         graph = sp.csr_matrix(data.obsp[CONNECTIVITIES])

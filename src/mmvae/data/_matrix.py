@@ -1,6 +1,6 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, TypeAlias, TypeGuard
 
@@ -20,16 +20,12 @@ BLOCK_VALUES = 250_000
 HAS_ANNBATCH = find_spec("annbatch") is not None
 # Rows between two that are wanted which a file is read on for: a chunk that holds both is then decoded once.
 GAP = 64
+is_sparse: Callable[[object], TypeGuard[sp.csr_matrix]] = sp.issparse
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
     """The matrix of ``layer``, of X where it is ``None``."""
     return adata.X if layer is None else adata.layers[layer]
-
-
-def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
-    """Whether a matrix is one of scipy's sparse ones."""
-    return sp.issparse(matrix)
 
 
 def is_supported(matrix: object) -> bool:

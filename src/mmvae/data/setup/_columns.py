@@ -192,8 +192,7 @@ def _missing(series: list[pd.Series]) -> np.ndarray:
 
 def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series], is_query: bool) -> list[str]:
     faults = []
-    is_factor = column.role == "size_factor"
-    needed = rows_of(data, column.detail) >= 0 if is_factor else np.ones(data.n_obs, dtype=bool)
+    needed = rows_of(data, column.detail) >= 0 if column.detail else np.ones(data.n_obs, dtype=bool)
     if (missing := _missing(series) & needed).any():
         cells = ", ".join(map(repr, data.obs_names[missing][:EXAMPLES].tolist()))
         faults.append(
@@ -242,15 +241,12 @@ def text_of(value: object) -> str:
 
 
 def categories(values: pd.Series) -> pd.Series:
-    """The text of each value as a category, in the order of ``values`` or else sorted; those that no cell has are left out.
-
-    They are stored as objects, which every version of anndata can write.
-    """
+    """The text of each value as a category, in the order of ``values`` or else sorted; those that no cell has are left out."""
     levels, codes = _levels(values)
     texts = [text_of(level) for level in levels]
     used = {texts[code] for code in np.unique(codes) if code >= 0}
     kept = [text for text in dict.fromkeys(texts) if text in used]
-    # The last place is that of the code -1, a missing value.
+    # The last place is that of the code -1, a missing value. Every version of anndata can write objects.
     of_cells = np.array([*texts, None], dtype=object)[codes]
     return pd.Series(pd.Categorical(of_cells, categories=pd.Index(kept, dtype=object)), index=values.index)
 

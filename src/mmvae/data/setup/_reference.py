@@ -37,10 +37,7 @@ CATEGORY_FIELDS: dict[Role, str] = {
 def inspect_or_raise(
     data: AnnData | MuData, arguments: SetupArguments, source: Mapping[str, Any] | None, *, extend: bool = False
 ) -> Setup:
-    """Inspect ``data``, against a reference's registry ``source`` if there is one; raise all faults in one error.
-
-    ``extend`` says whether batches and categories that the reference does not know are welcome.
-    """
+    """Inspect ``data``, against a reference's registry ``source`` if given; ``extend`` lets it have new categories."""
     if source is not None:
         _check_type(data, source)
     setup = inspect(data, arguments, is_query=source is not None)

@@ -125,17 +125,18 @@ def _find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
     """Values of ``key`` for every cell, or a sentence that says where it was looked for."""
     if key in data.obs:
         return data.obs[key]
-    if isinstance(data, AnnData):
-        return _not_found(key, {"adata.obs": list(data.obs)})
-    modalities = modalities_of(data)
-    if ":" in key:
-        name, _, key = key.partition(":")
-        modalities = {n: a for n, a in modalities.items() if n == name}
-    if any(key in adata.obs for adata in modalities.values()):
-        return _gather(data, key, modalities)
-    return _not_found(
-        key, {"mdata.obs": list(data.obs)} | {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
-    )
+    places = {"adata.obs" if isinstance(data, AnnData) else "mdata.obs": list(data.obs)}
+    if isinstance(data, MuData):
+        modalities = modalities_of(data)
+        if ":" in key:
+            name, _, key = key.partition(":")
+            modalities = {n: a for n, a in modalities.items() if n == name}
+        if any(key in adata.obs for adata in modalities.values()):
+            return _gather(data, key, modalities)
+        places |= {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
+    near = difflib.get_close_matches(key, [str(c) for columns in places.values() for c in columns], n=2)
+    hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
+    return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
 
 
 def _gather(data: MuData, key: str, modalities: dict[str, AnnData]) -> pd.Series | str:
@@ -166,12 +167,6 @@ def _labels(data: AnnData | MuData, found: pd.Series | str, unlabelled: str, is_
         return pd.Series(unlabelled, index=data.obs_names, dtype=object) if is_query else found
     texts = categories(found).astype(object)
     return texts.where(texts.notna(), text_of(unlabelled))
-
-
-def _not_found(key: str, places: dict[str, list[str]]) -> str:
-    near = difflib.get_close_matches(key, [str(c) for columns in places.values() for c in columns], n=2)
-    hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
-    return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
 
 
 def _column(role: Role, keys: tuple[str, ...], series: list[pd.Series], detail: str) -> Column:

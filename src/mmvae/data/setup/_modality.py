@@ -228,7 +228,9 @@ def _value_notes(taken: ModalitySetup, found: Scan) -> list[str]:
             f"modality '{taken.name}': {found.n_empty} measured cells hold only zeros. They count as measured; drop "
             "them from the modality if the measurement failed."
         )
-    if taken.kind == "atac" and taken.likelihood_name == "poisson" and found.looks_like_reads:
+    # Small counts of fragments are not even this often.
+    looks_like_reads = found.is_counts and found.n_small > 1000 and found.n_odd < 0.3 * found.n_small
+    if taken.kind == "atac" and taken.likelihood_name == "poisson" and looks_like_reads:
         notes.append(
             f"modality '{taken.name}' looks like reads, not fragments: {found.n_odd / found.n_small:.0%} of the counts "
             "up to 4 are odd. Model fragments, about (reads + 1) // 2."
@@ -266,9 +268,7 @@ def print_setup(setup: Setup) -> None:
 def _column_line(column: Column) -> str:
     what = column.role.replace("_", " ") + (f" of {column.detail}" if column.detail else "")
     line = f"{what.capitalize()}: '{column.key}'"
-    if column.role == "size_factor":
-        return line
     if column.role == "continuous":
         mean, sd = scale_of(column.values)
         return f"{line}, standardised: mean {mean:.4g}, standard deviation {sd:.4g}"
-    return f"{line}, {column.values.nunique()} categories"
+    return line if column.role == "size_factor" else f"{line}, {column.values.nunique()} categories"

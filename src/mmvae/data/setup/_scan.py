@@ -89,11 +89,6 @@ class Scan:
         few = self.negative.n + self.fractional.n <= max(1, FEW * self.n_nonzero)
         return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
 
-    @property
-    def looks_like_reads(self) -> bool:
-        """Whether the small counts are even far too often for fragments."""
-        return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
-
 
 def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     """Read every value of a matrix once, block by block."""

@@ -186,38 +186,32 @@ def _missing(series: list[pd.Series]) -> np.ndarray:
 
 
 def _column_faults(data: AnnData | MuData, column: Column, series: list[pd.Series], is_query: bool) -> list[str]:
-    faults = []
+    faults, where = [], f"key '{column.key}' ({column.role})"
     needed = rows_of(data, column.detail) >= 0 if column.detail else np.ones(data.n_obs, dtype=bool)
     if (missing := _missing(series) & needed).any():
-        cells = ", ".join(map(repr, data.obs_names[missing][:EXAMPLES].tolist()))
-        faults.append(
-            f"key '{column.key}' ({column.role}) has no value for {int(missing.sum())} of {data.n_obs} cells, such as "
-            f"{cells}. Fill them in, or leave those cells out."
-        )
+        cells = f"{int(missing.sum())} of {data.n_obs} cells, such as "
+        cells += ", ".join(map(repr, data.obs_names[missing][:EXAMPLES].tolist()))
+        faults.append(f"{where} has no value for {cells}. Fill them in, or leave those cells out.")
     if column.role in NUMBERS:
         faults += _number_faults(column, series[0], needed)
     # The few cells of a query may well be of as many batches.
     elif column.role != "labels" and not is_query and column.values.nunique() > max(2, data.n_obs // 2):
-        faults.append(
-            f"key '{column.key}' ({column.role}) has {column.values.nunique()} categories for {data.n_obs} cells. "
-            "Give a column that groups cells; numbers belong in continuous_covariate_keys."
-        )
+        advice = "Give a column that groups cells; numbers belong in continuous_covariate_keys."
+        faults.append(f"{where} has {column.values.nunique()} categories for {data.n_obs} cells. {advice}")
     return faults
 
 
 def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list[str]:
-    known = given.notna().to_numpy() & needed
-    values = column.values.to_numpy()
+    where = f"key '{column.key}' ({column.role})"
+    known, values = given.notna().to_numpy() & needed, column.values.to_numpy()
     if (bad := known & ~np.isfinite(values)).any():
         example = text_of(given[bad].iloc[0])
-        return [f"key '{column.key}' ({column.role}) holds '{example}', not a finite number. Convert the column."]
+        return [f"{where} holds '{example}', not a finite number. Convert the column."]
     if (huge := known & (np.abs(values) > LARGEST)).any():
-        return [
-            f"key '{column.key}' ({column.role}) holds {values[huge][0]:g}; numbers up to {LARGEST:g} can be used. Check "
-            "what the column holds where a value is missing, and its unit."
-        ]
+        advice = "Check what the column holds where a value is missing, and its unit."
+        return [f"{where} holds {values[huge][0]:g}; numbers up to {LARGEST:g} can be used. {advice}"]
     if column.role == "size_factor" and (low := known & (values <= 0)).any():
-        return [f"key '{column.key}' (size_factor) is not positive in {int(low.sum())} cells. Give factors above 0."]
+        return [f"{where} is not positive in {int(low.sum())} cells. Give factors above 0."]
     return []
 
 

@@ -42,8 +42,8 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     setup.presence = presence_of(data, names)
     empty = ~setup.presence.any(axis=1)
     if empty.any():
-        such = f"{int(empty.sum())} cells, such as '{data.obs_names[int(np.argmax(empty))]}'"
-        setup.faults.append(f"{such}, have none of the modalities {names}. Leave them out.")
+        cells = f"{int(empty.sum())} cells, such as '{data.obs_names[int(np.argmax(empty))]}'"
+        setup.faults.append(f"{cells}, have none of the modalities {names}. Leave them out.")
     setup.faults += graph_faults(data)
     if not is_query:
         setup.faults += _link_faults(data, names, setup.presence)
@@ -103,10 +103,8 @@ def name_faults(mdata: MuData, names: list[str]) -> list[str]:
         if adata.n_vars == 0:
             faults.append(f"modality '{name}' has no features. Leave it out with modalities=.")
         elif not _is_indexed(mdata, name):
-            faults.append(
-                f"modality '{name}' was changed after the MuData was made: mdata.obsmap['{name}'] no longer fits its "
-                "obs_names. Call mdata.update()."
-            )
+            what = f"mdata.obsmap['{name}'] no longer fits its obs_names"
+            faults.append(f"modality '{name}' was changed after the MuData was made: {what}. Call mdata.update().")
     return faults
 
 
@@ -167,10 +165,8 @@ def _link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray)
     if pair := _same_features(data, groups):
         advice = f"'{pair[0]}' and '{pair[1]}' share features: make them one modality with a batch_key for the assay "
         advice += "(mmvae.pp.join_features)."
-    return [
-        f"no cell connects the modalities {' and '.join(str(g) for g in groups)}, so nothing can be learnt about how "
-        f"they relate. {advice}"
-    ]
+    shown = " and ".join(map(str, groups))
+    return [f"no cell connects the modalities {shown}, so nothing can be learnt about how they relate. {advice}"]
 
 
 def _same_features(data: AnnData | MuData, groups: list[list[str]]) -> tuple[str, str] | None:

@@ -101,10 +101,9 @@ def inspect_modality(setup: Setup, name: str, adata: AnnData, arguments: SetupAr
     taken = ModalitySetup(name, kind, layer, likelihood, reason, adata.n_obs, adata.n_vars, found.moments)
     setup.faults += _value_faults(taken, found, adata)
     if not (is_query or found.n_nonzero or taken.n_cells == 0):
-        setup.faults.append(
-            f"modality '{name}', {_place(layer)}: every value is 0, in all {taken.n_cells} cells. Use layers= to name what "
-            "was measured, or leave the modality out with modalities=."
-        )
+        advice = "Use layers= to name what was measured, or leave the modality out with modalities=."
+        what = f"every value is 0, in all {taken.n_cells} cells"
+        setup.faults.append(f"modality '{name}', {_place(layer)}: {what}. {advice}")
     setup.notes += _value_notes(taken, found)
     setup.modalities.append(taken)
 
@@ -115,10 +114,10 @@ def feature_type_faults(name: str, adata: AnnData, where: str) -> list[str]:
     if len(counts) < 2:
         return []
     shown = ", ".join(f"{n:,} of '{feature_type}'" for feature_type, n in counts.items())
-    return [
-        f"modality '{name}' mixes feature types: {shown}. mmvae.pp.split_modalities({where}) makes a modality of each; "
-        f"drop var['{FEATURE_TYPES}'] to model them as one."
-    ]
+    advice = (
+        f"mmvae.pp.split_modalities({where}) makes a modality of each; drop var['{FEATURE_TYPES}'] to model them as one"
+    )
+    return [f"modality '{name}' mixes feature types: {shown}. {advice}."]
 
 
 def feature_types(adata: AnnData) -> pd.Series:
@@ -217,24 +216,18 @@ def _examples(found: Found, adata: AnnData) -> str:
 
 def _value_notes(taken: ModalitySetup, found: Scan) -> list[str]:
     """What is allowed and worth knowing."""
-    notes = []
+    notes, where = [], f"modality '{taken.name}'"
     readable = found.nonfinite.n == 0 and found.n_nonzero > 0 and taken.n_cells > 1
     if found.moments is not None and readable and not (found.moments.statistics().sd > 0).any():
-        notes.append(
-            f"modality '{taken.name}': every feature has the same value in all cells, so it tells nothing of them."
-        )
+        notes.append(f"{where}: every feature has the same value in all cells, so it tells nothing of them.")
     if found.n_empty and taken.likelihood_name not in ("normal", "student_t"):
-        notes.append(
-            f"modality '{taken.name}': {found.n_empty} measured cells hold only zeros. They count as measured; drop "
-            "them from the modality if the measurement failed."
-        )
+        advice = "They count as measured; drop them from the modality if the measurement failed."
+        notes.append(f"{where}: {found.n_empty} measured cells hold only zeros. {advice}")
     # Small counts of fragments are not even this often.
     looks_like_reads = found.is_counts and found.n_small > 1000 and found.n_odd < 0.3 * found.n_small
     if taken.kind == "atac" and taken.likelihood_name == "poisson" and looks_like_reads:
-        notes.append(
-            f"modality '{taken.name}' looks like reads, not fragments: {found.n_odd / found.n_small:.0%} of the counts "
-            "up to 4 are odd. Model fragments, about (reads + 1) // 2."
-        )
+        share = f"{found.n_odd / found.n_small:.0%} of the counts up to 4 are odd"
+        notes.append(f"{where} looks like reads, not fragments: {share}. Model fragments, about (reads + 1) // 2.")
     return notes
 
 

@@ -183,8 +183,8 @@ def changed_faults(
     faults += _feature_faults(data, list(present), registry)
     if faults:
         return faults
-    values = (_value_fault(name, adata, layers[name], fingerprints.get(name)) for name, adata in present.items())
-    return [fault for fault in values if fault is not None]
+    checked = [_value_faults(name, adata, layers[name], fingerprints.get(name)) for name, adata in present.items()]
+    return sum(checked, [])
 
 
 def _registered(data: AnnData | MuData, layers: Mapping[str, str | None]) -> dict[str, AnnData]:
@@ -193,20 +193,18 @@ def _registered(data: AnnData | MuData, layers: Mapping[str, str | None]) -> dic
     return {name: modalities[name] for name in layers if name in modalities}
 
 
-def _value_fault(name: str, adata: AnnData, layer: str | None, before: Fingerprint | None) -> str | None:
+def _value_faults(name: str, adata: AnnData, layer: str | None, before: Fingerprint | None) -> list[str]:
     where = f"modality '{name}', {'X' if layer is None else f'layer {layer!r}'}"
     if layer is not None and layer not in adata.layers:
-        return f"{where} is gone. {ADVICE}"
+        return [f"{where} is gone. {ADVICE}"]
     matrix = values_of(adata, layer)
     if not is_supported(matrix):
         got = "nothing" if matrix is None else type(matrix).__name__
-        return f"{where}: expected the values that were set up; got {got}. {ADVICE}"
+        return [f"{where}: expected the values that were set up; got {got}. {ADVICE}"]
     if before is None or is_on_disk(matrix) or len(changed := _changed(before, adata.obs_names, matrix)) == 0:
-        return None
-    return (
-        f"{where}: values are not those that were set up, in {len(changed)} of {len(before.cells)} cells compared, such as "
-        f"'{changed[0]}'. {ADVICE}"
-    )
+        return []
+    n_changed = f"{len(changed)} of {len(before.cells)} cells compared, such as '{changed[0]}'"
+    return [f"{where}: values are not those that were set up, in {n_changed}. {ADVICE}"]
 
 
 def _changed(before: Fingerprint, names: pd.Index, matrix: Matrix) -> pd.Index:

@@ -28,8 +28,7 @@ BUFFER_CELLS = 32_768
 class MosaicDataset(AnnTorchDataset):
     """Minibatches of chosen cells, in their order, with the entries that :class:`~mmvae.MosaicDataModule` lists.
 
-    ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
-    numbers of features of all of the model's. ``tensors`` are what scvi-tools asks of the registered covariates.
+    ``matrices``, whose rows are quick to take, are of the modalities that the data have, ``n_features`` of all of the model's.
     """
 
     def __init__(

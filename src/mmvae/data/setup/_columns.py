@@ -147,10 +147,9 @@ def _gather(data: MuData, key: str, modalities: dict[str, AnnData]) -> pd.Series
         own = adata.obs[key].astype(object).reindex(data.obs_names)
         clash = gathered.notna() & own.notna() & _differ(gathered, own)
         if clash.any():
-            return (
-                f"key '{key}' differs between modalities for {int(clash.sum())} cells, such as "
-                f"'{clash.index[int(clash.argmax())]}'. Put one column in mdata.obs, or name one as '{name}:{key}'."
-            )
+            cells = f"{int(clash.sum())} cells, such as '{clash.index[int(clash.argmax())]}'"
+            advice = f"Put one column in mdata.obs, or name one as '{name}:{key}'."
+            return f"key '{key}' differs between modalities for {cells}. {advice}"
         gathered = gathered.where(gathered.notna(), own)
     return gathered
 

@@ -112,9 +112,8 @@ def modality_name_faults(name: str) -> list[str]:
     """Whether a modality may have this name."""
     if name and not set(name) & set("./+") and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
         return []
-    return [
-        f"modality name '{name}' cannot be used: it is empty, holds '.', '+' or '/', or is a reserved word. Rename it."
-    ]
+    why = "it is empty, holds '.', '+' or '/', or is a reserved word"
+    return [f"modality name '{name}' cannot be used: {why}. Rename it."]
 
 
 def _duplicates(where: str, names: pd.Index) -> list[str]:

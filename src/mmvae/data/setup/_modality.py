@@ -192,11 +192,9 @@ def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str
     normal = f"likelihoods={{'{taken.name}': 'normal'}}"
     advice = f"Correct them, use layers= to name raw counts, or {normal} for what is no counts."
     if found.nonfinite.n:
-        return [
-            f"{where}: {found.nonfinite.n} values are NaN or infinite, or beyond single precision, "
-            f"{_examples(found.nonfinite, adata)}. Absent measurements belong in no row at all: drop those cells "
-            "from the modality, or the features."
-        ]
+        what = f"NaN or infinite, or beyond single precision, {_examples(found.nonfinite, adata)}"
+        advice = "Absent measurements belong in no row at all: drop those cells from the modality, or the features."
+        return [f"{where}: {found.nonfinite.n} values are {what}. {advice}"]
     negative = found.negative if values != "real" else Found()
     fractional = found.fractional if values in ("counts", "binary") else Found()
     faults = [

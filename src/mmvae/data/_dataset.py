@@ -138,8 +138,7 @@ class MosaicSplitter(DataSplitter):
     ``stream`` holds ``block_cells`` and ``buffer_cells``. On several devices each reads cells of its own, one by one.
     """
 
-    # A MosaicManager.
-    adata_manager: Any
+    adata_manager: Any  # a MosaicManager
 
     def __init__(self, *args: Any, stream: dict[str, int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

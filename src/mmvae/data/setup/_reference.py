@@ -53,12 +53,11 @@ def _check_type(data: AnnData | MuData, source: Mapping[str, Any]) -> None:
     modality = source[SETUP_ARGS].get("modality")
     if isinstance(data, AnnData) and modality is None:
         name = next(iter(SetupArguments.of(source[SETUP_ARGS]).likelihoods))
-        wrong = f"expected a MuData, as the model was set up with; got an AnnData. Make MuData({{'{name}': adata}})."
-        raise SetupError([wrong])
+        advice = f"Make MuData({{'{name}': adata}})."
+        raise SetupError([f"expected a MuData, as the model was set up with; got an AnnData. {advice}"])
     if isinstance(data, MuData) and modality is not None:
-        raise SetupError(
-            [f"expected an AnnData, as the model was set up with; got a MuData. Give mdata['{modality}']."]
-        )
+        advice = f"Give mdata['{modality}']."
+        raise SetupError([f"expected an AnnData, as the model was set up with; got a MuData. {advice}"])
 
 
 def _feature_faults(data: AnnData | MuData, names: list[str], source: Mapping[str, Any]) -> list[str]:
@@ -121,10 +120,8 @@ def _category_faults(setup: Setup, source: Mapping[str, Any]) -> list[str]:
     faults = []
     for column in (c for c in setup.columns if c.role in CATEGORY_FIELDS):
         state = source[FIELDS].get(CATEGORY_FIELDS[column.role], {}).get(STATE, {})
-        found = (
-            state.get("categorical_mapping") if column.role == "batch" else state.get("mappings", {}).get(column.name)
-        )
-        known = set() if found is None else set(map(text_of, found))
+        by_column = state.get("mappings", {}) | {"batch": state.get("categorical_mapping", ())}
+        known = {text_of(c) for c in by_column.get("batch" if column.role == "batch" else column.name, ())}
         if new := set(column.values.dropna().unique()) - known:
             faults.append(
                 f"key '{column.key}' ({column.role.replace('_', ' ')}) holds {sorted(new)[:EXAMPLES]}, which the reference "

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mmvae.data import text_of
-from mmvae.data.setup._categories import categories, numbers
+from mmvae.data.setup._columns import categories, numbers
 
 SAME = {
     "1": [1, 1.0, np.int8(1), np.float32(1), "1"],

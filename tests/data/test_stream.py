@@ -158,7 +158,7 @@ def test_a_pass_may_end_early(one):
 
 def test_a_fault_of_reading_is_raised(one, monkeypatch):
     loader = module(one).train_dataloader()
-    monkeypatch.setattr("mmvae.data._stream.take_ascending", lambda *_: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr("mmvae.data._dataset.take_ascending", lambda *_: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(OSError, match="gone"):
         next(iter(loader))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from mmvae.graph import _spectrum, spectrum_of
+from mmvae.graph import _cells, spectrum_of
 
 
 def grid(rows: int, columns: int) -> sp.csr_matrix:
@@ -19,7 +19,7 @@ def grid(rows: int, columns: int) -> sp.csr_matrix:
 def test_large_graphs_have_nearly_the_exact_log_determinant(monkeypatch, precision, smoothness):
     graph = grid(60, 70)
     exact = spectrum_of(graph)
-    monkeypatch.setattr(_spectrum, "EXACT_UP_TO", 100)
+    monkeypatch.setattr(_cells, "EXACT_UP_TO", 100)
     rough = spectrum_of(graph)
     assert len(rough.values) < len(exact.values)
     assert float(rough.shares.sum()) == pytest.approx(1.0, abs=1e-4)
@@ -30,7 +30,7 @@ def test_large_graphs_have_nearly_the_exact_log_determinant(monkeypatch, precisi
 def test_merging_many_eigenvalues_changes_little(monkeypatch):
     graph = grid(50, 50)
     exact = spectrum_of(graph)
-    monkeypatch.setattr(_spectrum, "N_VALUES", 256)
+    monkeypatch.setattr(_cells, "N_VALUES", 256)
     merged = spectrum_of(graph)
     assert len(merged.values) <= 256
     assert float(merged.shares.sum()) == pytest.approx(1.0, abs=1e-5)

@@ -2,18 +2,12 @@
 
 from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, rows_of, within
 from ._anndata_file import checked_path, new_matrix
-from ._dataset import MosaicDataset
+from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicSplitter, MosaicStream
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._split import blocks_of, split_cells, split_groups
-from ._splitter import MosaicSplitter
-from ._stream import BLOCK_CELLS, BUFFER_CELLS, MosaicStream
-from .setup._arguments import SetupArguments
-from .setup._categories import text_of
-from .setup._columns import Column, resolve_columns
-from .setup._inspect import inspect, modality_name_faults
-from .setup._kinds import FEATURE_TYPES, KINDS, choose_layer, feature_types
-from .setup._links import confounding_notes, prior_covariate_notes, shared_cells
+from .setup._columns import Column, SetupArguments, resolve_columns, text_of
+from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
+from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, matrices_of, print_setup
 from .setup._reference import inspect_or_raise
-from .setup._result import Setup, matrices_of, print_setup
 from .setup._scan import feature_statistics, scan

@@ -19,10 +19,7 @@ def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None
 
 
 def rows_of(data: AnnData | MuData, name: str) -> np.ndarray:
-    """Row of every cell in a modality, -1 where the cell lacks it or the data lack the modality, ``(n_cells,)``.
-
-    Presence comes from ``obsmap`` alone, never from the values.
-    """
+    """Row of every cell in a modality, -1 where there is none: by ``obsmap`` alone, never the values; ``(n_cells,)``."""
     if isinstance(data, AnnData):
         return np.arange(data.n_obs)
     if name not in data.mod:
@@ -36,10 +33,7 @@ def presence_of(data: AnnData | MuData, names: list[str]) -> np.ndarray:
 
 
 def numbers_of(data: AnnData | MuData, indices: Sequence[int] | Sequence[bool] | np.ndarray | None) -> np.ndarray:
-    """Numbers of the cells that ``indices`` names by number or as a mask of all cells, ``(n_cells,)``; all if ``None``.
-
-    Raises a ``ValueError`` if ``indices`` are neither, or reach beyond the data.
-    """
+    """Numbers of the cells that ``indices`` names by number or as a mask of all cells, ``(n_cells,)``; all if ``None``."""
     everything = np.arange(data.n_obs)
     chosen = everything if indices is None else np.asarray(indices)
     if chosen.size == 0:
@@ -65,22 +59,22 @@ def pattern_names(presence: np.ndarray, names: list[str]) -> np.ndarray:
 
 
 def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:
-    """Which cells are neighbours in space, symmetric, without edges of a cell to itself, ``(n_cells, n_cells)``.
-
-    Read from ``obsp["spatial_connectivities"]`` of the data or of the first modality that has it, where
-    :func:`mmvae.pp.spatial` and squidpy write it; ``None`` where there is none.
-    """
+    """Neighbours in space, none its own, ``(n_cells, n_cells)``, of the data or the first modality that has a graph."""
+    having = [name for name, adata in modalities_of(data).items() if CONNECTIVITIES in adata.obsp]
     if CONNECTIVITIES in data.obsp:
-        return _clean(sp.csr_matrix(data.obsp[CONNECTIVITIES]))
-    for name, adata in modalities_of(data).items():
-        if CONNECTIVITIES in adata.obsp:
-            graph, rows = sp.coo_matrix(adata.obsp[CONNECTIVITIES]), rows_of(data, name)
-            # The cells' numbers in place of the modality's rows.
-            cells = np.empty(graph.shape[0], dtype=np.int64)
-            cells[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
-            size = (len(rows), len(rows))
-            return _clean(sp.csr_matrix((graph.data, (cells[graph.row], cells[graph.col])), shape=size))
-    return None
+        graph = sp.csr_matrix(data.obsp[CONNECTIVITIES])
+    elif having:
+        own, rows = sp.coo_matrix(modalities_of(data)[having[0]].obsp[CONNECTIVITIES]), rows_of(data, having[0])
+        # The cells' numbers in place of the modality's rows.
+        cells = np.empty(own.shape[0], dtype=np.int64)
+        cells[rows[rows >= 0]] = np.flatnonzero(rows >= 0)
+        graph = sp.csr_matrix((own.data, (cells[own.row], cells[own.col])), shape=(len(rows), len(rows)))
+    else:
+        return None
+    graph = graph.astype(np.float32)
+    graph.setdiag(0)
+    graph.eliminate_zeros()
+    return graph
 
 
 def graph_faults(data: AnnData | MuData) -> list[str]:
@@ -103,10 +97,3 @@ def within(graph: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
     inside = sp.csr_matrix(keep @ graph @ keep)
     inside.eliminate_zeros()
     return inside
-
-
-def _clean(graph: sp.csr_matrix) -> sp.csr_matrix:
-    graph = graph.astype(np.float32)
-    graph.setdiag(0)
-    graph.eliminate_zeros()
-    return graph

@@ -15,7 +15,6 @@ import zarr
 from anndata import AnnData
 from anndata.io import write_elem
 
-SUFFIXES = (".h5ad", ".zarr")
 # Cells and features of a chunk at the most, 4 MiB: part of a minibatch.
 CHUNK = (128, 8_192)
 
@@ -23,14 +22,17 @@ CHUNK = (128, 8_192)
 def checked_path(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     """``path``, to which an AnnData can be written; what it cannot be is found before there is anything to write."""
     path = Path(path)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in (".h5ad", ".zarr"):
         msg = f"Expected out to end in .h5ad or .zarr; got '{path}'. Rename it."
         raise ValueError(msg)
     if not path.parent.is_dir():
         msg = f"Expected a folder for out; '{path.parent}' is not one. Make it first."
         raise FileNotFoundError(msg)
-    if path.exists() and not (overwrite and _is_alike(path)):
-        advice = " or overwrite=True" if _is_alike(path) else ""
+    # No folder of other things is replaced.
+    files = [path] if path.suffix == ".h5ad" else [path / "zarr.json", path / ".zgroup"]
+    is_alike = any(file.is_file() for file in files)
+    if path.exists() and not (overwrite and is_alike):
+        advice = " or overwrite=True" if is_alike else ""
         msg = f"Expected a new name for out; '{path}' exists. Give another{advice}."
         raise FileExistsError(msg)
     return path
@@ -49,11 +51,6 @@ def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]
             with _quiet():
                 zarr.consolidate_metadata(str(part))
         _put(part, path, Path(scratch) / "before")
-
-
-def _is_alike(path: Path) -> bool:
-    """Whether ``path`` is a file, or a zarr store, as its suffix says: no folder of other things is replaced."""
-    return path.is_file() if path.suffix == ".h5ad" else any((path / n).is_file() for n in ("zarr.json", ".zgroup"))
 
 
 def _empty_matrix(root: Any, cells: pd.Index, features: pd.Index, **options: Any) -> Any:

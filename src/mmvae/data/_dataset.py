@@ -1,56 +1,50 @@
-"""Minibatches of mosaic data. C cells, M modalities, G_m features."""
+"""Minibatches of mosaics: of values in memory cell by cell, of values in files in blocks. C cells, M modalities."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from scvi.data import AnnDataManager, AnnTorchDataset
+from scvi.dataloaders import DataSplitter
+from torch.utils.data import DataLoader, IterableDataset
 
 from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
 
 from ._access import rows_of
-from ._matrix import Matrix, is_sparse, take
+from ._matrix import Matrix, is_on_disk, is_sparse, take, take_ascending
 
+# Share of non-zeros up to which dense values, too, are handed on by their non-zeros.
 SPARSE_UP_TO = 0.25
-"""Share of non-zeros up to which dense values, too, are handed on by their non-zeros."""
+# Zarr chunks of anndata's default size hold twice as many rows of 500 non-zeros; blocks of 16 are read 15 times slower.
+BLOCK_CELLS = 256
+# 128 blocks: see the notes on MosaicDataModule.
+BUFFER_CELLS = 32_768
 
 
 class MosaicDataset(AnnTorchDataset):
-    """Rows of each modality for the cells of a minibatch, in the cells' order.
+    """Minibatches of chosen cells, in their order, with the entries that :class:`~mmvae.MosaicDataModule` lists.
 
-    An item holds, for each modality m, the values ``X_m`` of the cells that have it, ``(n_present, G_m)``; of sparse data,
-    and where most are 0, those that are stored, ``(n_stored,)``, one row after the other, with their ``columns_m`` and
-    the place at which each row starts, ``starts_m``, ``(n_present + 1,)``. Further, the places of these cells in the
-    minibatch, ``rows_m``, ``(n_present,)``; which cells have what, ``present``, boolean, ``(n_cells, n_modalities)``; the
-    cells' numbers, ``ind_x``; and the registered covariates, ``(n_cells, ...)``. Rows are found through ``mdata.obsmap``,
-    so the order of the cells inside a modality does not matter, and nothing is padded.
-
-    ``matrices`` are those of the modalities that the data have, with rows that are quick to take, and ``n_features`` the
-    numbers of features of all of the model's. The other arguments are those of :class:`~scvi.data.AnnTorchDataset`.
-    ``load_sparse_tensor`` changes nothing: what is sparse stays so.
+    ``matrices``, whose rows are quick to take, are of the modalities that the data have, ``n_features`` of all of the model's.
     """
 
     def __init__(
-        self,
-        manager: AnnDataManager,
-        matrices: Mapping[str, Matrix],
-        n_features: Mapping[str, int],
-        getitem_tensors: list | dict[str, Any] | None = None,
-        load_sparse_tensor: bool = False,
+        self, manager: AnnDataManager, matrices: Mapping[str, Matrix], n_features: Mapping[str, int], tensors: Any
     ) -> None:
-        super().__init__(manager, getitem_tensors, load_sparse_tensor)
+        super().__init__(manager, tensors)
         self.matrices, self.n_features = matrices, n_features
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
-        layers = {layer_key(name) for name in n_features}
+        layers = set(map(layer_key, n_features))
         self.covariates = {
-            key: np.asarray(manager.get_from_registry(key)).astype(dtype)
+            key: np.asarray(manager.get_from_registry(key)).astype(dtype).reshape(len(manager.adata), -1)
             for key, dtype in self.keys_and_dtypes.items()
             if key not in layers
         }
 
-    def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, np.ndarray | torch.Tensor]:
+    def __getitem__(self, indexes: int | list[int] | slice) -> dict[str, Any]:
         """Minibatch of the cells that ``indexes`` names."""
         # Numbers are not looked up among those of all cells, which would take time for each of them.
         chosen = np.atleast_1d(np.arange(len(self))[indexes] if isinstance(indexes, slice) else np.asarray(indexes))
@@ -59,17 +53,15 @@ class MosaicDataset(AnnTorchDataset):
 
     def minibatch(
         self, cells: np.ndarray, rows: Mapping[str, np.ndarray], matrices: Mapping[str, Matrix]
-    ) -> dict[str, np.ndarray | torch.Tensor]:
+    ) -> dict[str, Any]:
         """Minibatch of ``cells``, ``(n_cells,)``, whose values are in ``rows``, -1 where there are none, of ``matrices``."""
         present = np.stack([own >= 0 for own in rows.values()], axis=1)
-        batch: dict[str, np.ndarray | torch.Tensor] = {PRESENT: present, CELLS: cells}
+        batch: dict[str, Any] = {PRESENT: present, CELLS: cells}
         for name, own in rows.items():
-            places = np.flatnonzero(own >= 0)
-            batch[rows_key(name)] = places
-            batch |= self._values(name, matrices, own[places])
+            batch[rows_key(name)] = np.flatnonzero(own >= 0)
+            batch |= self._values(name, matrices, own[own >= 0])
         for key, values in self.covariates.items():
-            chosen = values[cells]
-            batch[key] = chosen[:, None] if chosen.ndim == 1 else chosen
+            batch[key] = values[cells]
         return batch
 
     def _values(self, name: str, matrices: Mapping[str, Matrix], rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -87,3 +79,89 @@ class MosaicDataset(AnnTorchDataset):
             columns_key(name): block.indices.astype(np.int64),
             starts_key(name): block.indptr.astype(np.int64),
         }
+
+
+class MosaicStream(IterableDataset):
+    """Minibatches of ``cells``, each once; ``buffer_cells`` are read at a time, the next ones while these are used.
+
+    Shuffled, they are blocks of ``block_cells`` successive ones, in an order from torch's generator, and mixed in memory.
+    """
+
+    def __init__(
+        self, dataset: MosaicDataset, cells: np.ndarray, size: int, shuffle: bool, block_cells: int, buffer_cells: int
+    ) -> None:
+        self.dataset, self.cells, self.batch_size, self.shuffle = dataset, cells, size, shuffle
+        # Whole minibatches, so that none but the last is smaller than the others.
+        self.block_cells, self.buffer_cells = block_cells, max(1, buffer_cells // size) * size
+
+    def __len__(self) -> int:
+        return -(-len(self.cells) // self.batch_size)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        loads = self._loads()
+        with ThreadPoolExecutor(1) as ahead:
+            coming = [ahead.submit(self._read, cells) for cells in islice(loads, 1)]
+            while coming:
+                cells, rows, values = coming.pop().result()
+                coming += [ahead.submit(self._read, cells) for cells in islice(loads, 1)]
+                for part in _parts(np.arange(len(cells)), self.batch_size):
+                    own = {name: places[part] for name, places in rows.items()}
+                    yield self.dataset.minibatch(cells[part], own, values)
+
+    def _loads(self) -> Iterator[np.ndarray]:
+        """Cells that are read together, in the order in which they are used."""
+        if not self.shuffle:
+            return iter(_parts(self.cells, self.buffer_cells))
+        generator = np.random.default_rng(int(torch.empty((), dtype=torch.int64).random_()))
+        blocks = _parts(self.cells, self.block_cells)
+        order = np.concatenate([blocks[i] for i in generator.permutation(len(blocks))])
+        return map(generator.permutation, _parts(order, self.buffer_cells))
+
+    def _read(self, cells: np.ndarray) -> tuple[np.ndarray, Mapping[str, np.ndarray], Mapping[str, Matrix]]:
+        """Values of each modality, read for these cells, and each cell's row in them, -1 where it lacks the modality."""
+        rows, values = {name: own[cells] for name, own in self.dataset.rows.items()}, dict(self.dataset.matrices)
+        for name, matrix in self.dataset.matrices.items():
+            has = rows[name] >= 0
+            if is_on_disk(matrix) and has.any():
+                ascending, rows[name][has] = np.unique(rows[name][has], return_inverse=True)
+                values[name] = take_ascending(matrix, ascending)
+        return cells, rows, values
+
+
+def _parts(cells: np.ndarray, size: int) -> list[np.ndarray]:
+    return [cells[start : start + size] for start in range(0, len(cells), size)]
+
+
+class MosaicSplitter(DataSplitter):
+    """scvi-tools' loaders where all values are in memory, else :class:`MosaicStream`.
+
+    ``stream`` holds ``block_cells`` and ``buffer_cells``. On several devices each reads cells of its own, one by one.
+    """
+
+    adata_manager: Any  # a MosaicManager
+
+    def __init__(self, *args: Any, stream: dict[str, int] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stream = {"block_cells": BLOCK_CELLS, "buffer_cells": BUFFER_CELLS} | (stream or {})
+
+    def train_dataloader(self) -> DataLoader:
+        """Training cells, shuffled."""
+        return self._streamed(self.train_idx, shuffle=True) if self._streams else super().train_dataloader()
+
+    def val_dataloader(self) -> DataLoader | None:
+        """Validation cells, in order; ``None`` without any."""
+        return self._streamed(self.val_idx) if self._streams and len(self.val_idx) else super().val_dataloader()
+
+    @property
+    def registry(self) -> dict[str, Any]:
+        """What was registered, to build a model from."""
+        return self.adata_manager.registry
+
+    @property
+    def _streams(self) -> bool:
+        return self.adata_manager.is_on_disk and not self.data_loader_kwargs.get("distributed_sampler", False)
+
+    def _streamed(self, cells: np.ndarray, batch_size: int | None = None, *, shuffle: bool = False) -> DataLoader:
+        size = batch_size or self.data_loader_kwargs["batch_size"]
+        stream = MosaicStream(self.adata_manager.create_torch_dataset(), cells, size, shuffle, **self.stream)
+        return DataLoader(stream, batch_size=None, pin_memory=self.pin_memory)

@@ -1,11 +1,10 @@
 """Registration of mosaic data with scvi-tools."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
@@ -19,12 +18,9 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
-from ._unchanged import Fingerprint, changed_faults, fingerprints_of
-from .setup._arguments import SetupArguments
-from .setup._categories import categories
-from .setup._columns import Column, Role, Scale, keep_scales, scales_of
-from .setup._reference import inspect_or_raise, known_labels
-from .setup._result import Setup
+from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
+from .setup._modality import Setup
+from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
 from .setup._scan import feature_statistics
 
 
@@ -50,29 +46,25 @@ def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataFi
 
 
 class MosaicManager(AnnDataManager):
-    """Registers AnnData or MuData whose cells need not have every modality.
-
-    Unlike its base, finds all faults before anything is written, leaves the data as they were on a failure, and registers
-    data that lack some of a reference's modalities.
-    """
+    """Registers mosaics, also without some of a reference's modalities; finds all faults before anything is written."""
 
     def __init__(self, setup: Setup | None = None, **kwargs: Any) -> None:
         check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
         self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
-        self._fingerprints: dict[str, Fingerprint] | None = None
+        self._fingerprints: dict[str, Fingerprint] = {}
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
     def names(self) -> list[str]:
         """Names of the model's modalities, those that the data lack included."""
-        return list(SetupArguments.of(self._registry[SETUP_ARGS]).chosen)
+        return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
 
     @property
     def _layers(self) -> dict[str, str | None]:
         """Layer of each modality that the data had when they were registered."""
-        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers or {}
+        layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers
         return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
 
     def _matrices(self) -> dict[str, Matrix]:
@@ -95,7 +87,7 @@ class MosaicManager(AnnDataManager):
 
     def check_unchanged(self) -> None:
         """Raise a ``SetupError`` of all names, features and values that are no longer what was registered."""
-        if faults := changed_faults(self.adata, self._registry, self._layers, self._fingerprints or {}):
+        if faults := changed_faults(self.adata, self._registry, self._layers, self._fingerprints):
             raise SetupError(faults)
 
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
@@ -106,14 +98,16 @@ class MosaicManager(AnnDataManager):
             source_registry = deepcopy(self._registry)
         if setup is None:
             setup = self._inspect(adata, source_registry, **transfer_kwargs)
-        scales = _scales(setup, source_registry)
-        with restored_on_failure(adata):
+        numbers = [c for c in setup.columns if c.role == "continuous"]
+        found = {c.name: scale_of(c.values) for c in numbers} if source_registry is None else scales_of(source_registry)
+        # A registry that does not say was made of numbers as they were.
+        scales = {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
+        with _restored_on_failure(adata):
             for column in setup.columns:
                 adata.obs[column.name] = _registered(column, scales, source_registry)
             super().register_fields(adata, source_registry, **transfer_kwargs)
         keep_scales(self._registry, scales)
-        if self._fingerprints is None:
-            self._fingerprints = fingerprints_of(adata, self._layers)
+        self._fingerprints = self._fingerprints or fingerprints_of(adata, self._layers)
         if source_registry is not None:
             # What the reference knows of modalities that the data lack, without a place in the data.
             own, known = self._registry[FIELDS], source_registry[FIELDS]
@@ -133,36 +127,27 @@ class MosaicManager(AnnDataManager):
         return manager
 
     def create_torch_dataset(
-        self,
-        indices: Sequence[int] | Sequence[bool] | None = None,
-        data_and_attributes: list[str] | dict[str, np.dtype] | None = None,
-        load_sparse_tensor: bool = False,
+        self, indices: Any = None, data_and_attributes: Any = None, load_sparse_tensor: bool = False
     ) -> Any:
-        """Data set of minibatches that hold the rows of present modalities only."""
+        """Data set of minibatches that hold the rows of present modalities only; what is sparse stays so."""
         # The reference's number of features where the data lack a modality.
         n_features = {name: self._registry[FIELDS][layer_key(name)][STATE]["n_vars"] for name in self.names}
-        dataset = MosaicDataset(self, self._matrices(), n_features, data_and_attributes, load_sparse_tensor)
+        dataset = MosaicDataset(self, self._matrices(), n_features, data_and_attributes)
         return dataset if indices is None else Subset(dataset, indices)
-
-
-def _scales(setup: Setup, source: Mapping[str, Any] | None) -> dict[str, Scale]:
-    """What numbers are divided by; a registry that does not say was made of them as they were."""
-    numbers = [c for c in setup.columns if c.role == "continuous"]
-    known = {c.name: Scale.of(c.values) for c in numbers} if source is None else scales_of(source)
-    return {c.name: known.get(c.name, Scale(0.0, 1.0)) for c in numbers}
 
 
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:
     """The values of a column as the minibatches hold them."""
     if column.role == "continuous":
-        return scales[column.name].standardise(column.values)
+        mean, sd = scales[column.name]
+        return (column.values - mean) / sd
     if column.role == "labels" and source is not None:
         return categories(known_labels(column.values, source))
     return column.values
 
 
 @contextmanager
-def restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
+def _restored_on_failure(data: AnnData | MuData) -> Iterator[None]:
     """Put ``obs``, ``obsm`` and ``uns`` back as they were if the block raises."""
     # Columns are added and replaced, never written into.
     obs, obsm, uns = data.obs.copy(deep=False), dict(data.obsm), dict(data.uns)

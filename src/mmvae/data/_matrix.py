@@ -1,8 +1,8 @@
 """Reading matrices block by block, whatever they are stored as. N rows, G columns."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import h5py
 import numpy as np
@@ -20,16 +20,12 @@ BLOCK_VALUES = 250_000
 HAS_ANNBATCH = find_spec("annbatch") is not None
 # Rows between two that are wanted which a file is read on for: a chunk that holds both is then decoded once.
 GAP = 64
+is_sparse: Callable[[object], TypeGuard[sp.csr_matrix]] = sp.issparse
 
 
 def values_of(adata: AnnData, layer: str | None) -> Matrix:
     """The matrix of ``layer``, of X where it is ``None``."""
     return adata.X if layer is None else adata.layers[layer]
-
-
-def is_sparse(matrix: object) -> TypeGuard[sp.csr_matrix]:
-    """Whether a matrix is one of scipy's sparse ones."""
-    return sp.issparse(matrix)
 
 
 def is_supported(matrix: object) -> bool:
@@ -88,21 +84,37 @@ def take(matrix: Matrix, rows: np.ndarray) -> Block:
 
 
 def take_ascending(matrix: Matrix, rows: np.ndarray) -> Block:
-    """Rows in ascending order, each once; those in files are read in ranges, by annbatch where it can and is there."""
-    if not is_on_disk(matrix):
-        return matrix[rows]
+    """Rows of a matrix in a file, in ascending order, each once; read in ranges, by annbatch where it can and is there."""
     runs = np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1)
     ranges = [range(int(run[0]), int(run[-1]) + 1) for run in runs]
     if HAS_ANNBATCH and isinstance(matrix.group if isinstance(matrix, CSRDataset) else matrix, zarr.Group | zarr.Array):
-        from ._annbatch import read_ranges  # takes a second to import
-
-        block = read_ranges(matrix, ranges)
+        block = _by_annbatch(matrix, np.concatenate(ranges))
     elif isinstance(matrix, CSRDataset):
         block = sp.vstack(list(_sparse_ranges(matrix, ranges)), format="csr")
     else:
         block = np.concatenate([matrix[own.start : own.stop] for own in ranges])
     wanted = np.isin(np.concatenate(ranges), rows, assume_unique=True)
     return block if wanted.all() else block[wanted]
+
+
+def _by_annbatch(matrix: Any, rows: np.ndarray) -> Block:
+    """Ascending rows of a matrix in a Zarr store, in one request of a sampler: annbatch has no other way in."""
+    from annbatch import Loader  # takes a second to import
+    from annbatch.abc import Sampler
+
+    class Rows(Sampler):
+        batch_size, shuffle = None, False
+
+        def n_batches(self, n_obs: int) -> int:
+            return 1
+
+        def validate(self, n_obs: int) -> None:
+            pass
+
+        def _sample(self, n_obs: int) -> Iterator[Any]:
+            yield {"requests": rows, "splits": [np.arange(len(rows))]}
+
+    return next(iter(Loader(batch_sampler=Rows(), preload_to_gpu=False).add_dataset(matrix)))["X"]
 
 
 def _sparse_ranges(matrix: CSRDataset, ranges: list[range]) -> Iterator[sp.csr_matrix]:
@@ -118,7 +130,8 @@ def _sparse_ranges(matrix: CSRDataset, ranges: list[range]) -> Iterator[sp.csr_m
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
     """First row and rows of consecutive blocks of a matrix from :func:`by_rows`; sparse ones hold each entry once."""
     n_rows = matrix.shape[0]
-    step = max(1, int(n_rows * BLOCK_VALUES / max(_n_stored(matrix), 1)))
+    n_stored = matrix.group["data"].size if isinstance(matrix, CSRDataset) else matrix.size
+    step = max(1, int(n_rows * BLOCK_VALUES / max(n_stored, 1)))
     for start in range(0, n_rows, step):
         block = matrix[start : start + step]
         if is_sparse(block) and not block.has_canonical_format:
@@ -126,9 +139,3 @@ def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:
             block = block.copy()
             block.sum_duplicates()
         yield start, block
-
-
-def _n_stored(matrix: Matrix) -> int:
-    if isinstance(matrix, CSRDataset):
-        return matrix.group["data"].shape[0]
-    return matrix.nnz if is_sparse(matrix) else matrix.shape[0] * matrix.shape[1]

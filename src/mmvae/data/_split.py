@@ -13,10 +13,9 @@ GOLDEN = (5**0.5 - 1) / 2
 def split_cells(
     strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split cells at random within strata, such as missing patterns by batch, ``(n_cells,)``.
+    """Indices of training, validation and test cells, ascending, drawn within strata such as missing patterns by batch.
 
-    ``train_size`` is the share to train on, in (0, 1], and ``validation_size`` the share to validate on, by default what
-    remains. Returns the indices of the training, validation and test cells, each ascending.
+    ``train_size`` is the share to train on, in (0, 1], ``validation_size`` that to validate on, by default what remains.
     """
     validation, test = _checked_shares(train_size, validation_size)
     n_cells = len(strata)
@@ -31,10 +30,7 @@ def split_cells(
 def split_groups(
     groups: np.ndarray, strata: np.ndarray, train_size: float, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split cells as :func:`split_cells` does, but so that those of a group, each in one stratum, stay together.
-
-    ``groups`` and ``strata`` are ``(n_cells,)``. A share that is less than half a group in every stratum gets one group.
-    """
+    """As :func:`split_cells`, but those of a group, in one stratum, stay together; a share gets one group at the least."""
     validation, test = _checked_shares(train_size, validation_size)
     found = np.zeros(len(groups), dtype=int)
     generator = np.random.default_rng(seed)
@@ -54,10 +50,9 @@ def split_groups(
 
 
 def blocks_of(graph: sp.csr_matrix, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Number of each cell's patch of about 30 neighbours, and of the connected part of the graph that it is in.
+    """Number of each cell's patch, and of the connected part of the graph that it is in, each ``(n_cells,)``.
 
-    ``graph`` is symmetric, ``(n_cells, n_cells)``, and both numbers ``(n_cells,)``. A patch is the cells of which its centre,
-    drawn at random, is the nearest one, and is named by it.
+    A patch is the about 30 cells of which its centre, drawn at random, is the nearest one, and is named by it.
     """
     _, part = connected_components(graph, directed=False)
     n_cells = graph.shape[0]

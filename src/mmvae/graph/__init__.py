@@ -1,4 +1,3 @@
 """Graphs of neighbouring cells, for what is computed on them: no priors, no data objects."""
 
-from ._cells import CellGraph
-from ._spectrum import Spectrum, spectrum_of
+from ._cells import CellGraph, Spectrum, spectrum_of

@@ -50,7 +50,7 @@ def configuration(
     ``chosen`` holds ``seed``, and by modality or as one for all ``n_latent``, ``modality_weights`` and
     ``input_dropout``. Faults of all numbers are raised in one ``ValueError``.
     """
-    likelihoods = SetupArguments.of(registry["setup_args"]).chosen
+    likelihoods = SetupArguments.of(registry["setup_args"]).likelihoods
     names = list(likelihoods)
     weights = chosen["modality_weights"]
     if weights is None or isinstance(weights, Mapping):

@@ -1,51 +1,53 @@
-"""Everything that can be said of the data before training: what was taken, what is wrong, what to watch."""
+"""What was taken of the data, what is wrong, what to watch; cells that have two modalities bridge the two."""
 
 import difflib
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
+from scipy.sparse.csgraph import connected_components
 from torch import nn
 
 from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
-from mmvae.data._access import graph_faults, modalities_of, presence_of, rows_of
+from mmvae.data._access import graph_faults, modalities_of, pattern_names, presence_of, rows_of
 
-from ._arguments import SetupArguments
-from ._categories import text_of
-from ._columns import resolve_columns
-from ._links import empty_cell_faults, link_faults, link_notes
-from ._modality import feature_type_faults, inspect_modality
-from ._result import Setup
+from ._columns import Column, SetupArguments, resolve_columns, text_of
+from ._modality import Setup, feature_type_faults, inspect_modality
 
 MINIMUM_CELLS = 10
+FEW_BRIDGES = 50
+SHARED_FEATURES = 0.5
 RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 
 def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool = False) -> Setup:
-    """Look at the data without changing them; a ``TypeError`` if they are neither AnnData nor MuData.
-
-    A query, to be mapped onto a reference, may be small, lack modalities, and hold modalities that no cell shares.
-    """
+    """Look at the data; a query may be small, lack modalities, and hold modalities that no cell shares."""
     setup = Setup(unlabelled=text_of(arguments.unlabeled_category))
     if structural := _structure_faults(data, is_query):
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)
-    named = [f for name in chosen for f in modality_name_faults(name)]
-    named += [] if isinstance(data, AnnData) else name_faults(data, list(chosen))
-    if named or not chosen:
+    names = list(chosen)
+    named = [f for name in names for f in modality_name_faults(name)]
+    named += [] if isinstance(data, AnnData) else name_faults(data, names)
+    if named or not names:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
         where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
         setup.faults += feature_type_faults(name, adata, where)
         inspect_modality(setup, name, adata, arguments, is_query=is_query)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
-    setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, list(chosen))
-    setup.presence = presence_of(data, list(chosen))
-    setup.faults += empty_cell_faults(data, list(chosen), setup.presence) + graph_faults(data)
+    setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, names)
+    setup.presence = presence_of(data, names)
+    empty = ~setup.presence.any(axis=1)
+    if empty.any():
+        cells = f"{int(empty.sum())} cells, such as '{data.obs_names[int(np.argmax(empty))]}'"
+        setup.faults.append(f"{cells}, have none of the modalities {names}. Leave them out.")
+    setup.faults += graph_faults(data)
     if not is_query:
-        setup.faults += link_faults(data, list(chosen), setup.presence)
-        setup.notes += link_notes(list(chosen), setup.presence, setup.columns)
+        setup.faults += _link_faults(data, names, setup.presence)
+        setup.notes += _link_notes(names, setup.presence, setup.columns)
     return setup
 
 
@@ -62,7 +64,7 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
             f"modalities share axis {data.axis}, not cells. Build MuData(..., axis=0); data sets that share genes but "
             "not cells are one modality with a batch_key for the assay, see mmvae.pp.join_features."
         ]
-    if isinstance(data, MuData) and (views := [n for n, a in data.mod.items() if a.is_view]):
+    if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
     if data.n_obs == 0 or (data.n_obs < MINIMUM_CELLS and not is_query):
         return [f"there are {data.n_obs} cells; at least {MINIMUM_CELLS} are needed to train."]
@@ -74,9 +76,9 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
     if isinstance(data, AnnData):
         return modalities_of(data, arguments.modalities), []
     available = modalities_of(data)
+    wanted = list(available if arguments.modalities is None else arguments.modalities.values())
     if not available:
         return {}, ["the MuData holds no modality."]
-    wanted = list(available if arguments.modalities is None else arguments.modalities.values())
     if not wanted:
         return {}, [f"modalities= names none; the MuData has {list(available)}."]
     absent = [name for name in wanted if name not in available]
@@ -101,10 +103,8 @@ def name_faults(mdata: MuData, names: list[str]) -> list[str]:
         if adata.n_vars == 0:
             faults.append(f"modality '{name}' has no features. Leave it out with modalities=.")
         elif not _is_indexed(mdata, name):
-            faults.append(
-                f"modality '{name}' was changed after the MuData was made: mdata.obsmap['{name}'] no longer fits its "
-                "obs_names. Call mdata.update()."
-            )
+            what = f"mdata.obsmap['{name}'] no longer fits its obs_names"
+            faults.append(f"modality '{name}' was changed after the MuData was made: {what}. Call mdata.update().")
     return faults
 
 
@@ -112,9 +112,8 @@ def modality_name_faults(name: str) -> list[str]:
     """Whether a modality may have this name."""
     if name and not set(name) & set("./+") and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
         return []
-    return [
-        f"modality name '{name}' cannot be used: it is empty, holds '.', '+' or '/', or is a reserved word. Rename it."
-    ]
+    why = "it is empty, holds '.', '+' or '/', or is a reserved word"
+    return [f"modality name '{name}' cannot be used: {why}. Rename it."]
 
 
 def _duplicates(where: str, names: pd.Index) -> list[str]:
@@ -139,7 +138,7 @@ def _unknown_names(arguments: SetupArguments, names: list[str]) -> list[str]:
     return [
         f"{argument}: {_unknown_modality(name, names)}"
         for argument in ("layers", "likelihoods", "size_factor_keys")
-        for name in getattr(arguments, argument) or {}
+        for name in getattr(arguments, argument)
         if name not in known
     ]
 
@@ -150,4 +149,84 @@ def _repeated_keys(arguments: SetupArguments) -> list[str]:
         f"key '{key}' is named more than once among {what}. Name it once."
         for keys, what in ((decoders, "batch and covariates"), (arguments.prior_covariate_keys, "prior covariates"))
         for key in dict.fromkeys(k for k in keys if keys.count(k) > 1)
+    ]
+
+
+def _link_faults(data: AnnData | MuData, names: list[str], presence: np.ndarray) -> list[str]:
+    """Modalities that no cell has, and groups of modalities that share no cell."""
+    absent = [name for name, found in zip(names, presence.T, strict=True) if not found.any()]
+    faults = [f"modality '{name}' has no cells. Leave it out with modalities=." for name in absent]
+    n_groups, group = connected_components(shared_cells(presence) > 0, directed=False)
+    if faults or n_groups == 1 or not presence.any(axis=1).all():
+        return faults
+    groups = [[n for n, g in zip(names, group, strict=True) if g == k] for k in range(n_groups)]
+    advice = "Measure some cells with both, or train a model for each group."
+    if pair := _same_features(data, groups):
+        advice = f"'{pair[0]}' and '{pair[1]}' share features: make them one modality with a batch_key for the assay "
+        advice += "(mmvae.pp.join_features)."
+    shown = " and ".join(map(str, groups))
+    return [f"no cell connects the modalities {shown}, so nothing can be learnt about how they relate. {advice}"]
+
+
+def _same_features(data: AnnData | MuData, groups: list[list[str]]) -> tuple[str, str] | None:
+    """Two modalities of different groups that have many features in common, if there are such."""
+    features = {name: set(adata.var_names) for name, adata in modalities_of(data).items()}
+    for left, right in combinations(groups, 2):
+        for a, b in product(left, right):
+            if len(features[a] & features[b]) >= SHARED_FEATURES * min(len(features[a]), len(features[b])):
+                return a, b
+    return None
+
+
+def shared_cells(presence: np.ndarray) -> np.ndarray:
+    """Number of cells that have both of each pair of modalities, ``(n_modalities, n_modalities)``."""
+    have = presence.astype(np.int64)
+    return have.T @ have
+
+
+def _link_notes(names: list[str], presence: np.ndarray, columns: list[Column]) -> list[str]:
+    """Thin bridges between modalities, and batches that coincide with what is missing."""
+    shared = shared_cells(presence)
+    notes = [
+        f"only {shared[i, j]} cells have both '{names[i]}' and '{names[j]}': what one tells of the other rests on them."
+        for i, j in combinations(range(len(names)), 2)
+        if 0 < shared[i, j] < FEW_BRIDGES
+    ]
+    for column in columns:
+        if column.role == "batch":
+            notes += confounding_notes(column, pattern_names(presence, names))
+    return notes + prior_covariate_notes(columns)
+
+
+def prior_covariate_notes(columns: list[Column]) -> list[str]:
+    """Say so where a covariate that priors may look at tells the batches apart."""
+    batches = [c for c in columns if c.role == "batch" and c.values.nunique() > 1]
+    return [
+        f"prior covariate '{column.key}' tells the batches of '{batch.key}' apart. A prior that looks at it no longer "
+        "keeps the batch out of the latent. Give prior_covariate_keys of biology that occurs in several batches."
+        for batch in batches
+        for column in columns
+        if column.role == "prior_covariate" and _tells_apart(column, batch)
+    ]
+
+
+def _tells_apart(column: Column, batch: Column) -> bool:
+    """Whether ``column`` is a part of the batch, or each of its categories lies in one batch."""
+    if column.key in batch.key.split("+"):
+        return True
+    known = column.values.notna() & batch.values.notna()
+    codes = batch.values[known].astype(str)
+    return bool((codes.groupby(column.values[known].astype(str).to_numpy()).nunique() == 1).all())
+
+
+def confounding_notes(batch: Column, patterns: np.ndarray) -> list[str]:
+    """Say so where every batch has a single missing pattern and patterns differ between batches."""
+    by_batch = {str(b): set(patterns[(batch.values == b).to_numpy()]) for b in batch.values.dropna().unique()}
+    single = all(len(found) == 1 for found in by_batch.values())
+    if len(by_batch) < 2 or len(set(patterns)) < 2 or not single:
+        return []
+    shown = "; ".join(f"{b}: {next(iter(found))}" for b, found in list(by_batch.items())[:4])
+    return [
+        f"batch '{batch.key}' coincides with what is missing ({shown}). Differences between these batches cannot be "
+        "told from differences between assays; read comparisons across them with care."
     ]

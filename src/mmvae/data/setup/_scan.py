@@ -66,23 +66,17 @@ class Found:
             self.values.extend(values[where][: EXAMPLES - len(self.values)].tolist())
 
 
-@dataclass
 class Scan:
     """What the values of a modality are: finite in single precision or not, negative, or not integers, and their moments.
 
     ``n_several`` are integers above 1, ``n_empty`` cells without any non-zero value, ``n_odd`` the odd ones of ``n_small``.
     """
 
-    nonfinite: Found = field(default_factory=Found)
-    negative: Found = field(default_factory=Found)
-    fractional: Found = field(default_factory=Found)
-    n_nonzero: int = 0
-    n_several: int = 0
-    n_empty: int = 0
-    maximum: float = 0.0
-    n_small: int = 0
-    n_odd: int = 0
-    moments: Moments | None = None
+    def __init__(self, moments: Moments | None) -> None:
+        self.moments = moments
+        self.nonfinite, self.negative, self.fractional = Found(), Found(), Found()
+        self.n_nonzero = self.n_several = self.n_empty = self.n_small = self.n_odd = 0
+        self.maximum = 0.0
 
     @property
     def is_counts(self) -> bool:
@@ -95,18 +89,12 @@ class Scan:
         few = self.negative.n + self.fractional.n <= max(1, FEW * self.n_nonzero)
         return not self.is_counts and self.nonfinite.n == 0 and few and self.n_several > 0
 
-    @property
-    def looks_like_reads(self) -> bool:
-        """Whether the small counts are even far too often for fragments."""
-        return self.is_counts and self.n_small > 1000 and self.n_odd < 0.3 * self.n_small
-
 
 def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     """Read every value of a matrix once, block by block."""
-    found = Scan(moments=Moments(*matrix.shape) if with_moments else None)
+    found = Scan(Moments(*matrix.shape) if with_moments else None)
     for start, block in blocks(by_rows(matrix)):
         _count(found, start, block)
-        found.n_empty += int((np.asarray((block != 0).sum(axis=1)).ravel() == 0).sum())
         if found.moments is not None:
             found.moments.add(start, block)
     return found
@@ -122,8 +110,7 @@ def feature_statistics(matrix: Matrix) -> FeatureStatistics:
 
 def _count(found: Scan, start: int, block: Block) -> None:
     values = block.data if is_sparse(block) else np.asarray(block).ravel()
-    if values.size == 0:
-        return
+    found.n_empty += int((np.asarray((block != 0).sum(axis=1)) == 0).sum())
     with np.errstate(over="ignore"):
         finite = np.isfinite(values.astype(np.float32, copy=False))
     whole = finite & (values == np.floor(values))
@@ -139,16 +126,12 @@ def _count(found: Scan, start: int, block: Block) -> None:
 
 
 def _parts(values: Block) -> Iterator[Block]:
-    """What is summed of each feature, one after the other; log1p of negative values counts as 0."""
+    """What is summed of each feature, one after the other, and squared; log1p of negative values counts as 0."""
     yield values
-    yield _square(values)
+    yield values.multiply(values) if is_sparse(values) else values**2
     logs = values.maximum(0).log1p() if is_sparse(values) else np.log1p(np.maximum(values, 0))
     yield logs
-    yield _square(logs)
-
-
-def _square(values: Block) -> Block:
-    return values.multiply(values) if is_sparse(values) else values**2
+    yield logs.multiply(logs) if is_sparse(logs) else logs**2
 
 
 def _sd(square: torch.Tensor, mean: torch.Tensor) -> torch.Tensor:

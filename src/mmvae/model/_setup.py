@@ -7,15 +7,7 @@ from anndata import AnnData
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from mmvae.data import (
-    MosaicManager,
-    Setup,
-    SetupArguments,
-    fields_of,
-    inspect_or_raise,
-    matrices_of,
-    print_setup,
-)
+from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, matrices_of, print_setup
 from mmvae.train import memory_note
 
 
@@ -41,16 +33,16 @@ class Registration(BaseModelClass):
     ) -> None:
         """Register a MuData, mosaic or complete, and print what was taken.
 
-        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
-        The data are not copied, padded, reordered or made dense, but for a copy by rows of a matrix that is stored by columns
-        (CSC), in training and reading; columns whose names begin with ``_scvi_`` or ``_mmvae_`` are added to ``obs``. All
-        faults of the data are raised in one error, before anything is written. Among them are a few negative or fractional
-        values among counts; values that are no counts throughout take ``normal``. A model refuses to read data that were
-        changed after they were set up.
+        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values. The
+        data are not copied, padded, reordered or made dense, but for a copy by rows of a matrix that is stored by
+        columns (CSC), in training and reading; columns whose names begin with ``_scvi_`` or ``_mmvae_`` are added to
+        ``obs``. All faults of the data are raised in one error, before anything is written. Among them are a few
+        negative or fractional values among counts; values that are no counts throughout take ``normal``. A model
+        refuses to read data that were changed after they were set up.
 
-        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's. Categories
-        are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no cell has are
-        left out.
+        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
+        Categories are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no
+        cell has are left out.
 
         Parameters
         ----------
@@ -67,8 +59,8 @@ class Registration(BaseModelClass):
         categorical_covariate_keys
             Columns of further categories that the decoders should see.
         continuous_covariate_keys
-            Columns of numbers that the decoders should see. They are standardised; mean and standard deviation are kept, for
-            other data, too.
+            Columns of numbers that the decoders should see. They are standardised; mean and standard deviation are
+            kept, for other data, too.
         prior_covariate_keys
             Columns of biological categories, such as tissue or stage, that ``prior="conditional"`` looks at. Neither
             encoders nor decoders see them.

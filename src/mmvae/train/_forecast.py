@@ -38,9 +38,8 @@ def memory_needed(n_weights: int, n_features: int, batch_size: int, n_dense: int
 
 def _words_of(needed: int) -> str:
     free = psutil.virtual_memory().available
-    said = (
-        f"Training takes about {needed / GB:.2g} GB of memory beside the values, of {free / GB:.2g} GB that are free."
-    )
+    of_free = f"of {free / GB:.2g} GB that are free."
+    said = f"Training takes about {needed / GB:.2g} GB of memory beside the values, {of_free}"
     return said if needed < free else f"{said} Choose variable features, or a smaller n_hidden."
 
 

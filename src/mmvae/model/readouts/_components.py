@@ -77,8 +77,8 @@ class ComponentMethods(DataAccess):
 
         Returns
         -------
-        DataFrame with a row for each component, that of most cells first, or one for a prior that has none (their numbers
-        mean nothing across models):
+        DataFrame with a row for each component, that of most cells first, or one for a prior that has none (their
+        numbers mean nothing across models):
 
         - ``latent``, ``prior``: the latent and the name of its prior;
         - ``component``, and ``label`` where there is a prior ``"labels"``;

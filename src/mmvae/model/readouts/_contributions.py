@@ -27,10 +27,10 @@ class ContributionMethods(DataAccess):
         r"""How much the model took from each modality of each cell, in nats: :math:`KL(q_m \| p_m)`.
 
         The divergence of the posterior given that modality alone from the prior of its latent; under a coupled prior,
-        from the prior's marginal over the modality's dimensions. 0: the cell could be any. What two modalities say counts
-        in both. It does not depend on the scale of a latent. It is the cost that training charges, so under prior
-        ``"mmvm"`` an upper bound on a divergence from where the other modalities put the cell, and under ``"labels"`` what
-        is left once a labelled cell's label is known.
+        from the prior's marginal over the modality's dimensions. 0: the cell could be any. What two modalities say
+        counts in both. It does not depend on the scale of a latent. It is the cost that training charges, so under
+        prior ``"mmvm"`` an upper bound on a divergence from where the other modalities put the cell, and under
+        ``"labels"`` what is left once a labelled cell's label is known.
 
         Parameters
         ----------

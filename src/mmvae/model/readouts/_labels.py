@@ -55,8 +55,8 @@ class LabelMethods(DataAccess):
         Raises
         ------
         ValueError
-            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels, or with no more cells
-            than labels.
+            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels, or with no more
+            cells than labels.
         """
         reader = Reader(self)
         known, labels, fusion = _labelled(self), labels_of(self.registry_), self.module.fusion

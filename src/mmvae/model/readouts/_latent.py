@@ -64,9 +64,9 @@ class LatentMethods(DataAccess):
             Minibatches to use in place of ``adata``.
         representation
             ``"fused"``: the latents of all modalities, that of a modality which a cell lacks predicted from the others.
-            Each is scaled so that its draws have a total variance of 1 over the training cells that have it, and multiplied
-            by its :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a joint latent has
-            no parts and is left as it is. ``"unweighted"``: without that, as the decoders read it.
+            Each is scaled so that its draws have a total variance of 1 over the training cells that have it, and
+            multiplied by its :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a
+            joint latent has no parts and is left as it is. ``"unweighted"``: without that, as the decoders read it.
             ``"shared"``: what the modalities agree on (see below). The name of a modality: that modality's own latent,
             predicted where a cell lacks it.
         **data_loader_kwargs
@@ -121,8 +121,9 @@ class LatentMethods(DataAccess):
         modalities it is 1 plus a canonical correlation. Eigenvalues above ``model.memory.shared["threshold"]`` are
         dimensions of ``"shared"``: the largest one exceeds it in about one of a hundred trainings where modalities are
         independent, as permuted cells show. Modalities are correlated within batches and missing patterns. In a mosaic
-        the correlations of a pair of modalities count by the root of the number of cells that have both, relative to the
-        pair with the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
+        the correlations of a pair of modalities count by the root of the number of cells that have both, relative to
+        the pair with the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem
+        here.
         """
         return _shared_subspace(Reader(self)).spectrum
 
@@ -142,9 +143,9 @@ class LatentMethods(DataAccess):
 
         Returns
         -------
-        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a modality
-        whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature or
-        without training cells.
+        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a
+        modality whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature
+        or without training cells.
         """
         reliability = Reader(self).model.memory.reliability
         if reliability is None:

@@ -38,14 +38,14 @@ class OwnCells:
 
     def summaries(self) -> dict[str, Summary]:
         """Summary of each modality that the data have."""
-        found = [name for name in self.modalities if layer_key(name) in self.manager.data_registry]
-        return {name: (self.manager.statistics(name), self._size_factor(name)) for name in found}
-
-    def _size_factor(self, name: str) -> float | None:
-        if size_factor_key(name) not in self.manager.data_registry:
-            return None
-        has = self.presence[:, self.modalities.index(name)]
-        return float(np.median(np.asarray(self.manager.get_from_registry(size_factor_key(name))).ravel()[has]))
+        found: dict[str, Summary] = {}
+        for name, has in zip(self.modalities, self.presence.T, strict=True):
+            key, registered, median = size_factor_key(name), self.manager.data_registry, None
+            if key in registered:
+                median = float(np.median(np.asarray(self.manager.get_from_registry(key)).ravel()[has]))
+            if layer_key(name) in registered:
+                found[name] = self.manager.statistics(name), median
+        return found
 
     def some(self) -> Iterator[dict[str, Tensor]]:
         """Minibatches of training cells, always the same ones, on the model's device.

@@ -81,7 +81,7 @@ class DataAccess(BaseModelClass):
         self.module.fusion.set_pair_counts(torch.as_tensor(shared))
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
-        """``adata`` registered like the model's own data, which they default to; refuses data that were changed since."""
+        """``adata``, by default the model's own, registered like these; refuses data that were changed since."""
         is_bare = self.adata is None
         if adata is None and is_bare:
             msg = (
@@ -109,10 +109,7 @@ class DataAccess(BaseModelClass):
     def _loader(
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
-        """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.
-
-        If it names none there is one minibatch, without cells, so that what is read of it has its shape.
-        """
+        """Minibatches of the cells that ``indices`` names, by default of all; one without cells if it names none."""
         check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
         self._attach_graph(adata)
@@ -120,7 +117,7 @@ class DataAccess(BaseModelClass):
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
 
     def _attach_graph(self, data: Data) -> None:
-        """Let priors that look at neighbours see those of ``data``; they know no posteriors until :meth:`_fill_graphs`."""
+        """Let priors that look at neighbours see those of ``data``, without posteriors until :meth:`_fill_graphs`."""
         priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
         graph = graph_of(data) if priors else None
         parts = () if graph is None else (graph.indptr, graph.indices, graph.data)
@@ -140,10 +137,7 @@ class DataAccess(BaseModelClass):
                 prior.graph.clear()
 
     def _fill_graphs(self, data: Data, latents: Collection[str] | None = None) -> None:
-        """Let graphs of ``data`` know the posteriors of all cells, which KLs need; the module stays in its mode.
-
-        By default those of ``latents`` with an initialised prior, as others have no use for it.
-        """
+        """Let graphs of ``data`` know the cells' posteriors, by default of the latents with an initialised prior."""
         self._attach_graph(data)
         if latents is None:
             latents = [name for name, prior in self.module.priors.items() if prior.is_initialised]

@@ -62,12 +62,13 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
     ) -> None:
         """Train the model.
 
-        Two runs with the same model, data, seed and versions of the software give the same model on a CPU, whatever
-        state the global random generators are in; they are left as they were.
+        The same model, data, seed and versions of the software give the same weights on a CPU. Global random generators
+        are neither heeded nor changed.
 
         A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
         training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
-        of the epochs that it completed.
+        of the epochs that it completed. The first loss, latent or weight that is NaN or infinite raises a
+        :class:`~mmvae.TrainingDivergedError`.
 
         Parameters
         ----------
@@ -78,41 +79,30 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             Cells in a minibatch. By default 128 below 30,000 cells, else 256; at most a quarter of the training cells.
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
-        train_size
-            Share of the cells to train on.
-        validation_size
-            Share of the cells to validate on; by default what training leaves.
+        train_size, validation_size
+            Shares of the cells to train and to validate on, the latter by default what training leaves.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
             neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
-        early_stopping
+        early_stopping, early_stopping_patience
             Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
-            not improved for ``early_stopping_patience`` epochs, counted from the end of the KL warm-up, but at the
-            latest from two thirds of ``max_epochs``. The weights of the best of these epochs are kept either way.
-        early_stopping_patience
-            Epochs without improvement.
+            not improved for so many epochs, counted from the end of the KL warm-up, but at the latest from two thirds
+            of ``max_epochs``. The weights of the best of these epochs are kept either way.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
         plan_kwargs
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
         datamodule
-            Data in place of the model's own, for a model that was made with ``registry``: a
-            :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another's. It has the
-            number of cells in ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, and yields what
-            :class:`~mmvae.MosaicDataModule` does. What such a training needs beside the loss, it takes from the first
-            10,000 training cells; it reports nothing on batches, and priors that look at neighbours in space cannot be
-            trained. How cells are split and how many are in a minibatch is the data module's to say.
+            Data in place of the model's own, for a model that was made with ``registry``; they also say how cells are
+            split and how many are in a minibatch: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes
+            for its own, or another with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which
+            yields the same. From such a one, what training needs beside the loss is taken from the first 10,000
+            training cells; there is no report on batches, and priors that look at neighbours in space cannot be
+            trained.
         **kwargs
-            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
-            ``enable_progress_bar``, ...
-
-        Raises
-        ------
-        TrainingDivergedError
-            At the first loss, latent or weight that is NaN or infinite. The message names the modality, the cells, the
-            weights that the model then holds, and what to try.
+            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``, ...
 
         Warns
         -----
@@ -143,7 +133,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             warnings.warn(line, UserWarning, stacklevel=2)
 
     def _cells_of(self, datamodule: LightningDataModule, **unused: Any) -> Cells:
-        """Cells of a data module, whose data become the model's own where they are registered; it decides on ``unused``."""
+        """Cells of a data module, whose data become the model's own if registered; it decides on ``unused``."""
         if names := [name for name, value in unused.items() if value is not None]:
             msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."
             raise ValueError(msg)
@@ -195,7 +185,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         return training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
 
     def _init_from(self, cells: Cells) -> None:
-        """Initialise likelihoods from summaries of the data, and bring the user's size factors to the scale of totals."""
+        """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""
         module = self.module
         module.fusion.set_pair_counts(torch.as_tensor(shared_cells(cells.presence)))
         for name, (statistics, given) in cells.summaries().items():

@@ -97,7 +97,7 @@ class MultiVAEPlan(TrainingPlan):
     @torch.inference_mode(False)
     @torch.no_grad()
     def log(self, name: str, value: Any, **options: Any) -> None:
-        """Log, of a training's epoch at its end: Lightning takes as long for the metrics of a step as a small step does."""
+        """Log, of an epoch at its end, as Lightning takes as long for a step's metrics as a small step does."""
         if not self.trainer.training or options.get("on_step"):
             super().log(name, value, **options)
         elif isinstance(value, Metric):  # adds up by itself
@@ -132,14 +132,10 @@ class MultiVAEPlan(TrainingPlan):
         parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
         parts |= {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
         self._unseen.append((loss.detach(), parts, batch[CELLS]))
-        if len(self._unseen) >= self._steps_between_looks or self.trainer.is_last_batch:
+        # On an accelerator, to look at a loss is to wait for it.
+        if self.trainer.is_last_batch or len(self._unseen) >= (1 if self.device.type == "cpu" else 10):
             self._look()
         return loss
-
-    @property
-    def _steps_between_looks(self) -> int:
-        """On an accelerator, to look at a loss is to wait for it."""
-        return 1 if self.device.type == "cpu" else 10
 
     def _look(self, *, alone: bool = False) -> None:
         """Check the losses since the last look; of all processes, as one that stops would leave the others waiting."""

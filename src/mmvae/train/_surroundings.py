@@ -24,6 +24,8 @@ MESSAGES = (
     "Sparse invariant checks are implicitly disabled",
     # The latents that scvi-tools' tuner reads are not meant to be logged.
     "Extra tracked metrics",
+    # Other features are an error where a model is loaded, and to lack a modality is no fault.
+    "`var_names` for the loaded `model`",
     # PyTorch says once that it makes the CUDA context which the backward pass lacks.
     "Attempting to run cuBLAS, but there was no current CUDA context",
 )

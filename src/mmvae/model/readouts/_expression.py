@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,11 +19,10 @@ from mmvae.module import Minibatch
 
 # A path where it is written: `Any`, so that those who take the frame need not say so to a type checker.
 Values: TypeAlias = pd.DataFrame | Any
-TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
 class Request:
-    """What a user asks for: a modality, its ``columns``, the ``batch`` to decode in (``None``: each cell's own), a factor."""
+    """What a user asks for: a modality, its columns, the batch to decode in (``None``: each cell's own), a factor."""
 
     def __init__(
         self,
@@ -34,7 +34,8 @@ class Request:
         n_samples: int = 1,
     ) -> None:
         self.modality, self.n_samples = reader.modality(modality), n_samples
-        check_numbers(TAKES, n_samples=n_samples, library_size=library_size)
+        takes = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
+        check_numbers(takes, n_samples=n_samples, library_size=library_size)
         known = pd.Index(reader.features(self.modality))
         self.columns = slice(None) if features is None else _columns(self.modality, known, features)
         self.features, self.batch = known[self.columns], reader.batch_code(transform_batch)
@@ -178,20 +179,13 @@ def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request)
 
 def _gathered(blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None) -> Values:
     """Blocks of cells as one frame, or in a file at ``path``."""
-    if path is not None:
-        with new_matrix(path, cells, features) as matrix:
-            _fill(matrix, blocks)
-        return path
-    values = np.empty((len(cells), len(features)), dtype=np.float32)
-    _fill(values, blocks)
-    return pd.DataFrame(values, index=cells, columns=features, copy=False)
-
-
-def _fill(matrix: Any, blocks: Iterable[np.ndarray]) -> None:
-    start = 0
-    for block in blocks:
-        matrix[start : start + len(block)] = block
-        start += len(block)
+    shape = len(cells), len(features)
+    with new_matrix(path, cells, features) if path else nullcontext(np.empty(shape, np.float32)) as matrix:
+        start = 0
+        for block in blocks:
+            matrix[start : start + len(block)] = block
+            start += len(block)
+    return path if path else pd.DataFrame(matrix, index=cells, columns=features, copy=False)
 
 
 def _fused_draws(reader: Reader, minibatch: Minibatch, n_samples: int) -> Iterator[Tensor]:

@@ -1,6 +1,5 @@
 """Whether the priors fit, what they draw, which cells are outliers to them, what is smooth in space."""
 
-from collections.abc import Sequence
 from itertools import starmap
 
 import numpy as np
@@ -19,8 +18,7 @@ from mmvae.priors import GaussianMarkovField, Prior, PriorContext
 from mmvae.train import seeded
 
 from ._expression import Request
-from ._fused import fused_from
-from ._unimodal import UnimodalPosterior, by_modality
+from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
 MIN_HELD_OUT = 200
 REFERENCE_CELLS = 10_000
@@ -45,28 +43,25 @@ class PriorMethods(DataAccess):
 
         Parameters
         ----------
-        n_cells
-            Cells to use at most.
-        seed
-            Of the cells, the draws and the classifier.
+        n_cells, seed
+            Cells to use at most, and the seed of their choice, the draws and the classifier.
 
         Returns
         -------
-        DataFrame with a row for each latent and columns ``latent``, ``n_cells``, ``auc`` and ``verdict``, in words.
+        DataFrame with a row for each latent: ``latent``, ``n_cells``, ``auc`` and ``verdict``, in words.
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
-        own, held_out = reader.data(), reader.validation_cells()
-        cells = held_out if len(held_out) >= MIN_HELD_OUT else np.arange(own.n_obs)
+        own, cells = reader.data(), self.validation_indices_ if reader.has_training_data else None
+        if cells is None or len(cells) < MIN_HELD_OUT:
+            cells = np.arange(own.n_obs)
         chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
         with seeded(seed):
             draws = _both_draws(reader, chosen)
-        rows = [
-            _test(name, [values[latent][:, dims] for values in draws], seed)
-            for name, (latent, dims) in _places(self.module.fusion).items()
-        ]
+        places = _places(self.module.fusion).items()
+        rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places]
         if len(rows) > 1:
-            rows.append(_test(JOINT, [np.concatenate(list(v.values()), axis=1) for v in draws], seed, joint=True))
+            rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
         return pd.DataFrame(rows)
 
     @torch.inference_mode()
@@ -84,25 +79,19 @@ class PriorMethods(DataAccess):
 
         The latents of a cell come from the prior that they have in common, if it is coupled or the fusion has one
         latent. Otherwise priors know nothing of each other: the latent of ``source`` alone is drawn from its prior, and
-        the others are imputed as for a cell that lacks them. :meth:`check_prior` says how far such cells can be
-        trusted.
-
-        A new cell takes batch and covariates, and the context of its prior, from a random cell of the model's data that
-        has ``source``.
+        the others are imputed as for a cell that lacks them (see :meth:`check_prior`). A new cell takes batch,
+        covariates and the context of its prior from a random cell of the model's data that has ``source``.
 
         Parameters
         ----------
-        n
-            Number of cells.
-        modality
-            Modality to decode; may be left out if there is one.
+        n, seed
+            Number of cells; seed of the draws.
+        modality, batch, library_size
+            Modality to decode, which may be left out if there is one; batch to decode all cells in; what shares are
+            multiplied by.
         source
             Modality whose latent is drawn from its prior; ``modality`` by default. With the same seed and source the
             new cells are the same, so that their modalities can be put together; without effect for one prior of all.
-        batch, library_size
-            Batch to decode all cells in, and what shares are multiplied by.
-        seed
-            Of the draws.
 
         Returns
         -------
@@ -216,19 +205,18 @@ def _places(fusion: Fusion) -> dict[str, tuple[str, slice]]:
 
 
 @torch.inference_mode()
-def _both_draws(reader: Reader, cells: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A draw of the posterior and one of the prior for each latent and cell, ``(n_cells, width)``; NaN where not encoded."""
-    found: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
+def _both_draws(reader: Reader, cells: np.ndarray) -> dict[str, np.ndarray]:
+    """A draw of the posterior and one of the prior, by latent, ``(2, n_cells, width)``; NaN where not encoded."""
+    found: dict[str, list[np.ndarray]] = {}
     for inference in starmap(reader.module.infer, reader.posteriors(None, cells)):
         for term in inference.prior_terms:
             encoded = term.mask[:, None]
             if term.observed_dims is not None:
                 encoded = encoded & term.observed_dims.mask
             drawn = _draw(reader.module.priors[term.name], inference.contexts[term.name], len(term.sample))
-            for store, draw in zip(found, (term.sample, drawn), strict=True):
-                store.setdefault(term.name, []).append(torch.where(encoded, draw, torch.nan).cpu().numpy())
-    first, second = ({name: np.concatenate(blocks) for name, blocks in store.items()} for store in found)
-    return first, second
+            both = torch.where(encoded, torch.stack([term.sample, drawn]), torch.nan)
+            found.setdefault(term.name, []).append(both.cpu().numpy())
+    return {name: np.concatenate(blocks, axis=1) for name, blocks in found.items()}
 
 
 def _draw(prior: Prior, context: PriorContext, n_cells: int) -> Tensor:
@@ -237,8 +225,8 @@ def _draw(prior: Prior, context: PriorContext, n_cells: int) -> Tensor:
     return p.sample() if p.batch_shape else p.sample(torch.Size([n_cells]))
 
 
-def _test(name: str, draws: Sequence[np.ndarray], seed: int, *, joint: bool = False) -> dict[str, object]:
-    """A row of :func:`check_prior`, of ``draws`` of the posterior and of the prior."""
+def _test(name: str, draws: np.ndarray, seed: int, *, joint: bool = False) -> dict[str, object]:
+    """A row of :func:`check_prior`, of ``draws`` of the posterior and of the prior, ``(2, n_cells, width)``."""
     complete = ~np.isnan(draws[0]).any(axis=1)
     auc = two_sample_auc(draws[1][complete], draws[0][complete], seed)
     return {"latent": name, "n_cells": int(complete.sum()), "auc": auc, "verdict": verdict(auc, joint=joint)}

@@ -18,10 +18,8 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._data import DataAccess, digest_of
 
-PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
-SAMPLE_CELLS = 10_000
-# Of a modality's values, and the median of the user's size factors if there are any.
-Summary: TypeAlias = tuple[FeatureStatistics, float | None]
+PRIOR_CELLS, PRIOR_BATCH, SAMPLE_CELLS = 10_000, 512, 10_000
+Summary: TypeAlias = tuple[FeatureStatistics, float | None]  # of values; median of the user's size factors, if any
 
 
 class OwnCells:
@@ -48,10 +46,7 @@ class OwnCells:
         return found
 
     def some(self) -> Iterator[dict[str, Tensor]]:
-        """Minibatches of training cells, always the same ones, on the model's device.
-
-        ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
-        """
+        """Training cells, always the same ones: at random, and as many of each modality and of those with a label."""
         model = self.model
         model._fill_graphs(model.adata, list(model.module.priors))
         cells = np.random.default_rng(0).permutation(self.parts[0])

@@ -19,27 +19,16 @@ from mmvae.train import seeded
 from ._data import Data
 from ._reader import labels_of, states_of
 
-PRIOR = "mog"
-BATCH_ADVERSARY = 10.0
+PRIOR, BATCH_ADVERSARY = "mog", 10.0
 TAKES = dict.fromkeys(("n_latent", "n_hidden", "n_layers"), COUNT)
 TAKES |= dict.fromkeys(("dropout_rate", "input_dropout", "modality_dropout"), SHARE_BELOW_1)
-TAKES |= {
-    "modality_weights": POSITIVE,
-    "kl_scale": NOT_NEGATIVE,
-    "batch_adversary": NOT_NEGATIVE,
-    "seed": COUNT_OR_ZERO,
-}
-# What a modality takes that is not named.
-ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}
+TAKES |= dict.fromkeys(("kl_scale", "batch_adversary"), NOT_NEGATIVE)
+TAKES |= {"modality_weights": POSITIVE, "seed": COUNT_OR_ZERO}
+ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}  # what a modality takes that is not named
 
 
 def configuration(
-    registry: Mapping[str, Any],
-    data: Data | None,
-    network: NetworkConfig,
-    chosen: dict[str, Any],
-    prior: Any,
-    fusion: Any,
+    registry: dict[str, Any], data: Data | None, network: NetworkConfig, chosen: dict[str, Any], prior: Any, fusion: Any
 ) -> ModelConfig:
     """A module's configuration; ``chosen`` holds ``seed``, ``n_latent``, ``modality_weights`` and ``input_dropout``."""
     likelihoods = SetupArguments.of(registry["setup_args"]).chosen

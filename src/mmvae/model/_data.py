@@ -28,21 +28,14 @@ FILL_BATCH = 1_024
 class ReferenceMemory:
     """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary."""
 
-    # Digest of the cells' names.
-    cells: str | None = None
-    # Codes and posteriors of the labelled cells.
-    labelled: dict[str, Any] | None = None
-    # Split-half reliability of each modality's latent, and the root of the total variance of its draws.
-    reliability: dict[str, float] | None = None
-    scale: dict[str, float] | None = None
-    # The subspace that the modalities share, fitted on first use.
-    shared: dict[str, Any] | None = None
-    # Number of categories of each table of weights when the training ended.
-    n_categories: dict[str, int] | None = None
-    # In a query, those of its reference, which stay as they are.
-    known_categories: dict[str, int] | None = None
-    # Whether a query is trained without dropout.
-    dropout_is_frozen: bool = False
+    cells: str | None = None  # digest of the cells' names
+    labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
+    reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
+    scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
+    shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
+    n_categories: dict[str, int] | None = None  # of each table of weights when the training ended
+    known_categories: dict[str, int] | None = None  # in a query, those of its reference, which stay as they are
+    dropout_is_frozen: bool = False  # whether a query is trained without
 
     @property
     def is_query(self) -> bool:
@@ -98,13 +91,11 @@ class DataAccess(BaseModelClass):
             self._adata = None
         return data
 
-    def _make_data_loader(
-        self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
-    ) -> Iterator[dict[str, Tensor]]:
+    def _make_data_loader(self, adata: Data, *args: Any, **kwargs: Any) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
         self._fill_graphs(adata)
         self.module.eval()
-        return self._loader(adata, indices, batch_size, **kwargs)
+        return self._loader(adata, *args, **kwargs)
 
     def _loader(
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any

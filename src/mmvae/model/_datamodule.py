@@ -27,10 +27,9 @@ class MosaicDataModule(MosaicSplitter):
         lack modalities. Where all values are in memory, cells are drawn one by one.
     batch_size, train_size, validation_size, split_by, seed
         As in :meth:`MultiVAE.train`.
-    block_cells
-        Successive cells that are read together. Fewer than a chunk of the file holds are read no sooner than the chunk.
-    buffer_cells
-        Cells in memory at a time; up to three times their values are held.
+    block_cells, buffer_cells
+        Successive cells that are read together, of use from a chunk of the file on; cells in memory at a time, of which
+        up to three times their values are held.
 
     Examples
     --------

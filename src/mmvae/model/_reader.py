@@ -23,8 +23,7 @@ class Reader:
 
     def __init__(self, model: DataAccess) -> None:
         model._check_if_trained(warn=False)
-        self.model = model
-        self.module = model.module
+        self.model, self.module = model, model.module
         self.names: list[str] = model.module.names
 
     def data(self, adata: Data | None = None) -> Data:

@@ -10,6 +10,8 @@ from scvi.model.base import BaseModelClass
 from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, matrices_of, print_setup
 from mmvae.train import memory_note
 
+from ._data import Data
+
 
 class Registration(BaseModelClass):
     """``setup_mudata`` and ``setup_anndata``."""
@@ -112,9 +114,7 @@ class Registration(BaseModelClass):
         cls._register(adata, setup, cls._get_setup_method_args(cls=cls, adata=adata, **given | taken), kwargs)
 
     @classmethod
-    def _register(
-        cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
-    ) -> None:
+    def _register(cls, data: Data, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]) -> None:
         manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
         # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.
         if kwargs.get("source_registry") is None:
@@ -124,7 +124,7 @@ class Registration(BaseModelClass):
         cls.register_manager(manager)
 
 
-def _inspect(data: MuData | AnnData, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
+def _inspect(data: Data, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
     extend = kwargs.get("extend_categories", False)
     return inspect_or_raise(data, SetupArguments.of(given), kwargs.get("source_registry"), extend=extend)
 

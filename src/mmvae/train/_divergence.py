@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# An error of a training whose weights are larger than this many times the largest at its start is one of divergence.
-GROWTH = 100.0
+GROWTH = 100.0  # times the largest weight at the start: where weights are larger, an error is one of divergence
 ADVICE = "Try a lower lr, fewer or other features, or another likelihood for that modality."
 
 

@@ -128,15 +128,13 @@ def _component_names(reader: Reader, latent: str, size: int) -> tuple[list[str],
 
 
 @torch.inference_mode()
-def _responsibilities(
-    reader: Reader, latent: str, adata: Data | None, indices: Indices | None, batch_size: int | None
-) -> np.ndarray:
-    """Responsibilities, ``(n_cells, K)``, NaN where a cell lacks the latent."""
+def _responsibilities(reader: Reader, latent: str, *cells: Any) -> np.ndarray:
+    """Responsibilities of cells, as in :meth:`Reader.posteriors`, ``(n_cells, K)``; NaN without the latent."""
     mixture, blocks = _mixture(reader.module, latent), []
     assert mixture is not None  # the callers see to it
     n_components = mixture.component_distribution.batch_shape[-1]
     with seeded(0):
-        for _, posteriors in reader.posteriors(adata, indices, batch_size):
+        for _, posteriors in reader.posteriors(*cells):
             (term,) = [t for t in reader.module.fusion.draw(posteriors).prior_terms if t.name == latent]
             block = term.sample.new_full((len(term.mask), n_components), torch.nan)
             if bool(term.mask.any()):
@@ -159,7 +157,7 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     if mixture is None:
         n_cells = float(has_latent(reader.module, latent, reader.data()).sum())
         return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [n_cells]})
-    mass = _responsibilities(reader, latent, None, None, None)
+    mass = _responsibilities(reader, latent)
     has = ~np.isnan(mass[:, 0])
     mass, n_cells = mass[has], mass[has].sum(axis=0)
     weights = mixture.mixture_distribution.probs.detach().cpu().double().numpy()

@@ -22,8 +22,7 @@ from mmvae.train import seeded
 
 from ._posteriors import weighted
 
-N_DRAWS = 64
-RELIABILITY_CELLS = 10_000
+N_DRAWS, RELIABILITY_CELLS = 64, 10_000
 
 
 class LatentMethods(DataAccess):
@@ -132,9 +131,8 @@ class LatentMethods(DataAccess):
 
         Returns
         -------
-        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a
-        modality whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature
-        or without training cells.
+        Reliability by modality, between 0.01 and 1, over at most 10,000 training cells; 0.01 for a modality whose
+        latent is the same for all cells, and 1 for one of a single feature or without training cells.
         """
         reliability = Reader(self).model.memory.reliability
         if reliability is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from mmvae.fusion import Fusion, Posteriors
-from mmvae.model._data import Data, Indices, ReferenceMemory
+from mmvae.model._data import ReferenceMemory
 from mmvae.model._reader import Reader
 from mmvae.priors import PriorContext
 
@@ -77,16 +77,10 @@ class UnimodalPosterior:
 
 
 @torch.inference_mode()
-def by_modality(
-    reader: Reader,
-    value: Callable[[UnimodalPosterior], Tensor],
-    adata: Data | None,
-    indices: Indices | None,
-    batch_size: int | None,
-) -> np.ndarray:
-    """A value of each cell's unimodal posteriors, ``(n_cells, M)``; NaN where a cell lacks the modality."""
+def by_modality(reader: Reader, value: Callable[[UnimodalPosterior], Tensor], *cells: Any) -> np.ndarray:
+    """A value of the unimodal posteriors of cells, as in :meth:`Reader.posteriors`, ``(n_cells, M)``; NaN for none."""
     module, blocks = reader.module, []
-    for minibatch, posteriors in reader.posteriors(adata, indices, batch_size):
+    for minibatch, posteriors in reader.posteriors(*cells):
         block = torch.full(minibatch.present.shape, torch.nan, device=minibatch.present.device)
         # Graphs of neighbours are not to take what one modality says for the posterior of a latent of all.
         none = torch.zeros_like(minibatch.present[:, 0])

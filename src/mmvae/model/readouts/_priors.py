@@ -20,8 +20,7 @@ from mmvae.train import seeded
 from ._expression import Request
 from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
-MIN_HELD_OUT = 200
-REFERENCE_CELLS = 10_000
+MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000
 
 
 class PriorMethods(DataAccess):

@@ -39,9 +39,9 @@ class OwnCells:
         found: dict[str, Summary] = {}
         for name, has in zip(self.modalities, self.presence.T, strict=True):
             key, registered, median = size_factor_key(name), self.manager.data_registry, None
-            if key in registered:
-                median = float(np.median(np.asarray(self.manager.get_from_registry(key)).ravel()[has]))
             if layer_key(name) in registered:
+                if key in registered:
+                    median = float(np.median(np.asarray(self.manager.get_from_registry(key)).ravel()[has]))
                 found[name] = self.manager.statistics(name), median
         return found
 

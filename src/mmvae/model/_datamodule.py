@@ -28,8 +28,8 @@ class MosaicDataModule(MosaicSplitter):
     batch_size, train_size, validation_size, split_by, seed
         As in :meth:`MultiVAE.train`.
     block_cells, buffer_cells
-        Successive cells that are read together, of use from a chunk of the file on; cells in memory at a time, of which
-        up to three times their values are held.
+        Successive cells that are read together, where fewer than a chunk of the file are read no sooner; cells in
+        memory at a time, of which up to three times their values are held.
 
     Examples
     --------

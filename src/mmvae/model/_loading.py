@@ -51,8 +51,7 @@ class Loading(DataAccess, ArchesMixin):
     ) -> Self:
         """Map data of new batches onto a trained model; :meth:`train` then learns weights of the new batches alone.
 
-        Or of new categories of further covariates. All other weights stay as they are, so that the reference's cells
-        do.
+        Or of new categories of further covariates. All other weights, and so the reference's cells, stay as they are.
 
         Parameters
         ----------

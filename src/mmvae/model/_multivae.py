@@ -49,9 +49,8 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
         Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
         ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), ``"gmrf"`` (neighbours
         in space), one of your own (:class:`~mmvae.priors.Prior`), a mapping, ``{"name": "mog", "n_components": 30}``,
-        or one of these by modality, ``{"rna": "mog", "protein": "normal"}``. Or ``"coupled"``, one for the latents of
-        all modalities. By default ``"mog"``, for modalities that :func:`mmvae.pp.spatial` made of neighbours
-        ``"gmrf"``.
+        or one of these by modality, ``{"rna": "mog", "protein": "normal"}``. Or ``"coupled"``, one for all latents. By
+        default ``"mog"``, for modalities that :func:`mmvae.pp.spatial` made of neighbours ``"gmrf"``.
     fusion
         ``"concat"``, ``"attention"`` (a concatenation in which modalities read one another), ``"poe"``, ``"moe"`` or
         ``"mopoe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
@@ -82,8 +81,7 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
 
     Notes
     -----
-    What a cell has is read from ``mdata.obsmap``, so rows may be in any order. Modalities that no cell bridges are
-    refused.
+    What a cell has is read from ``mdata.obsmap``; rows may be in any order. Modalities that no cell bridges are refused.
 
     Defaults of ``prior``, ``fusion``, ``input_dropout`` and ``batch_adversary``, and the sizes below 3,000 cells, were
     chosen on public sets of 220 to 1,262 cells of RNA with protein, with ATAC, of all three as a mosaic, and of bulk

@@ -95,12 +95,11 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
         datamodule
-            Data in place of the model's own, for a model that was made with ``registry``; they also say how cells are
-            split and how many are in a minibatch: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes
-            for its own, or another with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which
-            yields the same. From such a one, what training needs beside the loss is taken from the first 10,000
-            training cells; there is no report on batches, and priors that look at neighbours in space cannot be
-            trained.
+            Data in place of the model's own, for a model that was made with ``registry``, with splits and minibatches
+            of their own: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another
+            with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which yields the same. From such a
+            one, what training needs beside the loss is taken from the first 10,000 training cells; there is no report
+            on batches, and priors that look at neighbours in space cannot be trained.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``, ...
 

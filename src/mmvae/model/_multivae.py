@@ -81,7 +81,7 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
 
     Notes
     -----
-    What a cell has is read from ``mdata.obsmap``; rows may be in any order. Modalities that no cell bridges are refused.
+    ``mdata.obsmap`` says what a cell has; rows may be in any order. Modalities that no cell bridges are refused.
 
     Defaults of ``prior``, ``fusion``, ``input_dropout`` and ``batch_adversary``, and the sizes below 3,000 cells, were
     chosen on public sets of 220 to 1,262 cells of RNA with protein, with ATAC, of all three as a mosaic, and of bulk

@@ -120,7 +120,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             kwargs["datasplitter_kwargs"] = indices | (kwargs.get("datasplitter_kwargs") or {})
         else:
             unused = {"batch_size": batch_size, "validation_size": validation_size, "split_by": split_by}
-            cells = self._cells_of(datamodule, unused)
+            cells = self._cells_of(datamodule, **unused)
             kwargs["datamodule"], batch_size = datamodule, getattr(datamodule, "batch_size", None)
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
         options = schedule.trainer_options(has_validation=cells.has_validation) | kwargs
@@ -130,7 +130,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
 
-    def _cells_of(self, datamodule: LightningDataModule, unused: dict[str, Any]) -> Cells:
+    def _cells_of(self, datamodule: LightningDataModule, **unused: Any) -> Cells:
         """Cells of a data module, whose data become the model's own if registered; it decides on ``unused``."""
         if names := [name for name, value in unused.items() if value is not None]:
             msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."

@@ -132,10 +132,14 @@ class MultiVAEPlan(TrainingPlan):
         parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
         parts |= {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
         self._unseen.append((loss.detach(), parts, batch[CELLS]))
-        # On an accelerator, to look at a loss is to wait for it.
-        if self.trainer.is_last_batch or len(self._unseen) >= (1 if self.device.type == "cpu" else 10):
+        if len(self._unseen) >= self._steps_between_looks or self.trainer.is_last_batch:
             self._look()
         return loss
+
+    @property
+    def _steps_between_looks(self) -> int:
+        """On an accelerator, to look at a loss is to wait for it."""
+        return 1 if self.device.type == "cpu" else 10
 
     def _look(self, *, alone: bool = False) -> None:
         """Check the losses since the last look; of all processes, as one that stops would leave the others waiting."""

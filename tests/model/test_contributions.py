@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 import mmvae
 from mmvae import MultiVAE
-from mmvae.model.readouts._unimodal import UnimodalPosterior, standard_draws
+from mmvae.model.readouts._posteriors import UnimodalPosterior, standard_draws
 from mmvae.priors import MixtureOfGaussians, PriorContext, StandardNormal
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")

@@ -1,6 +1,6 @@
 """The cells of a training, and what it asks of them beside minibatches. C cells, M modalities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -18,10 +18,8 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._data import DataAccess, digest_of
 
-PRIOR_CELLS, PRIOR_BATCH = 10_000, 512
-SAMPLE_CELLS = 10_000
-# Of a modality's values, and the median of the user's size factors if there are any.
-Summary: TypeAlias = tuple[FeatureStatistics, float | None]
+PRIOR_CELLS, PRIOR_BATCH, SAMPLE_CELLS = 10_000, 512, 10_000
+Summary: TypeAlias = tuple[FeatureStatistics, float | None]  # of values; median of the user's size factors, if any
 
 
 class OwnCells:
@@ -29,42 +27,26 @@ class OwnCells:
 
     sample = None
 
-    def __init__(
-        self, model: DataAccess, parts: tuple[np.ndarray, ...], datamodule: LightningDataModule | None = None
-    ) -> None:
-        self.model, self.parts, self.datamodule = model, parts, datamodule
-        self.manager, self.names, self.modalities = model.adata_manager, model.adata.obs_names, model.module.names
-        self.n_train, self.n_cells, self.has_validation = len(parts[0]), len(self.names), len(parts[1]) > 0
+    def __init__(self, model: DataAccess, parts: tuple[np.ndarray, ...]) -> None:
+        self.model, self.parts, self.manager, self.modalities = model, parts, model.adata_manager, model.module.names
+        self.n_train, self.n_cells, self.has_validation = len(parts[0]), model.adata.n_obs, len(parts[1]) > 0
+        self.names_of: Callable[[list[int]], Iterable[str]] = model.adata.obs_names.__getitem__
         self.digest = digest_of(model.adata)
         self.presence = presence_of(model.adata, self.modalities)
 
-    def loaders(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """scvi-tools' arguments for the loaders, beside what was ``given``."""
-        if self.datamodule is not None:
-            return {**given, "datamodule": self.datamodule}
-        own = {"external_indexing": list(self.parts)} | (given.get("datasplitter_kwargs") or {})
-        return {**given, "datasplitter_kwargs": own}
-
-    def fill_graphs(self) -> None:
-        """Let priors that look at neighbours know the cells' posteriors."""
-        self.model._fill_graphs(self.model.adata)
-
     def summaries(self) -> dict[str, Summary]:
         """Summary of each modality that the data have."""
-        found = [name for name in self.modalities if layer_key(name) in self.manager.data_registry]
-        return {name: (self.manager.statistics(name), self._size_factor(name)) for name in found}
-
-    def _size_factor(self, name: str) -> float | None:
-        if size_factor_key(name) not in self.manager.data_registry:
-            return None
-        has = self.presence[:, self.modalities.index(name)]
-        return float(np.median(np.asarray(self.manager.get_from_registry(size_factor_key(name))).ravel()[has]))
+        found: dict[str, Summary] = {}
+        for name, has in zip(self.modalities, self.presence.T, strict=True):
+            key, registered, median = size_factor_key(name), self.manager.data_registry, None
+            if layer_key(name) in registered:
+                if key in registered:
+                    median = float(np.median(np.asarray(self.manager.get_from_registry(key)).ravel()[has]))
+                found[name] = self.manager.statistics(name), median
+        return found
 
     def some(self) -> Iterator[dict[str, Tensor]]:
-        """Minibatches of training cells, always the same ones, on the model's device.
-
-        ``PRIOR_CELLS`` at random, and as many of each modality and of those with a label, which may be rare.
-        """
+        """Training cells, always the same ones: at random, and as many of each modality and of those with a label."""
         model = self.model
         model._fill_graphs(model.adata, list(model.module.priors))
         cells = np.random.default_rng(0).permutation(self.parts[0])
@@ -83,19 +65,12 @@ class OwnCells:
         return batch, pattern_names(self.presence, self.modalities)
 
 
-class Numbers:
-    """Names of cells that have none: their numbers."""
-
-    def __getitem__(self, cells: list[int]) -> list[int]:
-        return cells
-
-
 class StreamedCells:
     """Cells that a data module yields, of which nothing is known but minibatches; the first 10,000 stand for all."""
 
     parts: tuple[None, ...] = (None, None, None)
     digest = ""  # of no data
-    names = Numbers()
+    names_of = list  # the cells' numbers, as they have no names
 
     def __init__(self, model: DataAccess, datamodule: LightningDataModule) -> None:
         self.module, self.datamodule = model.module, datamodule
@@ -126,13 +101,6 @@ class StreamedCells:
     def presence(self) -> np.ndarray:
         """Which cells of the sample have which modality, boolean, ``(n_sample, n_modalities)``."""
         return torch.cat([tensors[PRESENT] for tensors in self.sample]).numpy()
-
-    def loaders(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """scvi-tools' arguments for the loaders, beside what was ``given``."""
-        return {**given, "datamodule": self.datamodule}
-
-    def fill_graphs(self) -> None:
-        """There are none."""
 
     def some(self) -> Iterator[dict[str, Tensor]]:
         """The sample, on the model's device."""

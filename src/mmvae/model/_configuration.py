@@ -17,39 +17,20 @@ from mmvae.priors import Prior
 from mmvae.train import seeded
 
 from ._data import Data
-from ._reader import labels_of
+from ._reader import labels_of, states_of
 
-PRIOR = "mog"
-BATCH_ADVERSARY = 10.0
-TAKES = {
-    "n_latent": COUNT,
-    "n_hidden": COUNT,
-    "n_layers": COUNT,
-    "dropout_rate": SHARE_BELOW_1,
-    "input_dropout": SHARE_BELOW_1,
-    "modality_dropout": SHARE_BELOW_1,
-    "modality_weights": POSITIVE,
-    "kl_scale": NOT_NEGATIVE,
-    "batch_adversary": NOT_NEGATIVE,
-    "seed": COUNT_OR_ZERO,
-}
-# What a modality takes that is not named.
-ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}
+PRIOR, BATCH_ADVERSARY = "mog", 10.0
+TAKES = dict.fromkeys(("n_latent", "n_hidden", "n_layers"), COUNT)
+TAKES |= dict.fromkeys(("dropout_rate", "input_dropout", "modality_dropout"), SHARE_BELOW_1)
+TAKES |= dict.fromkeys(("kl_scale", "batch_adversary"), NOT_NEGATIVE)
+TAKES |= {"modality_weights": POSITIVE, "seed": COUNT_OR_ZERO}
+ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}  # what a modality takes that is not named
 
 
 def configuration(
-    registry: Mapping[str, Any],
-    data: Data | None,
-    network: NetworkConfig,
-    chosen: dict[str, Any],
-    prior: Any,
-    fusion: Any,
+    registry: dict[str, Any], data: Data | None, network: NetworkConfig, chosen: dict[str, Any], prior: Any, fusion: Any
 ) -> ModelConfig:
-    """Configuration of a module for registered data, or for those of a saved ``registry``.
-
-    ``chosen`` holds ``seed``, and by modality or as one for all ``n_latent``, ``modality_weights`` and
-    ``input_dropout``. Faults of all numbers are raised in one ``ValueError``.
-    """
+    """A module's configuration; ``chosen`` holds ``seed``, ``n_latent``, ``modality_weights`` and ``input_dropout``."""
     likelihoods = SetupArguments.of(registry["setup_args"]).likelihoods
     names = list(likelihoods)
     weights = chosen["modality_weights"]
@@ -61,12 +42,10 @@ def configuration(
         if argument != "seed"
     }
     check_numbers(TAKES, **by_modality, seed=chosen["seed"], **asdict(network))
-    fields = registry["field_registries"]
-    modalities = {}
+    states, modalities = states_of(registry), {}
     for name, likelihood in likelihoods.items():
         n_latent, weight, dropout = (by_modality[a][name] for a in ("n_latent", "modality_weights", "input_dropout"))
-        n_features = fields[layer_key(name)]["state_registry"]["n_vars"]
-        modalities[name] = ModalityConfig(n_features, n_latent, likelihood, weight, dropout)
+        modalities[name] = ModalityConfig(states[layer_key(name)]["n_vars"], n_latent, likelihood, weight, dropout)
     with seeded(None):
         latents = Fusion.build(fusion, n_latent=by_modality["n_latent"]).latents
     own = dict.fromkeys(latents, PRIOR) | _carried(data, "prior", list(latents))
@@ -89,17 +68,13 @@ def _carried(data: Data | None, default: str, names: list[str]) -> dict[str, Any
 
 def covariate_config(registry: Mapping[str, Any]) -> CovariateConfig:
     """Numbers of batches, categories, continuous covariates and labels of a registry."""
-    states = {key: field["state_registry"] for key, field in registry["field_registries"].items()}
+    states = states_of(registry)
     categories, biology = (
         tuple(states.get(key, {}).get("n_cats_per_key", ())) for key in (REGISTRY_KEYS.CAT_COVS_KEY, PRIOR_COVARIATES)
     )
-    return CovariateConfig(
-        n_batch=len(states[REGISTRY_KEYS.BATCH_KEY]["categorical_mapping"]),
-        n_categories=categories,
-        n_continuous=len(states.get(REGISTRY_KEYS.CONT_COVS_KEY, {}).get("columns", ())),
-        n_labels=len(labels_of(registry)),
-        n_prior_categories=biology,
-    )
+    n_batch = len(states[REGISTRY_KEYS.BATCH_KEY]["categorical_mapping"])
+    n_continuous = len(states.get(REGISTRY_KEYS.CONT_COVS_KEY, {}).get("columns", ()))
+    return CovariateConfig(n_batch, categories, n_continuous, len(labels_of(registry)), biology)
 
 
 def _by_modality(argument: str, value: Any, names: list[str], default: float | None = None) -> dict[str, Any]:

@@ -28,21 +28,14 @@ FILL_BATCH = 1_024
 class ReferenceMemory:
     """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary."""
 
-    # Digest of the cells' names.
-    cells: str | None = None
-    # Codes and posteriors of the labelled cells.
-    labelled: dict[str, Any] | None = None
-    # Split-half reliability of each modality's latent, and the root of the total variance of its draws.
-    reliability: dict[str, float] | None = None
-    scale: dict[str, float] | None = None
-    # The subspace that the modalities share, fitted on first use.
-    shared: dict[str, Any] | None = None
-    # Number of categories of each table of weights when the training ended.
-    n_categories: dict[str, int] | None = None
-    # In a query, those of its reference, which stay as they are.
-    known_categories: dict[str, int] | None = None
-    # Whether a query is trained without dropout.
-    dropout_is_frozen: bool = False
+    cells: str | None = None  # digest of the cells' names
+    labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
+    reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
+    scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
+    shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
+    n_categories: dict[str, int] | None = None  # of each table of weights when the training ended
+    known_categories: dict[str, int] | None = None  # in a query, those of its reference, which stay as they are
+    dropout_is_frozen: bool = False  # whether a query is trained without
 
     @property
     def is_query(self) -> bool:
@@ -81,7 +74,7 @@ class DataAccess(BaseModelClass):
         self.module.fusion.set_pair_counts(torch.as_tensor(shared))
 
     def _validate_anndata(self, adata: Data | None = None, copy_if_view: bool = True) -> Data:
-        """``adata`` registered like the model's own data, which they default to; refuses data that were changed since."""
+        """``adata``, by default the model's own, registered like these; refuses data that were changed since."""
         is_bare = self.adata is None
         if adata is None and is_bare:
             msg = (
@@ -98,21 +91,16 @@ class DataAccess(BaseModelClass):
             self._adata = None
         return data
 
-    def _make_data_loader(
-        self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
-    ) -> Iterator[dict[str, Tensor]]:
+    def _make_data_loader(self, adata: Data, *args: Any, **kwargs: Any) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
         self._fill_graphs(adata)
         self.module.eval()
-        return self._loader(adata, indices, batch_size, **kwargs)
+        return self._loader(adata, *args, **kwargs)
 
     def _loader(
         self, adata: Data, indices: Indices | None = None, batch_size: int | None = None, **kwargs: Any
     ) -> Iterator[dict[str, Tensor]]:
-        """Minibatches of the cells that ``indices`` names by number or as a mask; of all if it is ``None``.
-
-        If it names none there is one minibatch, without cells, so that what is read of it has its shape.
-        """
+        """Minibatches of the cells that ``indices`` names, by default of all; one without cells if it names none."""
         check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
         self._attach_graph(adata)
@@ -120,7 +108,7 @@ class DataAccess(BaseModelClass):
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
 
     def _attach_graph(self, data: Data) -> None:
-        """Let priors that look at neighbours see those of ``data``; they know no posteriors until :meth:`_fill_graphs`."""
+        """Let priors that look at neighbours see those of ``data``, without posteriors until :meth:`_fill_graphs`."""
         priors = {name: prior for name, prior in self.module.priors.items() if prior.needs_graph}
         graph = graph_of(data) if priors else None
         parts = () if graph is None else (graph.indptr, graph.indices, graph.data)
@@ -140,10 +128,7 @@ class DataAccess(BaseModelClass):
                 prior.graph.clear()
 
     def _fill_graphs(self, data: Data, latents: Collection[str] | None = None) -> None:
-        """Let graphs of ``data`` know the posteriors of all cells, which KLs need; the module stays in its mode.
-
-        By default those of ``latents`` with an initialised prior, as others have no use for it.
-        """
+        """Let graphs of ``data`` know the cells' posteriors, by default of the latents with an initialised prior."""
         self._attach_graph(data)
         if latents is None:
             latents = [name for name, prior in self.module.priors.items() if prior.is_initialised]

@@ -5,42 +5,31 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, SHARE, SHARE_ABOVE_0, check_numbers
 from mmvae.data import BLOCK_CELLS, BUFFER_CELLS, MosaicSplitter, numbers_of
-from mmvae.train import defaults_for, quiet, schedule_for, split
+from mmvae.train import check_arguments, defaults_for, quiet, schedule_for, split
 
 from ._data import Data, Indices
 from ._multivae import MultiVAE
 
-TAKES = {
-    "batch_size": COUNT,
-    "train_size": SHARE_ABOVE_0,
-    "validation_size": SHARE,
-    "block_cells": COUNT,
-    "buffer_cells": COUNT,
-    "seed": COUNT_OR_ZERO,
-}
 INFERENCE_BATCH = 1_024
 
 
 class MosaicDataModule(MosaicSplitter):
     """Minibatches of data whose values stay in files, for ``MultiVAE(registry=...).train(datamodule=...)``.
 
-    Cells are read in blocks of successive ones. ``buffer_cells``, of blocks in random order, are in memory at a time and
-    shuffled there, while the next ones are read. Each training cell comes once in an epoch.
+    Cells are read in blocks of successive ones, the blocks in random order, and shuffled in memory, while the next ones
+    are read. Each training cell comes once in an epoch.
 
     Parameters
     ----------
     data
-        MuData or AnnData that :meth:`MultiVAE.setup_mudata` or :meth:`MultiVAE.setup_anndata` registered, their values in
-        files, such as :func:`mmvae.pp.read_backed` opens them; cells may lack modalities. Where all values are in memory,
-        cells are drawn one by one.
+        Registered MuData or AnnData, their values in files, such as :func:`mmvae.pp.read_backed` opens them; cells may
+        lack modalities. Where all values are in memory, cells are drawn one by one.
     batch_size, train_size, validation_size, split_by, seed
         As in :meth:`MultiVAE.train`.
-    block_cells
-        Successive cells that are read together. Fewer than a chunk of the file holds are read no sooner than the chunk.
-    buffer_cells
-        Cells in memory at a time. With what is read meanwhile it takes four times their values, of 8 bytes each.
+    block_cells, buffer_cells
+        Successive cells that are read together, where fewer than a chunk of the file are read no sooner; cells in
+        memory at a time, which with what is read meanwhile takes four times their values, of 8 bytes each.
 
     Examples
     --------
@@ -53,16 +42,16 @@ class MosaicDataModule(MosaicSplitter):
 
     Notes
     -----
-    What this costs in randomness: where successive cells are alike, as in files that are sorted by sample or cell type, the
-    share of a type in a minibatch varies up to ``1 + batch_size * block_cells / buffer_cells`` times as much as in random
-    draws, 3 times with the defaults and 256 cells. That did not show in the loss (``docs/beyond_memory.md``). A larger buffer
-    or cells stored in random order make up for it.
+    Where successive cells are alike, as in files that are sorted by cell type, the share of a type in a minibatch
+    varies up to ``1 + batch_size * block_cells / buffer_cells`` times as much as in random draws, 3 times with the
+    defaults and 256 cells. That did not show in the loss (``docs/beyond_memory.md``); a larger buffer makes up for it.
 
-    A minibatch, of this data module or of another for :meth:`MultiVAE.train`, is a dictionary of tensors, with m a modality's
-    name: ``present``, boolean, ``(n_cells, n_modalities)``; ``rows_m``, the places in the minibatch of the cells that have m,
-    ascending; ``X_m``, their values, ``(n_present, n_features)``, or those that are stored, row by row, ``(n_stored,)``,
-    with ``columns_m`` and where each row starts, ``starts_m``, ``(n_present + 1,)``; ``ind_x``, the cells' numbers;
-    ``batch``, ``(n_cells, 1)``, and whatever else was registered, such as ``labels``, as codes of the registry.
+    A minibatch, of this data module or of another for :meth:`MultiVAE.train`, is a dictionary of tensors, with m a
+    modality's name: ``present``, boolean, ``(n_cells, n_modalities)``; ``rows_m``, the places in the minibatch of the
+    cells that have m, ascending; ``X_m``, their values, ``(n_present, n_features)``, or those that are stored, row by
+    row, ``(n_stored,)``, with ``columns_m`` and where each row starts, ``starts_m``, ``(n_present + 1,)``; ``ind_x``,
+    the cells' numbers; ``batch``, ``(n_cells, 1)``, and whatever else was registered, such as ``labels``, as codes of
+    the registry.
     """
 
     def __init__(
@@ -77,8 +66,7 @@ class MosaicDataModule(MosaicSplitter):
         buffer_cells: int = BUFFER_CELLS,
         seed: int = 0,
     ) -> None:
-        given = {"batch_size": batch_size, "train_size": train_size, "validation_size": validation_size, "seed": seed}
-        check_numbers(TAKES, **given, block_cells=block_cells, buffer_cells=buffer_cells)
+        check_arguments(locals())
         manager = MultiVAE._get_most_recent_anndata_manager(data, required=True)
         parts = split(manager, split_by, train_size, validation_size, seed)
         self.batch_size = schedule_for(len(parts[0]), defaults_for(data.n_obs), size=batch_size).batch_size

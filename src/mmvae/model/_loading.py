@@ -1,9 +1,6 @@
 """Models from files and from references."""
 
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, Self
 
 from scvi.model.base import ArchesMixin
@@ -11,6 +8,7 @@ from torch import nn
 
 from mmvae._errors import SetupError
 from mmvae.module import start_new_categories, train_new_categories
+from mmvae.train import quiet
 
 from ._data import Data, DataAccess
 
@@ -32,11 +30,11 @@ class Loading(DataAccess, ArchesMixin):
             Folder that :meth:`save` wrote.
         adata
             Data; by default those that were saved with the model. ``False``: none, for methods that take data. A
-            :class:`~mmvae.SetupError` lists all that does not fit the model.
+            :class:`~mmvae.SetupError` lists all that does not fit the model, here as in :meth:`load_query_data`.
         *args, **kwargs
             Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
         """
-        with _without_feature_warning():
+        with quiet():
             model = super().load(os.fspath(dir_path), adata, *args, **kwargs)
         model._freeze_reference()
         return model
@@ -53,35 +51,26 @@ class Loading(DataAccess, ArchesMixin):
     ) -> Self:
         """Map data of new batches onto a trained model; :meth:`train` then learns weights of the new batches alone.
 
-        The same holds for new categories of further covariates. Weights of the reference's batches and categories, and
-        all others, stay as they are, so that the reference's cells do.
+        Or of new categories of further covariates. All other weights, and so the reference's cells, stay as they are.
 
         Parameters
         ----------
         adata
-            Data of the reference's features. They may lack modalities, and need not have labels. A
-            :class:`~mmvae.SetupError` lists all that does not fit the model.
+            Data of the reference's features. They may lack modalities, and need not have labels.
         reference_model
             A trained model, or the folder of one.
-        unfrozen
-            Whether to train all weights, which makes a model of its own of the query.
-        freeze_dropout
-            Whether to train without dropout.
+        unfrozen, freeze_dropout
+            Whether to train all weights, which makes a model of its own of the query; whether to train without dropout.
         *args, **kwargs
             Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator``.
-
-        Raises
-        ------
-        ValueError
-            If the reference is not trained.
         """
         reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
         if isinstance(reference, DataAccess):
             _categories_of(reference)  # refused before anything is written to the data
-        options = {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout} | kwargs
-        with _without_feature_warning():
+        kwargs |= {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout}
+        with quiet():
             try:
-                model = super().load_query_data(adata, reference, *args, **options)
+                model = super().load_query_data(adata, reference, *args, **kwargs)
             except KeyError as error:
                 if (name := str(error.args[0])) not in getattr(adata, "mod", ()):
                     raise
@@ -91,11 +80,9 @@ class Loading(DataAccess, ArchesMixin):
         start_new_categories(model.module, known)
         if unfrozen:
             model._count_pairs()
-        model.remember(
-            n_categories=known if unfrozen else None,
-            known_categories=None if unfrozen else known,
-            dropout_is_frozen=freeze_dropout and not unfrozen,
-        )
+        own, of_reference = (known, None) if unfrozen else (None, known)
+        dropout_is_frozen = freeze_dropout and not unfrozen
+        model.remember(n_categories=own, known_categories=of_reference, dropout_is_frozen=dropout_is_frozen)
         model._freeze_reference()
         return model
 
@@ -116,11 +103,3 @@ def _categories_of(reference: DataAccess) -> dict[str, int]:
         msg = "Expected a trained reference to map data onto; got one that is not trained. Call its train first."
         raise ValueError(msg)
     return known
-
-
-@contextmanager
-def _without_feature_warning() -> Iterator[None]:
-    """Silence scvi-tools' warning of other features: here they are an error, and to lack a modality is no fault."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="`var_names` for the loaded `model`")
-        yield

@@ -20,61 +20,37 @@ from ._loading import Loading
 from ._reader import features_of, labels_of, number_of_cells
 from ._setup import Registration
 from ._training import Training
-from .readouts import (
-    ComponentMethods,
-    ContributionMethods,
-    ExpressionMethods,
-    LabelMethods,
-    LatentMethods,
-    PriorMethods,
-    SpaceMethods,
-)
+from .readouts import Readouts
 
 
-class MultiVAE(
-    Registration,
-    Loading,
-    LatentMethods,
-    ComponentMethods,
-    PriorMethods,
-    ContributionMethods,
-    ExpressionMethods,
-    LabelMethods,
-    SpaceMethods,
-    VAEMixin,
-    Training,
-):
+class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
-    Every modality has its own encoder, its own latent and its own prior; the latents are fused, by concatenation
-    unless asked otherwise, and every modality is decoded from the fused latent. Cells need not have every modality.
+    Every modality has its own encoder, latent and prior; the latents are fused, by concatenation unless asked
+    otherwise, and every modality is decoded from the fused latent. Cells need not have every modality.
 
     Parameters
     ----------
     mdata
         MuData registered with :meth:`setup_mudata`, or AnnData registered with :meth:`setup_anndata`.
     registry
-        What was registered, in place of data: that of a :class:`~mmvae.MosaicDataModule`, or, for another data module, that of
-        a model of a part of the data with the same features and categories.
+        What was registered, in place of data: that of a :class:`~mmvae.MosaicDataModule`, or, for another data module,
+        that of a model of a part of the data with the same features and categories.
     n_latent
         Latent dimensions of each modality, as one number or by modality. By default 10 below 3,000 cells, 15 below
         30,000, else 20.
-    n_hidden
-        Width of the hidden layers of encoders and decoders; 128 below 30,000 cells, else 256.
-    n_layers
-        Hidden layers of an encoder; 1 below 3,000 cells, else 2.
-    dropout_rate
-        Probability with which a hidden unit of an encoder is dropped in training.
-    input_dropout
-        Probability with which a feature is hidden from its encoder in training, as one number or by modality; the
-        decoders explain all features. 0 for modalities that are not named.
+    n_hidden, n_layers
+        Width of the hidden layers of encoders and decoders, 128 below 30,000 cells, else 256; hidden layers of an
+        encoder, 1 below 3,000 cells, else 2.
+    dropout_rate, input_dropout
+        Probabilities with which a hidden unit of an encoder is dropped in training, and with which a feature is hidden
+        from its encoder; the latter as one number or by modality, 0 for those that are not named.
     prior
         Prior of each latent: ``"mog"``, ``"normal"``, ``"gaussian"``, ``"vamp"``, ``"flow"``, ``"labels"``,
         ``"conditional"`` (on ``prior_covariate_keys``), ``"mmvm"`` (the modalities' posteriors), ``"gmrf"`` (neighbours
-        in space), one of your own (:class:`~mmvae.priors.Prior`), a mapping such as
-        ``{"name": "mog", "n_components": 30}``, or one of these by modality, ``{"rna": "mog", "protein": "normal"}``. Or
-        ``"coupled"``, one prior for the latents of all modalities. Modalities that are not named take ``"mog"``, those
-        that :func:`mmvae.pp.spatial` made of neighbours ``"gmrf"``.
+        in space), one of your own (:class:`~mmvae.priors.Prior`), a mapping, ``{"name": "mog", "n_components": 30}``,
+        or one of these by modality, ``{"rna": "mog", "protein": "normal"}``. Or ``"coupled"``, one for all latents. By
+        default ``"mog"``, for modalities that :func:`mmvae.pp.spatial` made of neighbours ``"gmrf"``.
     fusion
         ``"concat"``, ``"attention"`` (a concatenation in which modalities read one another), ``"poe"``, ``"moe"`` or
         ``"mopoe"`` (one joint latent and one prior), or one of your own (:class:`~mmvae.fusion.Fusion`).
@@ -82,17 +58,16 @@ class MultiVAE(
         Share of the cells with several modalities that lose some at the encoders, in training. Without it a model of
         complete cells is of little use for cells that have one modality.
     modality_weights
-        Weight of a modality's likelihood in the loss, by modality. By default 1, the only choice under which the loss is
-        a bound, and for sums over neighbours one over the number of neighbours, since each count is in as many of them.
+        Weight of a modality's likelihood in the loss, by modality. By default 1, the only choice under which the loss
+        is a bound, and for sums over neighbours one over their number, since each count is in as many of them.
     kl_scale
         Weight of the KL in the loss; 1 is the bound.
     batch_adversary
         Weight, in nats, of a classifier of batches that the encoders learn to mislead, where there are several batches;
-        0 leaves it out. It mixes batches further than the decoders' knowledge of the batch does, and takes with it what
-        is found in one batch alone, the more so the fewer counts tell of it. By default 10, which lost nothing on sets of
-        cells whose batches hold the same types and up to 0.04 of the scores of cell types where most types were in one
-        batch alone, and 0 for data with a graph of neighbours, because slides differ in what they hold: on simulated
-        sections of different tissues it lost half of the niches.
+        0 leaves it out. It mixes batches further, and takes with it what is found in one batch alone, the more so the
+        fewer counts tell of it. By default 10, which lost nothing where batches hold the same types and up to 0.04 of
+        the scores of cell types where most types were in one batch alone, and 0 for data with a graph of neighbours: on
+        simulated sections of different tissues it lost half of the niches.
     seed
         Of the initial weights, and of :meth:`train`.
 
@@ -106,14 +81,13 @@ class MultiVAE(
 
     Notes
     -----
-    A whole batch without a modality, cells with a single one, rows in another order: all are taken as they are. What
-    a cell has is read from ``mdata.obsmap``. Modalities that no cell bridges are refused.
+    ``mdata.obsmap`` says what a cell has; rows may be in any order. Modalities that no cell bridges are refused.
 
-    Defaults are the same for complete data and mosaics. Those of ``prior``, ``fusion``, ``input_dropout`` and
-    ``batch_adversary``, and the sizes below 3,000 cells, were chosen on public sets of 220 to 1,262 cells of
-    RNA with protein, with ATAC, of all three as a mosaic, and of bulk tumours, with their labels in view
-    (``docs/evidence.md``); the sizes above follow scvi-tools' heuristics. ``modality_dropout`` was chosen in simulation:
-    without it the RNA latent of a model of complete cells does not hold what RNA alone could tell.
+    Defaults of ``prior``, ``fusion``, ``input_dropout`` and ``batch_adversary``, and the sizes below 3,000 cells, were
+    chosen on public sets of 220 to 1,262 cells of RNA with protein, with ATAC, of all three as a mosaic, and of bulk
+    tumours, with their labels in view (``docs/evidence.md``); the sizes above follow scvi-tools' heuristics.
+    ``modality_dropout`` was chosen in simulation: without it the RNA latent of a model of complete cells does not hold
+    what RNA alone could tell.
     """
 
     _module_cls = MultiVAEModule

@@ -8,7 +8,7 @@ import pandas as pd
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from mmvae._keys import layer_key
+from mmvae._keys import FIELDS, STATE, layer_key
 from mmvae.data import numbers_of, presence_of, text_of
 from mmvae.fusion import Posteriors
 from mmvae.module import Minibatch
@@ -19,12 +19,11 @@ READOUT_BATCH = 1_024
 
 
 class Reader:
-    """Cells of a trained model's data, or of others, as minibatches on the model's device, the module in evaluation mode."""
+    """Cells of a trained model's data, or of others, as minibatches on its device, the module in evaluation mode."""
 
     def __init__(self, model: DataAccess) -> None:
         model._check_if_trained(warn=False)
-        self.model = model
-        self.module = model.module
+        self.model, self.module = model, model.module
         self.names: list[str] = model.module.names
 
     def data(self, adata: Data | None = None) -> Data:
@@ -38,7 +37,7 @@ class Reader:
 
     @property
     def has_training_data(self) -> bool:
-        """Whether the model's own data are those that it was trained with, as those that it was loaded with need not be."""
+        """Whether the model's own data are those that it was trained with, which those loaded with it need not be."""
         return self.model.memory.cells in (None, digest_of(self.data()))
 
     def training_cells(self, most: int | None = None) -> np.ndarray:
@@ -52,11 +51,6 @@ class Reader:
         trained = self.model.train_indices_
         cells = np.arange(self.data().n_obs) if trained is None else np.asarray(trained)
         return np.sort(np.random.default_rng(0).permutation(cells)[:most])
-
-    def validation_cells(self) -> np.ndarray:
-        """Numbers of the cells that training validated on; none if there were none, or in other data."""
-        held_out = self.model.validation_indices_ if self.has_training_data else None
-        return np.asarray(() if held_out is None else held_out, dtype=int)
 
     def minibatches(
         self,
@@ -85,7 +79,7 @@ class Reader:
         return data.obs_names[numbers_of(data, indices)]
 
     def codes(self, key: str) -> np.ndarray:
-        """What the registry holds of each cell of the model's own data, such as the code of its batch, ``(n_cells,)``."""
+        """What the registry holds of each cell of the model's own data, such as its batch's code, ``(n_cells,)``."""
         return np.asarray(self.model.adata_manager.get_from_registry(key)).ravel()
 
     def features(self, name: str) -> np.ndarray:
@@ -105,7 +99,7 @@ class Reader:
         """Code of a batch; ``None`` where it is ``None``."""
         if batch is None:
             return None
-        state = self.model.registry_["field_registries"][REGISTRY_KEYS.BATCH_KEY]["state_registry"]
+        state = states_of(self.model.registry_)[REGISTRY_KEYS.BATCH_KEY]
         known = [text_of(c) for c in state["categorical_mapping"]]
         if (name := text_of(batch)) not in known:
             msg = f"Expected transform_batch among {known}; got '{name}'."
@@ -113,24 +107,24 @@ class Reader:
         return known.index(name)
 
 
+def states_of(registry: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found of each registered field."""
+    return {key: field[STATE] for key, field in registry[FIELDS].items()}
+
+
 def labels_of(registry: Mapping[str, Any]) -> list[str]:
     """The labels that were registered, those of cells without a label left out."""
-    state = registry["field_registries"].get(REGISTRY_KEYS.LABELS_KEY, {}).get("state_registry", {})
+    state = states_of(registry).get(REGISTRY_KEYS.LABELS_KEY, {})
     unlabelled = str(state.get("unlabeled_category"))
     return [str(label) for label in state.get("categorical_mapping", ()) if str(label) != unlabelled]
 
 
 def features_of(registry: Mapping[str, Any], names: Sequence[str]) -> dict[str, np.ndarray]:
     """Feature names of each modality, also where a model was loaded without data."""
-    fields = registry["field_registries"]
-    return {
-        name: np.asarray(fields[layer_key(name)]["state_registry"]["column_names"], dtype=str)
-        for name in names
-        if layer_key(name) in fields
-    }
+    states = states_of(registry)
+    return {name: np.asarray(states[layer_key(name)]["column_names"], dtype=str) for name in names}
 
 
 def number_of_cells(registry: Mapping[str, Any]) -> int:
     """Cells of the modality that has most of them; 0 where the registry does not say."""
-    states = (field["state_registry"] for field in registry["field_registries"].values())
-    return max((state["n_obs"] for state in states if "n_obs" in state), default=0)
+    return max((state.get("n_obs", 0) for state in states_of(registry).values()), default=0)

@@ -7,16 +7,10 @@ from anndata import AnnData
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from mmvae.data import (
-    MosaicManager,
-    Setup,
-    SetupArguments,
-    fields_of,
-    inspect_or_raise,
-    matrices_of,
-    print_setup,
-)
+from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, matrices_of, print_setup
 from mmvae.train import memory_note
+
+from ._data import Data
 
 
 class Registration(BaseModelClass):
@@ -41,34 +35,31 @@ class Registration(BaseModelClass):
     ) -> None:
         """Register a MuData, mosaic or complete, and print what was taken.
 
-        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values.
-        The data are not copied, padded, reordered or made dense, but for a copy by rows of a matrix that is stored by columns
-        (CSC), in training and reading; columns whose names begin with ``_scvi_`` or ``_mmvae_`` are added to ``obs``. All
-        faults of the data are raised in one error, before anything is written. Among them are a few negative or fractional
-        values among counts; values that are no counts throughout take ``normal``. A model refuses to read data that were
-        changed after they were set up.
+        Nothing but ``mdata`` is needed: each modality's layer and likelihood are inferred from its name and values;
+        those that are no counts throughout take ``normal``. The data are not copied, padded, reordered or made dense,
+        but for a copy by rows of a matrix that is stored by columns (CSC); columns whose names begin with ``_scvi_`` or
+        ``_mmvae_`` are added to ``obs``. All faults of the data, such as a few negative or fractional values among
+        counts, are raised in one :class:`~mmvae.SetupError`, before anything is written. A model refuses to read data
+        that were changed after they were set up.
 
-        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's. Categories
-        are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no cell has are
-        left out.
+        Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
+        Categories are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no
+        cell has are left out.
 
         Parameters
         ----------
         mdata
             MuData whose modalities share cells (``axis=0``).
         batch_key
-            Column of technical batches, such as slides or libraries; several are combined. The decoders see the batch
-            and the latents need not carry it. The modality is not a batch.
+            Column of technical batches, such as slides or libraries, that the decoders see; several are combined.
         labels_key
             Column of labels, for the cells that have one. ``prior="labels"`` learns from them, so that
             :meth:`predict` can label the others; no other prior looks at them. scvi-tools' tuner reads them.
         unlabeled_category
             What the column says of cells without a label, beside missing values.
-        categorical_covariate_keys
-            Columns of further categories that the decoders should see.
-        continuous_covariate_keys
-            Columns of numbers that the decoders should see. They are standardised; mean and standard deviation are kept, for
-            other data, too.
+        categorical_covariate_keys, continuous_covariate_keys
+            Columns of categories and of numbers that the decoders should see, too. Numbers are standardised, those of
+            other data by the same mean and standard deviation.
         prior_covariate_keys
             Columns of biological categories, such as tissue or stage, that ``prior="conditional"`` looks at. Neither
             encoders nor decoders see them.
@@ -83,11 +74,6 @@ class Registration(BaseModelClass):
             Which modalities to use, by what they are: ``{"rna": "gex", "atac": "peaks"}``. By default all.
         **kwargs
             For scvi-tools.
-
-        Raises
-        ------
-        SetupError
-            If the data have faults; the message lists all of them. A ``ValueError``.
         """
         given = {name: value for name, value in locals().items() if name not in ("cls", "mdata", "kwargs")}
         if not _is_mudata(mdata):
@@ -95,8 +81,10 @@ class Registration(BaseModelClass):
             raise TypeError(msg)
         setup = _inspect(mdata, given, kwargs)
         taken = {"modalities": {name: name for name in setup.names} if modalities is None else dict(modalities)}
-        taken["layers"] = _resolved(layers, {m.name: m.layer for m in setup.modalities}, kwargs)
-        taken["likelihoods"] = _resolved(likelihoods, {m.name: m.likelihood for m in setup.modalities}, kwargs)
+        # What was taken, in the data's order; of a reference's modalities also what the data lack, in its order.
+        known = given if kwargs.get("source_registry") else {}
+        taken["layers"] = dict(known.get("layers") or {}) | {m.name: m.layer for m in setup.modalities}
+        taken["likelihoods"] = dict(known.get("likelihoods") or {}) | {m.name: m.likelihood for m in setup.modalities}
         cls._register(mdata, setup, cls._get_setup_method_args(cls=cls, mdata=mdata, **given | taken), kwargs)
 
     @classmethod
@@ -116,10 +104,7 @@ class Registration(BaseModelClass):
         likelihood: Any | None = None,
         **kwargs: Any,
     ) -> None:
-        """Register an AnnData: a MuData of one modality, called ``modality``.
-
-        Parameters and errors are those of :meth:`setup_mudata`, for the one modality.
-        """
+        """Register an AnnData: a MuData of one modality, called ``modality``; else like :meth:`setup_mudata`."""
         given = {name: value for name, value in locals().items() if name not in ("cls", "adata", "kwargs")}
         if _is_mudata(adata) or not hasattr(adata, "X"):
             msg = f"Expected an AnnData; got {type(adata).__name__}. For a MuData use setup_mudata."
@@ -129,9 +114,7 @@ class Registration(BaseModelClass):
         cls._register(adata, setup, cls._get_setup_method_args(cls=cls, adata=adata, **given | taken), kwargs)
 
     @classmethod
-    def _register(
-        cls, data: MuData | AnnData, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]
-    ) -> None:
+    def _register(cls, data: Data, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]) -> None:
         manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
         # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.
         if kwargs.get("source_registry") is None:
@@ -141,14 +124,9 @@ class Registration(BaseModelClass):
         cls.register_manager(manager)
 
 
-def _inspect(data: MuData | AnnData, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
+def _inspect(data: Data, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
     extend = kwargs.get("extend_categories", False)
     return inspect_or_raise(data, SetupArguments.of(given), kwargs.get("source_registry"), extend=extend)
-
-
-def _resolved(given: Mapping[str, Any] | None, taken: dict[str, Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """What was taken of each modality, in the data's order; of a reference's also what the data lack, in its order."""
-    return taken if kwargs.get("source_registry") is None else dict(given or {}) | taken
 
 
 def _is_mudata(data: object) -> bool:

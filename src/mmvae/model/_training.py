@@ -62,90 +62,79 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
     ) -> None:
         """Train the model.
 
-        Two runs with the same model, data, seed and versions of the software give the same model on a CPU, whatever
-        state the global random generators are in; they are left as they were.
+        The same model, data, seed and versions of the software give the same weights on a CPU. Global random generators
+        are neither heeded nor changed.
 
         A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
         training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
-        of the epochs that it completed.
+        of the epochs that it completed. The first loss, latent or weight that is NaN or infinite raises a
+        :class:`~mmvae.TrainingDivergedError`.
 
         Parameters
         ----------
         max_epochs
-            Epochs at the most. By default 200 below 3,000 cells, then 500,000 over the number of cells but at least 40, and
-            from 30,000 cells on 1,500,000 over their number, between 20 and 50.
+            Epochs at the most. By default 200 below 3,000 cells, then 500,000 over the number of cells but at least 40,
+            and from 30,000 cells on 1,500,000 over their number, between 20 and 50.
         batch_size
             Cells in a minibatch. By default 128 below 30,000 cells, else 256; at most a quarter of the training cells.
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
-        train_size
-            Share of the cells to train on.
-        validation_size
-            Share of the cells to validate on; by default what training leaves.
+        train_size, validation_size
+            Shares of the cells to train and to validate on, the latter by default what training leaves.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
             neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
-        early_stopping
+        early_stopping, early_stopping_patience
             Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
-            not improved for ``early_stopping_patience`` epochs, counted from the end of the KL warm-up, but at the latest
-            from two thirds of ``max_epochs``. The weights of the best of these epochs are kept either way.
-        early_stopping_patience
-            Epochs without improvement.
+            not improved for so many epochs, counted from the end of the KL warm-up, but at the latest from two thirds
+            of ``max_epochs``. The weights of the best of these epochs are kept either way.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
         plan_kwargs
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
         datamodule
-            Data in place of the model's own, for a model that was made with ``registry``: a
-            :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another's. It has the number of
-            cells in ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, and yields what
-            :class:`~mmvae.MosaicDataModule` does. What such a training needs beside the loss, it takes from the first 10,000
-            training cells; it reports nothing on batches, and priors that look at neighbours in space cannot be trained.
-            How cells are split and how many are in a minibatch is the data module's to say.
+            Data in place of the model's own, for a model that was made with ``registry``, with splits and minibatches
+            of their own: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another
+            with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which yields the same. From such a
+            one, what training needs beside the loss is taken from the first 10,000 training cells; there is no report
+            on batches, and priors that look at neighbours in space cannot be trained.
         **kwargs
-            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``,
-            ``enable_progress_bar``, ...
-
-        Raises
-        ------
-        TrainingDivergedError
-            At the first loss, latent or weight that is NaN or infinite. The message names the modality, the cells, the
-            weights that the model then holds, and what to try.
+            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``, ...
 
         Warns
         -----
         UserWarning
             If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO
-            never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a
-            batch coincides with a missing pattern.
+            never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from,
+            or a batch coincides with a missing pattern.
         """
         plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
-        numbers = {"max_epochs": max_epochs, "batch_size": batch_size, "lr": lr, "train_size": train_size}
-        numbers |= {
-            "validation_size": validation_size,
-            "early_stopping_patience": early_stopping_patience,
-            "seed": seed,
-        }
-        check_arguments(plan, **numbers)
+        check_arguments(locals(), plan)
         seed = self.seed if seed is None else seed
         if datamodule is None:
             self._validate_anndata()
             cells: Cells = OwnCells(self, split(self.adata_manager, split_by, train_size, validation_size, seed))
+            indices = {"external_indexing": list(cells.parts)}
+            kwargs["datasplitter_kwargs"] = indices | (kwargs.get("datasplitter_kwargs") or {})
         else:
-            _check_unused(batch_size=batch_size, validation_size=validation_size, split_by=split_by)
-            cells, batch_size = self._cells_of(datamodule), getattr(datamodule, "batch_size", None)
+            unused = {"batch_size": batch_size, "validation_size": validation_size, "split_by": split_by}
+            cells = self._cells_of(datamodule, **unused)
+            kwargs["datamodule"], batch_size = datamodule, getattr(datamodule, "batch_size", None)
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
-        options = schedule.trainer_options(has_validation=cells.has_validation) | cells.loaders(kwargs)
+        options = schedule.trainer_options(has_validation=cells.has_validation) | kwargs
         options |= {"early_stopping": early_stopping and cells.has_validation}
         options |= {"early_stopping_patience": early_stopping_patience}
         self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
 
-    def _cells_of(self, datamodule: LightningDataModule) -> Cells:
-        """Cells of a data module; its data become the model's own where they are registered."""
+    def _cells_of(self, datamodule: LightningDataModule, **unused: Any) -> Cells:
+        """Cells of a data module, whose data become the model's own if registered; it decides on ``unused``."""
+        if names := [name for name, value in unused.items() if value is not None]:
+            msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."
+            raise ValueError(msg)
         own = datamodule if isinstance(datamodule, MosaicSplitter) else None
         if self.adata is not None and (own is None or own.adata_manager.adata is not self.adata):
             msg = "Expected a model without data to train on a data module; got one with. Use MultiVAE(registry=...)."
@@ -157,7 +146,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             self._adata, self._adata_manager = own.adata_manager.adata, own.adata_manager
             self._register_manager_for_instance(own.adata_manager)
         self._validate_anndata()
-        return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx), own)
+        return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx))
 
     def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> list[str]:
         """Train, and put the model right whatever happens; what a user should know, in words."""
@@ -172,10 +161,13 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
         options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:
-            self._forget()
-            if self.memory.n_categories is None and not self.memory.is_query:
-                self._init_from(cells)
-            cells.fill_graphs()
+            self.best_epoch_ = None
+            if not self.memory.is_query:  # whose encoders stay what they are
+                self.remember(shared=None, reliability=None, scale=None)
+                if self.memory.n_categories is None:
+                    self._init_from(cells)
+            if self.adata is not None:
+                self._fill_graphs(self.adata)
             self.module.train()
             with seeded(seed), quiet():
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
@@ -191,7 +183,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         return training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
 
     def _init_from(self, cells: Cells) -> None:
-        """Initialise likelihoods from summaries of the data, and bring the user's size factors to the scale of totals."""
+        """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""
         module = self.module
         module.fusion.set_pair_counts(torch.as_tensor(shared_cells(cells.presence)))
         for name, (statistics, given) in cells.summaries().items():
@@ -213,15 +205,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             self._clear_graphs()
             state = "weights from before this training" if self.is_trained_ else "initial weights"
         if diverged is not None:
-            names: Any = cells.names
-            return TrainingDivergedError(diverged.describe(names, state))
+            return TrainingDivergedError(diverged.describe(cells.names_of, state))
         return as_sent(error, keep)
-
-    def _forget(self) -> None:
-        """Drop what is true of the weights so far; a query's encoders stay what they are."""
-        self.best_epoch_ = None
-        if not self.memory.is_query:
-            self.remember(shared=None, reliability=None, scale=None)
 
     def _remember(self, keep: KeepWeights, n_before: int, cells: Cells) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
@@ -229,14 +214,6 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
         self.remember(n_categories=table_sizes(self.module), cells=cells.digest)
         if not self.memory.is_query:
-            reader = Reader(self)
+            reader, sample = Reader(self), cells.sample
             with seeded(0):
-                self.remember(
-                    labelled=remember_labelled(reader, cells.sample), **measure_reliability(reader, cells.sample)
-                )
-
-
-def _check_unused(**given: Any) -> None:
-    if names := [name for name, value in given.items() if value is not None]:
-        msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."
-        raise ValueError(msg)
+                self.remember(labelled=remember_labelled(reader, sample), **measure_reliability(reader, sample))

@@ -29,8 +29,7 @@ MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
 def init_priors(module: MultiVAEModule, read: Read, epoch: int = 0, *, late: bool = False) -> None:
     """Start the priors that wait for posteriors; ``late``, those that wait for the end of the KL warm-up.
 
-    ``read``, called if one waits, gives minibatches of training cells; the module's mode is left as it was. Raises
-    :class:`NonFiniteError`, in ``epoch``, if a posterior is not finite.
+    ``read``, called if one waits, gives minibatches of training cells. A posterior that is not finite is an error.
     """
     waiting = {n: p for n, p in module.priors.items() if not p.is_initialised and p.init_after_warmup == late}
     if not waiting:
@@ -93,15 +92,12 @@ class InitPriors(Callback):
 class KeepWeights(Callback):
     """Remembers the weights of the last epoch and of the one of the best validation objective from epoch ``first`` on.
 
-    Before ``first`` the KL is still warming up and the priors have not started, so objectives are not comparable.
-    It remembers, too, the exception that ended training, of which Lightning may make another or none.
+    And the exception that ended training, of which Lightning may make another or none.
     """
 
     def __init__(self, module: nn.Module, first: int) -> None:
-        self.module, self.first = module, first
-        # The epoch that is running, or would be next.
-        self.epoch = 0
-        self.best = float("inf")
+        self.module, self.first, self.best = module, first, float("inf")
+        self.epoch = 0  # that is running, or would be next
         self.value: float | None = None
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] = {}
@@ -124,7 +120,6 @@ class KeepWeights(Callback):
             self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Remember the exception."""
         self.exception = exception
 
     @property
@@ -140,11 +135,7 @@ class KeepWeights(Callback):
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
-    """``error``, or the interrupt that Lightning turned into it; a request to end exits as shells expect it.
-
-    Lightning exits with 1 on a ``KeyboardInterrupt`` (older versions return as if training were done) and with 0 on
-    SIGTERM.
-    """
+    """``error``, or the interrupt that Lightning turned into it; SIGTERM exits as shells expect it, not with 0."""
     if isinstance(keep.exception, KeyboardInterrupt):
         return KeyboardInterrupt()
     if isinstance(error, SIGTERMException):

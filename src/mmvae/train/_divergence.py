@@ -1,15 +1,13 @@
 """Telling whether a training has failed because its numbers ran away."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
-# An error of a training whose weights are larger than this many times the largest at its start is one of divergence.
-GROWTH = 100.0
+GROWTH = 100.0  # times the largest weight at the start: where weights are larger, an error is one of divergence
 ADVICE = "Try a lower lr, fewer or other features, or another likelihood for that modality."
 
 
@@ -21,9 +19,9 @@ class NonFiniteError(ArithmeticError):
         self.cells: list[int] = [] if cells is None else cells.flatten().tolist()
         super().__init__(f"{found}, in epoch {epoch}")
 
-    def describe(self, cell_names: pd.Index, state: str) -> str:
+    def describe(self, names_of: Callable[[list[int]], Iterable[Any]], state: str) -> str:
         """What happened, to which cells, what weights the model holds now, and what to try."""
-        names = ", ".join(f"'{name}'" for name in cell_names[self.cells[:3]])
+        names = ", ".join(f"'{name}'" for name in names_of(self.cells[:3]))
         where = f", for a minibatch of {len(self.cells)} cells such as {names}" if self.cells else ""
         return f"Training stopped in epoch {self.epoch}: {self.found}{where}. The model holds the {state}. {ADVICE}"
 

@@ -13,13 +13,11 @@ from tqdm.auto import tqdm
 
 from ._schedule import defaults_for
 
-# Of each weight: itself, its gradient, Adam's two moments, and the copies of the best and of the last epoch.
-COPIES = 6
+COPIES = 6  # of each weight: itself, its gradient, Adam's two moments, the best and the last epoch's
 # Values that a step holds for each cell and feature of a minibatch, and what a readout of dense values holds.
 OF_STEP, OF_READOUT, READOUT_CELLS = 6, 3, 1_024
 BYTES, GB = 4, 2**30
-# Steps to measure; those before prepare things.
-FIRST, LAST = 3, 13
+FIRST, LAST = 3, 13  # steps to measure; those before prepare things
 
 
 def memory_note(n_cells: int, matrices: Collection[Any]) -> str:
@@ -44,13 +42,12 @@ def _words_of(needed: int) -> str:
 
 
 class Forecast(Callback):
-    """Says what memory the training takes, and after its first steps how long; silent where there is no progress bar."""
+    """Says what memory the training takes, and after its first steps how long, where there is a progress bar."""
 
     def __init__(self, needed: int) -> None:
         self.needed, self.start, self.is_said = needed, 0.0, False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what memory is needed."""
         self.first = max(0, min(FIRST, int(trainer.num_training_batches) - 1))
         self._say(trainer, _words_of(self.needed))
 
@@ -59,18 +56,15 @@ class Forecast(Callback):
         if not self.is_said and batch_idx == self.first:
             self.start = time.perf_counter()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Say what the steps since then promise."""
         if self.is_said or not (batch_idx == LAST or trainer.is_last_batch):
             return
         self.is_said = True
         step = (time.perf_counter() - self.start) / (batch_idx - self.first + 1)
         epoch, epochs = step * int(trainer.num_training_batches), trainer.max_epochs or 1
-        self._say(
-            trainer, f"An epoch takes about {_time(epoch)}; all {epochs} of them would take {_time(epochs * epoch)}."
-        )
+        of_all = f"all {epochs} of them would take {_time(epochs * epoch)}"
+        self._say(trainer, f"An epoch takes about {_time(epoch)}; {of_all}.")
 
     @staticmethod
     def _say(trainer: Trainer, sentence: str) -> None:

@@ -16,36 +16,26 @@ from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
 from ._divergence import NonFiniteError, posteriors_not_finite
 
-# Arguments of `train` that are numbers; of the plan those that are numbers, and others.
-TAKES = {
-    "max_epochs": COUNT,
-    "batch_size": COUNT,
-    "lr": POSITIVE,
-    "train_size": SHARE_ABOVE_0,
-    "validation_size": SHARE,
-    "early_stopping_patience": COUNT,
-    "seed": COUNT_OR_ZERO,
-}
-NUMBERS = {
-    "lr": POSITIVE,
-    "eps": POSITIVE,
-    "weight_decay": NOT_NEGATIVE,
-    "n_epochs_kl_warmup": COUNT_OR_ZERO,
-    "n_steps_kl_warmup": COUNT_OR_ZERO,
-    "max_kl_weight": NOT_NEGATIVE,
-    "min_kl_weight": NOT_NEGATIVE,
-}
+# Arguments of `train` and of data modules that are numbers; of the plan those that are numbers, and others.
+TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "block_cells", "buffer_cells"), COUNT)
+TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": COUNT_OR_ZERO}
+NUMBERS = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": NOT_NEGATIVE, "n_epochs_kl_warmup": COUNT_OR_ZERO}
+NUMBERS |= {"n_steps_kl_warmup": COUNT_OR_ZERO, "max_kl_weight": NOT_NEGATIVE, "min_kl_weight": NOT_NEGATIVE}
 OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
 
 
-def check_arguments(plan: Mapping[str, Any], **given: Any) -> None:
-    """Refuse numbers that training cannot take and arguments that the plan does not know, a sentence for each."""
-    of_plan = {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
+def check_arguments(given: Mapping[str, Any], plan: Mapping[str, Any] = {}) -> None:
+    """Refuse numbers that training cannot take and arguments that the plan does not know, a sentence for each.
+
+    ``given`` are all the arguments of a method, by name.
+    """
+    numbers = {name: value for name, value in given.items() if name in TAKES}
+    numbers |= {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
     takes = TAKES | {f"plan_kwargs['{name}']": number for name, number in NUMBERS.items()}
     known = [*NUMBERS, *OTHERS]
     unknown = [name for name in plan if name not in known]
     faults = [f"Expected plan_kwargs among {known}; got {unknown}."] if unknown else []
-    check_numbers(takes, faults, **given, **of_plan)
+    check_numbers(takes, faults, **numbers)
 
 
 class MultiVAEPlan(TrainingPlan):
@@ -107,7 +97,7 @@ class MultiVAEPlan(TrainingPlan):
     @torch.inference_mode(False)
     @torch.no_grad()
     def log(self, name: str, value: Any, **options: Any) -> None:
-        """Log, of a training's epoch at its end: Lightning takes as long for the metrics of a step as a small step does."""
+        """Log, of an epoch at its end, as Lightning takes as long for a step's metrics as a small step does."""
         if not self.trainer.training or options.get("on_step"):
             super().log(name, value, **options)
         elif isinstance(value, Metric):  # adds up by itself

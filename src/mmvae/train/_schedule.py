@@ -8,19 +8,14 @@ from ._callbacks import MONITOR
 
 SMALL, MEDIUM = 3_000, 30_000
 KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
-WARM_START_EPOCHS = 10
-LATEST_START = 2 / 3
+WARM_START_EPOCHS, LATEST_START = 10, 2 / 3
 GRADIENT_NORM = 50.0
 FEWEST_MINIBATCHES, SMALLEST_MINIBATCH = 4, 8
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """Sizes and schedule for a number of cells.
-
-    Those below 3,000 cells were chosen on public sets of 220 to 1,262 cells, complete and mosaic, with their labels in
-    view (``docs/evidence.md``). Those above follow scvi-tools' heuristics, and were tried on one set of 10,309.
-    """
+    """Sizes and schedule for a number of cells; the notes of ``MultiVAE`` say how they were chosen."""
 
     n_latent: int
     n_hidden: int
@@ -42,10 +37,9 @@ def defaults_for(n_cells: int) -> Defaults:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Epochs and minibatches of a training.
+    """Epochs, ``steps`` in an epoch of ``batch_size`` cells each, and the arguments of the training ``plan``.
 
-    ``batch_size`` cells are in a minibatch and ``steps`` minibatches in an epoch. ``early`` and ``late`` are the epochs
-    before which priors start; from ``late`` on epochs are comparable. ``plan`` holds the training plan's arguments.
+    ``early`` and ``late`` are the epochs before which priors start; from ``late`` on epochs are comparable.
     """
 
     max_epochs: int
@@ -72,8 +66,7 @@ def schedule_for(
 ) -> Schedule:
     """The schedule of a training on ``n_cells``, of the user's ``epochs`` and minibatch ``size`` or ``chosen`` ones.
 
-    The priors start after a few epochs, those that wait for it when the KL has warmed up, but at the latest after two
-    thirds of the epochs, and none before the end of the first.
+    Priors start after a few epochs, some when the KL has warmed up, between the end of the first and two thirds of all.
     """
     epochs = chosen.max_epochs if epochs is None else epochs
     size = min(chosen.batch_size if size is None else size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))

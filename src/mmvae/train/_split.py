@@ -20,8 +20,7 @@ def split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the training, validation and test cells, each ascending.
 
-    Held out are ``"cells"``, ``"blocks"`` or what a column of ``obs`` says together, or what suits the data. Raises a
-    ``ValueError`` if ``by`` does not suit them, the shares are out of range, or no cell is left to train on.
+    Held out are ``"cells"``, ``"blocks"`` or what a column of ``obs`` says together, or what suits the data.
     """
     data = manager.adata
     graph = graph_of(data) if by in (None, CELLWISE, BLOCKS) else None

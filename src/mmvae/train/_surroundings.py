@@ -13,17 +13,14 @@ import torch
 from ._divergence import weights_of
 
 MESSAGES = (
-    # Worker processes make loading slower for data in memory.
-    ".*does not have many workers.*",
-    # Lightning guesses the size of a batch from the first tensor; the plan tells it where it matters.
-    "Trying to infer the `batch_size`",
-    # It does no harm where there is no BatchNorm.
-    "Last batch will have a small size",
+    ".*does not have many workers.*",  # which make loading slower for data in memory
+    "Trying to infer the `batch_size`",  # from the first tensor; the plan tells Lightning where it matters
+    "Last batch will have a small size",  # which does no harm where there is no BatchNorm
     # Of CSR tensors nothing is asked but to become dense, and scipy's are valid.
     "Sparse CSR tensor support is in beta",
     "Sparse invariant checks are implicitly disabled",
-    # The latents that scvi-tools' tuner reads are not meant to be logged.
-    "Extra tracked metrics",
+    "Extra tracked metrics",  # the latents that scvi-tools' tuner reads are not meant to be logged
+    "`var_names` for the loaded `model`",  # other features are an error, and to lack a modality is no fault
     # PyTorch says once that it makes the CUDA context which the backward pass lacks.
     "Attempting to run cuBLAS, but there was no current CUDA context",
 )

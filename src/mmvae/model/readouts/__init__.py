@@ -6,4 +6,7 @@ from ._expression import ExpressionMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods, measure_reliability
 from ._priors import PriorMethods
-from ._space import SpaceMethods
+
+
+class Readouts(LatentMethods, ComponentMethods, PriorMethods, ContributionMethods, ExpressionMethods, LabelMethods):
+    """All of them."""

@@ -18,8 +18,7 @@ from mmvae.module import MultiVAEModule
 from mmvae.priors import LabelledMixture, PriorContext
 from mmvae.train import seeded
 
-from ._fused import fused_from
-from ._unimodal import N_DRAWS, standard_draws
+from ._posteriors import N_DRAWS, draws_of, fused_from
 
 DECODED_CELLS = 32
 
@@ -57,9 +56,8 @@ class ComponentMethods(DataAccess):
 
         Returns
         -------
-        DataFrame of cells by components; rows sum to 1. A cell that lacks the latent's modality has NaN: its latent is
-        a guess from the others, and would give no more than theirs. Under a coupled prior every cell has a row, from
-        what it has.
+        DataFrame of cells by components; rows sum to 1. A cell that lacks the latent's modality has NaN, but under a
+        coupled prior every cell has a row, from what it has.
         """
         reader = Reader(self)
         latent = _one_latent(self.module, latent)
@@ -77,22 +75,20 @@ class ComponentMethods(DataAccess):
 
         Returns
         -------
-        DataFrame with a row for each component, that of most cells first, or one for a prior that has none (their numbers
-        mean nothing across models):
+        DataFrame with a row for each component, that of most cells first, or one for a prior that has none:
 
         - ``latent``, ``prior``: the latent and the name of its prior;
         - ``component``, and ``label`` where there is a prior ``"labels"``;
         - ``weight``: its weight in the prior;
         - ``n_cells``: cells of the data that belong to it (sum of :meth:`get_responsibilities`); of a prior without
           components, the cells that have the latent;
-        - ``effective_components``: the exponential of the entropy of the weights, the same for all rows of a latent.
-          Next to 1, the mixture has collapsed into one Gaussian;
+        - ``effective_components``: the exponential of the entropy of a latent's weights. Next to 1, the mixture has
+          collapsed into one Gaussian;
         - ``batch_evenness``: the entropy of its cells over the batches, by share of each batch, relative to the most
           possible. 1: it draws from all batches alike; near 0: the component is a batch. NaN with one batch;
         - ``top_<modality>``: the features in which the component's mean, decoded, exceeds the average of the other
-          components the most, by log fold change (the difference, for values that may be negative). Latents of other
-          modalities are imputed as for a cell that lacks them, so the features of another modality than the
-          component's are predictions.
+          components the most, by log fold change (the difference, for values that may be negative); those of another
+          modality than the component's are predictions.
         """
         check_numbers({"n_features": COUNT_OR_ZERO}, n_features=n_features)
         reader = Reader(self)
@@ -132,15 +128,13 @@ def _component_names(reader: Reader, latent: str, size: int) -> tuple[list[str],
 
 
 @torch.inference_mode()
-def _responsibilities(
-    reader: Reader, latent: str, adata: Data | None, indices: Indices | None, batch_size: int | None
-) -> np.ndarray:
-    """Responsibilities, ``(n_cells, K)``, NaN where a cell lacks the latent."""
+def _responsibilities(reader: Reader, latent: str, *cells: Any) -> np.ndarray:
+    """Responsibilities of cells, as in :meth:`Reader.posteriors`, ``(n_cells, K)``; NaN without the latent."""
     mixture, blocks = _mixture(reader.module, latent), []
     assert mixture is not None  # the callers see to it
     n_components = mixture.component_distribution.batch_shape[-1]
     with seeded(0):
-        for _, posteriors in reader.posteriors(adata, indices, batch_size):
+        for _, posteriors in reader.posteriors(*cells):
             (term,) = [t for t in reader.module.fusion.draw(posteriors).prior_terms if t.name == latent]
             block = term.sample.new_full((len(term.mask), n_components), torch.nan)
             if bool(term.mask.any()):
@@ -155,8 +149,7 @@ def _draws(term: PriorTerm) -> Tensor:
     posterior: Any = term.posterior
     if isinstance(posterior, MixtureSameFamily):
         return posterior.sample((N_DRAWS,))
-    noise = standard_draws(N_DRAWS, term.sample.shape[-1]).to(term.sample)
-    return posterior.base_dist.loc + posterior.base_dist.scale * noise
+    return draws_of(posterior.base_dist)
 
 
 def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
@@ -164,7 +157,7 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     if mixture is None:
         n_cells = float(has_latent(reader.module, latent, reader.data()).sum())
         return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [n_cells]})
-    mass = _responsibilities(reader, latent, None, None, None)
+    mass = _responsibilities(reader, latent)
     has = ~np.isnan(mass[:, 0])
     mass, n_cells = mass[has], mass[has].sum(axis=0)
     weights = mixture.mixture_distribution.probs.detach().cpu().double().numpy()

@@ -11,11 +11,9 @@ from mmvae.model._reader import Reader
 from mmvae.module import Inference, Minibatch, MultiVAEModule, Step, emission_kl, reconstruction
 from mmvae.train import seeded
 
-from ._fused import fused_mean, weighted
-from ._unimodal import UnimodalPosterior, by_modality
+from ._posteriors import UnimodalPosterior, by_modality, fused_mean, weighted
 
 SCALE_CELLS = 2_000
-SHIFT = "shift"
 
 
 class ContributionMethods(DataAccess):
@@ -27,15 +25,11 @@ class ContributionMethods(DataAccess):
         r"""How much the model took from each modality of each cell, in nats: :math:`KL(q_m \| p_m)`.
 
         The divergence of the posterior given that modality alone from the prior of its latent; under a coupled prior,
-        from the prior's marginal over the modality's dimensions. 0: the cell could be any. What two modalities say counts
-        in both. It does not depend on the scale of a latent. It is the cost that training charges, so under prior
-        ``"mmvm"`` an upper bound on a divergence from where the other modalities put the cell, and under ``"labels"`` what
-        is left once a labelled cell's label is known.
-
-        Parameters
-        ----------
-        adata, indices, batch_size
-            As in :meth:`get_latent_representation`.
+        from the prior's marginal over the modality's dimensions. 0: the cell could be any. What two modalities say
+        counts in both. It does not depend on the scale of a latent. It is the cost that training charges, so under
+        prior ``"mmvm"`` an upper bound on a divergence from where the other modalities put the cell, and under
+        ``"labels"`` what is left once a labelled cell's label is known. Cells are named as in
+        :meth:`get_latent_representation`.
 
         Returns
         -------
@@ -51,15 +45,9 @@ class ContributionMethods(DataAccess):
     def leave_one_out(
         self, adata: Data | None = None, indices: Indices | None = None, *, batch_size: int | None = None
     ) -> pd.DataFrame:
-        """What changes in a cell when one of its modalities is withheld.
+        """What changes in a cell when one of its modalities is withheld: nothing if the others can replace it.
 
-        A modality that matters moves the cell, and the others explain its data less well without it. A modality that
-        the others can replace does neither.
-
-        Parameters
-        ----------
-        adata, indices, batch_size
-            As in :meth:`get_latent_representation`.
+        Cells are named as in :meth:`get_latent_representation`.
 
         Returns
         -------
@@ -68,8 +56,7 @@ class ContributionMethods(DataAccess):
         - ``shift``: the distance by which the fused latent's mean moves, relative to the mean distance between two
           random cells of the model's data. 1: as far as to any other cell;
         - ``<modality>``: the change of that modality's log-likelihood at the latent's mean, in nats. Negative: its data
-          are less well explained. For the withheld modality, how much worse it is predicted from the others than
-          reconstructed.
+          are less well explained; the withheld modality's are predicted from the others.
 
         NaN where it does not apply: the cell lacks the withheld modality or has no other, or lacks the modality whose
         log-likelihood it is. Where a likelihood has latents of its own, a bound on the log-likelihood.
@@ -79,7 +66,7 @@ class ContributionMethods(DataAccess):
         blocks = [_changes(reader, *cells).cpu().double() for cells in reader.posteriors(adata, indices, batch_size)]
         found = torch.cat(blocks).numpy()
         found[:, :, 0] /= scale
-        columns = pd.MultiIndex.from_product([reader.names, [SHIFT, *reader.names]], names=["withheld", "change"])
+        columns = pd.MultiIndex.from_product([reader.names, ["shift", *reader.names]], names=["withheld", "change"])
         index = reader.cell_names(adata, indices)
         return pd.DataFrame(found.reshape(len(found), len(columns)), index=index, columns=columns)
 

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,37 +19,27 @@ from mmvae.module import Minibatch
 
 # A path where it is written: `Any`, so that those who take the frame need not say so to a type checker.
 Values: TypeAlias = pd.DataFrame | Any
-TAKES = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
 
 
-@dataclass(frozen=True)
 class Request:
-    """What to decode: a modality, its ``columns``, the ``batch`` to decode in (``None``: each cell's own), a factor."""
+    """What a user asks for: a modality, its columns, the batch to decode in (``None``: each cell's own), a factor."""
 
-    modality: str
-    features: pd.Index
-    columns: np.ndarray | slice
-    batch: int | None
-    factor: float
-    n_samples: int
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         reader: Reader,
         modality: str | None,
         features: Sequence[str] | None = None,
         transform_batch: Any = None,
         library_size: float = 1.0,
         n_samples: int = 1,
-    ) -> Self:
-        """From what a user asks for; refuses names that are unknown, and what are no numbers."""
-        name = reader.modality(modality)
-        check_numbers(TAKES, n_samples=n_samples, library_size=library_size)
-        known = pd.Index(reader.features(name))
-        columns = slice(None) if features is None else _columns(name, known, features)
-        factor = library_size if reader.module.likelihoods[name].relative else 1.0
-        return cls(name, known[columns], columns, reader.batch_code(transform_batch), factor, n_samples)
+    ) -> None:
+        self.modality, self.n_samples = reader.modality(modality), n_samples
+        takes = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
+        check_numbers(takes, n_samples=n_samples, library_size=library_size)
+        known = pd.Index(reader.features(self.modality))
+        self.columns = slice(None) if features is None else _columns(self.modality, known, features)
+        self.features, self.batch = known[self.columns], reader.batch_code(transform_batch)
+        self.factor = library_size if reader.module.likelihoods[self.modality].relative else 1.0
 
 
 class ExpressionMethods(DataAccess):
@@ -82,8 +72,7 @@ class ExpressionMethods(DataAccess):
         modality
             Which modality; may be left out if there is one.
         features
-            Features to return, by name; all by default. The result is dense, ``(n_cells, n_features)``: name the ones
-            needed where there are many cells.
+            Features to return, by name; all by default. The result is dense: name the ones needed where cells are many.
         transform_batch
             Decode as if all cells came from this batch; each cell's own by default.
         library_size
@@ -91,25 +80,19 @@ class ExpressionMethods(DataAccess):
         n_samples
             1: values at the posterior mean. More: the mean over so many samples of the posterior.
         out
-            File to write to, ``.h5ad`` or ``.zarr``, where the result does not fit in memory: an AnnData with the names of
-            cells and features and the values as X, dense and in single precision, written minibatch by minibatch. It
-            appears under this name once it is complete.
+            File to write to, ``.h5ad`` or ``.zarr``, where the result does not fit in memory: an AnnData with the
+            values as a dense X in single precision. It appears under this name once it is complete.
         overwrite
             Whether ``out`` may replace a file of its kind.
 
         Returns
         -------
-        DataFrame of cells by features; with ``out`` its path, as the two formats are opened in different ways without being
-        read: ``anndata.read_h5ad(path, backed="r")`` and ``anndata.experimental.read_lazy(path)``.
-
-        Raises
-        ------
-        ValueError
-            If ``out`` has another suffix; a ``FileExistsError`` or ``FileNotFoundError`` if it exists or its folder does not.
+        DataFrame of cells by features; with ``out`` its path, which ``anndata.read_h5ad(path, backed="r")`` and
+        ``anndata.experimental.read_lazy(path)`` open without reading it.
         """
         path = None if out is None else checked_path(out, overwrite=overwrite)
         reader = Reader(self)
-        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
+        request = Request(reader, modality, features, transform_batch, library_size, n_samples)
         decoded = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
         return _gathered(decoded, reader.cell_names(adata, indices), request.features, path)
 
@@ -131,31 +114,25 @@ class ExpressionMethods(DataAccess):
 
         The cell's own measurement of ``modality``, if it has one, is withheld, so that predictions for measured cells
         can be held against what was measured. Units are those of :meth:`get_normalized_expression`. Where no cell of a
-        batch has the modality, nothing is known of the batch's effect on it: name one that has it as ``transform_batch``.
+        batch has the modality, nothing is known of the batch's effect on it: name one that has it as
+        ``transform_batch``.
 
         Parameters
         ----------
         modality
-            Which modality to predict.
+            Which modality to predict. Cells that have nothing else are refused.
         indices
             Cells, by number or as a mask; by default those that lack the modality.
-        adata
-            Data other than the model's own.
-        features, transform_batch, library_size, n_samples, batch_size, out, overwrite
+        adata, features, transform_batch, library_size, n_samples, batch_size, out, overwrite
             As in :meth:`get_normalized_expression`.
 
         Returns
         -------
         DataFrame of cells by features; with ``out`` its path.
-
-        Raises
-        ------
-        ValueError
-            If a cell has nothing but ``modality``, and as in :meth:`get_normalized_expression`.
         """
         path = None if out is None else checked_path(out, overwrite=overwrite)
         reader = Reader(self)
-        request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
+        request = Request(reader, modality, features, transform_batch, library_size, n_samples)
         data = reader.data(adata)
         cells = _imputable(reader, data, request.modality, indices)
         minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, batch_size))
@@ -202,20 +179,13 @@ def _decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request)
 
 def _gathered(blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None) -> Values:
     """Blocks of cells as one frame, or in a file at ``path``."""
-    if path is not None:
-        with new_matrix(path, cells, features) as matrix:
-            _fill(matrix, blocks)
-        return path
-    values = np.empty((len(cells), len(features)), dtype=np.float32)
-    _fill(values, blocks)
-    return pd.DataFrame(values, index=cells, columns=features, copy=False)
-
-
-def _fill(matrix: Any, blocks: Iterable[np.ndarray]) -> None:
-    start = 0
-    for block in blocks:
-        matrix[start : start + len(block)] = block
-        start += len(block)
+    shape = len(cells), len(features)
+    with new_matrix(path, cells, features) if path else nullcontext(np.empty(shape, np.float32)) as matrix:
+        start = 0
+        for block in blocks:
+            matrix[start : start + len(block)] = block
+            start += len(block)
+    return path if path else pd.DataFrame(matrix, index=cells, columns=features, copy=False)
 
 
 def _fused_draws(reader: Reader, minibatch: Minibatch, n_samples: int) -> Iterator[Tensor]:

@@ -15,7 +15,7 @@ from mmvae.fusion import Posteriors
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader, labels_of
 
-from ._fused import fused_mean
+from ._posteriors import fused_mean
 
 MIN_LABELLED = 10
 
@@ -36,9 +36,8 @@ class LabelMethods(DataAccess):
 
         A linear discriminant analysis of the fused latent, its probabilities calibrated on held-out labelled cells. A
         label is as likely beforehand as it is frequent among the labelled cells. There is one analysis for each missing
-        pattern among the cells to predict. It learns from the labelled cells as they look when the model sees of them
-        only what that pattern has; so a few labels, of cells that have all modalities or of cells that have some, serve
-        all patterns. Any prior will do; ``prior="labels"`` lets the labels shape the latents, too.
+        pattern of the cells to predict, which learns from the labelled cells as they look when the model sees of them
+        only what that pattern has. Any prior will do; ``prior="labels"`` lets the labels shape the latents, too.
 
         Parameters
         ----------
@@ -50,13 +49,7 @@ class LabelMethods(DataAccess):
         Returns
         -------
         Labels, ``(n_cells,)``; with ``soft`` a DataFrame of probabilities, cells by labels. Cells that have a label are
-        predicted as the others are.
-
-        Raises
-        ------
-        ValueError
-            If the model was trained without labels, or with fewer than 10 labelled cells or 2 labels, or with no more cells
-            than labels.
+        predicted as the others are. It takes 10 labelled cells of two labels at the least, and more cells than labels.
         """
         reader = Reader(self)
         known, labels, fusion = _labelled(self), labels_of(self.registry_), self.module.fusion
@@ -76,9 +69,7 @@ class LabelMethods(DataAccess):
 
 @torch.inference_mode()
 def remember_labelled(reader: Reader, sample: Sequence[dict[str, Tensor]] | None = None) -> dict[str, Any] | None:
-    """Codes and posteriors of some labelled cells, which a query's model needs, too; ``None`` without labels.
-
-    They are among the cells of the model's own data, or of ``sample``.
+    """Codes and posteriors of some labelled cells, of the model's own or of ``sample``; ``None`` without labels.
 
     ``codes``, ``(N,)``; ``counts``, of all labelled cells by label, ``(Y,)``; ``present``, boolean, ``(N, M)``; ``loc``
     and ``scale``, by modality, ``(N, D_m)``, 0 and 1 where the modality is missing.

@@ -20,10 +20,9 @@ from mmvae.module import Minibatch
 from mmvae.nn import SparseRows
 from mmvae.train import seeded
 
-from ._fused import weighted
+from ._posteriors import weighted
 
-N_DRAWS = 64
-RELIABILITY_CELLS = 10_000
+N_DRAWS, RELIABILITY_CELLS = 64, 10_000
 
 
 class LatentMethods(DataAccess):
@@ -51,10 +50,8 @@ class LatentMethods(DataAccess):
             Data other than the model's own. They may lack modalities.
         indices
             Cells, by number or as a mask; all by default.
-        give_mean
-            Whether to return the posterior mean; else the mean of ``mc_samples`` samples.
-        mc_samples
-            Number of samples where ``give_mean`` is ``False``.
+        give_mean, mc_samples
+            Whether to return the posterior mean, or else the mean of so many samples.
         batch_size
             Cells at a time.
         return_dist
@@ -63,12 +60,11 @@ class LatentMethods(DataAccess):
         dataloader
             Minibatches to use in place of ``adata``.
         representation
-            ``"fused"``: the latents of all modalities, that of a modality which a cell lacks predicted from the others.
-            Each is scaled so that its draws have a total variance of 1 over the training cells that have it, and multiplied
-            by its :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a joint latent has
-            no parts and is left as it is. ``"unweighted"``: without that, as the decoders read it.
-            ``"shared"``: what the modalities agree on (see below). The name of a modality: that modality's own latent,
-            predicted where a cell lacks it.
+            ``"fused"``: the latents of all modalities, predicted from the others where a cell lacks one. Each is scaled
+            to a total variance of its draws of 1 over the training cells that have it, times its
+            :meth:`get_reliability`, so that a modality which is mostly noise moves cells less; a joint latent is left
+            as it is. ``"unweighted"``: without that, as the decoders read it. ``"shared"``: what the modalities agree
+            on (see below). The name of a modality: its own latent, predicted where a cell lacks it.
         **data_loader_kwargs
             Passed to the loader.
 
@@ -79,17 +75,11 @@ class LatentMethods(DataAccess):
 
         Notes
         -----
-        ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training
-        cells that have several, fitted on first use and saved with the model. It needs such cells, and compares them
-        within batches: what batches differ in is no agreement. It has a dimension for each correlation that chance does
-        not explain (see :meth:`get_shared_spectrum`), wider the more the modalities agree on it. Where there is
-        none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the
-        default, for mosaics too, because cell types lie further apart in it; ``benchmarks/peers`` scores both.
-
-        Warns
-        -----
-        UserWarning
-            If ``"shared"`` is asked for and the modalities agree on nothing beyond chance.
+        ``"shared"`` is a generalised canonical correlation analysis of the modalities' latents over the training cells
+        that have several, within batches, fitted on first use and saved with the model. It has a dimension for each
+        correlation that chance does not explain (see :meth:`get_shared_spectrum`), wider the more the modalities agree
+        on it. Where there is none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the default,
+        for mosaics too, because cell types lie further apart in it; ``benchmarks/peers`` scores both.
         """
         check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
         reader = Reader(self)
@@ -121,30 +111,28 @@ class LatentMethods(DataAccess):
         modalities it is 1 plus a canonical correlation. Eigenvalues above ``model.memory.shared["threshold"]`` are
         dimensions of ``"shared"``: the largest one exceeds it in about one of a hundred trainings where modalities are
         independent, as permuted cells show. Modalities are correlated within batches and missing patterns. In a mosaic
-        the correlations of a pair of modalities count by the root of the number of cells that have both, relative to the
-        pair with the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
+        the correlations of a pair count by the root of the number of cells that have both, relative to the pair with
+        the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
         """
         return _shared_subspace(Reader(self)).spectrum
 
     def get_reliability(self) -> pd.Series:
         r"""Split-half reliability of each modality's latent: whether the halves of its features tell the same.
 
-        As in psychometrics :cite:p:`Spearman1910`. Of the latent's means a and b, each from a
-        random half of the features, summed over dimensions, and stepped up from half the features to all,
+        As in psychometrics :cite:p:`Spearman1910`. Of the latent's means a and b, each from a random half of the
+        features, summed over dimensions, and stepped up from half the features to all,
 
         .. math:: h_m = \frac{\sum_d \operatorname{cov}(a_d, b_d)}{\sum_d \frac{1}{2}(\operatorname{var} a_d
             + \operatorname{var} b_d)}, \qquad r_m = \frac{2 h_m}{1 + h_m}
 
-        Near 1: the features tell the same. Near 0: what the latent holds is the noise of single features, or each
-        feature tells something of its own, as in a panel of very few. It needs no labels, nor cells with several
-        modalities. It depends on ``input_dropout``, which teaches an encoder to do with some of the features: compare
-        models that have the same. ``get_latent_representation`` weighs the modalities of ``"fused"`` by it.
+        Near 0, what the latent holds is the noise of single features, or each feature tells something of its own, as in
+        a panel of very few. It needs no labels, nor cells with several modalities. It depends on ``input_dropout``,
+        which teaches an encoder to do with some of the features: compare models that have the same.
 
         Returns
         -------
-        Reliability by modality, between 0.01 and 1, over the training cells, at most 10,000 of them; 0.01 for a modality
-        whose latent is the same for all cells, as where all its values are, and 1 for one of a single feature or
-        without training cells.
+        Reliability by modality, between 0.01 and 1, over at most 10,000 training cells; 0.01 for a modality whose
+        latent is the same for all cells, and 1 for one of a single feature or without training cells.
         """
         reliability = Reader(self).model.memory.reliability
         if reliability is None:
@@ -169,10 +157,9 @@ def _variance(reader: Reader, representation: str, posteriors: Posteriors) -> Te
     if representation in reader.names:
         return fusion.unimodal_posterior(representation, posteriors).variance
     variance = _fused_variance(fusion, posteriors)
-    if representation != FUSED:
-        return variance
-    # What is weighted is the standard deviation.
-    return weighted(fusion, reader.model.memory, variance.sqrt()).square()
+    if representation == FUSED:  # what is weighted is the standard deviation
+        variance = weighted(fusion, reader.model.memory, variance.sqrt()).square()
+    return variance
 
 
 def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
@@ -232,12 +219,8 @@ def _modality_means(
 def measure_reliability(
     reader: Reader, sample: Iterable[dict[str, Tensor]] | None = None
 ) -> dict[str, dict[str, float]]:
-    """``reliability`` and ``scale`` of each modality's latent, from training cells read by halves of the features.
-
-    These are cells of the model's own data, or those of ``sample``.
-    """
-    generator = np.random.default_rng(0)
-    cells = None
+    """``reliability`` and ``scale`` of each modality's latent, from training cells or ``sample``."""
+    generator, cells = np.random.default_rng(0), None
     if sample is None:
         cells = np.sort(generator.permutation(reader.training_cells())[:RELIABILITY_CELLS])
     halves = {name: _halves(reader, name, generator) for name in reader.names}
@@ -267,7 +250,7 @@ def _halves(reader: Reader, name: str, generator: np.random.Generator) -> Tensor
 
 
 def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halves: Tensor) -> Tensor:
-    """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all, as dropout does."""
+    """Posterior means from either half of the features, ``(2, n_m, D_m)``, scaled to the sum of all as in dropout."""
     scaled = halves / halves.mean(dim=1, keepdim=True)
     parts = [shown.apply(half[shown.columns].mul) if isinstance(shown, SparseRows) else shown * half for half in scaled]
     return torch.stack([encoder(part).loc for part in parts])

@@ -1,6 +1,5 @@
-"""Whether the priors fit, what they draw, and which cells are outliers to them: C cells, M modalities."""
+"""Whether the priors fit, what they draw, which cells are outliers to them, what is smooth in space."""
 
-from collections.abc import Sequence
 from itertools import starmap
 
 import numpy as np
@@ -12,63 +11,56 @@ from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
 from mmvae.fusion import Fusion
+from mmvae.model._configuration import check_graph
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
-from mmvae.priors import Prior, PriorContext
+from mmvae.priors import GaussianMarkovField, Prior, PriorContext
 from mmvae.train import seeded
 
 from ._expression import Request
-from ._fused import fused_from
-from ._unimodal import UnimodalPosterior, by_modality
+from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
-MIN_HELD_OUT = 200
-REFERENCE_CELLS = 10_000
+MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000
 
 
 class PriorMethods(DataAccess):
-    """Whether the priors fit, draws from them, outliers to them."""
+    """What the priors are good for: whether they fit, draws from them, outliers to them, what they learnt of space."""
 
     def check_prior(self, n_cells: int = 2_000, seed: int = 0) -> pd.DataFrame:
         """Whether draws of the priors look like cells, tested with a classifier :cite:p:`LopezPaz2017`.
 
-        For each latent, one draw of the posterior of every cell against as many draws of the prior. A classifier
-        (logistic regression with squares and products, and gradient-boosted trees) learns to tell them apart, and its
+        For each latent, one draw of every cell's posterior against as many of the prior. A classifier (logistic
+        regression with squares and products, and gradient-boosted trees) learns to tell them apart, and its
         cross-validated AUC says how well it can: 0.5, not at all; 1, always. Below 0.6 the verdict is "close", below
-        0.75 "roughly", else "differs". By chance alone the AUC strays from 0.5 by about 0.4 over the root of
-        ``n_cells``.
+        0.75 "roughly", else "differs". By chance the AUC strays from 0.5 by about 0.4 over the root of ``n_cells``.
 
-        The row ``joint`` is about all latents of a cell together, in cells that have all modalities. Priors that are
-        independent fail it even where each fits: the difference to the others is the dependence between modalities,
-        which ``prior="coupled"`` learns.
+        The row ``joint`` is about all latents of a cell together, in cells that have all modalities. Independent priors
+        fail it even where each fits: what is missing is the dependence that ``prior="coupled"`` learns.
 
-        Held-out cells are used if there are 200 or more, else all cells, to which the priors were fitted. A prior that
-        looks at labels, covariates or the cell itself is drawn from in the context of each cell.
+        Held-out cells are used if there are 200 or more, else all cells. A prior that looks at labels, covariates or
+        the cell itself is drawn from in the context of each cell.
 
         Parameters
         ----------
-        n_cells
-            Cells to use at most.
-        seed
-            Of the cells, the draws and the classifier.
+        n_cells, seed
+            Cells to use at most, and the seed of their choice, the draws and the classifier.
 
         Returns
         -------
-        DataFrame with a row for each latent, of which the columns are ``latent``, ``n_cells``, ``auc``, and
-        ``verdict``, in words.
+        DataFrame with a row for each latent: ``latent``, ``n_cells``, ``auc`` and ``verdict``, in words.
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
-        own, held_out = reader.data(), reader.validation_cells()
-        cells = held_out if len(held_out) >= MIN_HELD_OUT else np.arange(own.n_obs)
+        own, cells = reader.data(), self.validation_indices_ if reader.has_training_data else None
+        if cells is None or len(cells) < MIN_HELD_OUT:
+            cells = np.arange(own.n_obs)
         chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
         with seeded(seed):
             draws = _both_draws(reader, chosen)
-        rows = [
-            _test(name, [values[latent][:, dims] for values in draws], seed)
-            for name, (latent, dims) in _places(self.module.fusion).items()
-        ]
+        places = _places(self.module.fusion).items()
+        rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places]
         if len(rows) > 1:
-            rows.append(_test(JOINT, [np.concatenate(list(v.values()), axis=1) for v in draws], seed, joint=True))
+            rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
         return pd.DataFrame(rows)
 
     @torch.inference_mode()
@@ -85,37 +77,28 @@ class PriorMethods(DataAccess):
         """Expected values of new cells, drawn from the prior and decoded.
 
         The latents of a cell come from the prior that they have in common, if it is coupled or the fusion has one
-        latent. Otherwise priors know nothing of each other, and drawing each latent from its own would make chimeras:
-        one latent alone, that of ``source``, is drawn from its prior, and the others are imputed as for a cell that
-        lacks them. How far such cells can be trusted, :meth:`check_prior` says.
-
-        A new cell takes batch and covariates from a random cell of the model's data that has ``source``; a prior that
-        looks at labels, covariates or the cell is that of this cell.
+        latent. Otherwise priors know nothing of each other: the latent of ``source`` alone is drawn from its prior, and
+        the others are imputed as for a cell that lacks them (see :meth:`check_prior`). A new cell takes batch,
+        covariates and the context of its prior from a random cell of the model's data that has ``source``.
 
         Parameters
         ----------
-        n
-            Number of cells.
-        modality
-            Modality to decode; may be left out if there is one.
+        n, seed
+            Number of cells; seed of the draws.
+        modality, batch, library_size
+            Modality to decode, which may be left out if there is one; batch to decode all cells in; what shares are
+            multiplied by.
         source
             Modality whose latent is drawn from its prior; ``modality`` by default. With the same seed and source the
             new cells are the same, so that their modalities can be put together; without effect for one prior of all.
-        batch
-            Batch to decode in, for all cells.
-        library_size
-            What shares are multiplied by.
-        seed
-            Of the draws.
 
         Returns
         -------
-        DataFrame of new cells, ``sample_0`` and on, by features, in the units of :meth:`get_normalized_expression`:
-        expected values, without the noise of counting.
+        DataFrame of new cells, ``sample_0`` and on, by features, in the units of :meth:`get_normalized_expression`.
         """
         check_numbers({"n": COUNT}, n=n)
         reader, module = Reader(self), self.module
-        request = Request.of(reader, modality, transform_batch=batch, library_size=library_size)
+        request = Request(reader, modality, transform_batch=batch, library_size=library_size)
         source = request.modality if source is None else reader.modality(source)
         latent, _ = module.fusion.latent_of(source)
         _, presence = reader.cells(reader.data())
@@ -142,16 +125,16 @@ class PriorMethods(DataAccess):
         r"""Outlier score: rank of a cell's negative log prior density among the training cells, 0 to 1.
 
         The negative log prior density of a cell is :math:`-\sum_m \log p_m(z_m)` at the posterior means, over the
-        modalities that it has. It is ranked among the training cells that have these modalities too, by the same
-        modalities alone, so that what a cell lacks makes it neither more nor less of an outlier. Where fewer than 50
-        training cells have all of them, the cell gets the mean of its ranks by each. Labels of cells are not looked at.
+        modalities that it has. It is ranked among the training cells that have these modalities too, by these alone, so
+        that what a cell lacks does not count. Where fewer than 50 training cells have all of them, the cell gets the
+        mean of its ranks by each. Labels of cells are not looked at.
 
-        A training cell's score is uniform between 0 and 1 by construction: 0.99 is one in a hundred. New cells with
-        many scores near 1 hold something that the training cells do not. The score is blind to what the encoders
-        ignore, and so of little use where :meth:`get_modality_information` gives a few nats, and to modalities that are
-        each in order but do not belong together. A cell of which the encoders make nothing lies in the middle of the
-        latent, which is no unlikely place under priors ``"normal"`` and ``"conditional"``. Prior ``"mmvm"`` looks at the
-        cell itself: there the score is about modalities that disagree.
+        A training cell's score is uniform between 0 and 1 by construction: new cells with many scores near 1 hold
+        something that the training cells do not. The score is blind to what the encoders ignore, and so of little use
+        where :meth:`get_modality_information` gives a few nats, and to modalities that are each in order but do not
+        belong together. A cell of which the encoders make nothing lies in the middle of the latent, no unlikely place
+        under priors ``"normal"`` and ``"conditional"``. Prior ``"mmvm"`` looks at the cell itself: there the score is
+        about modalities that disagree.
 
         Parameters
         ----------
@@ -159,16 +142,11 @@ class PriorMethods(DataAccess):
             As in :meth:`get_latent_representation`.
         reference
             Data to compare with instead of training cells; needed after a query was mapped, when the training cells
-            are the query's.
+            are the query's, and where the model's data are not those that it was trained with.
 
         Returns
         -------
         Array ``(n_cells,)``, 0 to 1, high for outliers.
-
-        Raises
-        ------
-        ValueError
-            If ``reference`` is not given and the model has no data, or others than it was trained with.
         """
         reader = Reader(self)
         if reference is None and self.adata is None:
@@ -182,6 +160,39 @@ class PriorMethods(DataAccess):
         scores = by_modality(reader, read, adata, indices, batch_size)
         return outlier_share(scores, by_modality(reader, read, reference, among, batch_size))
 
+    @torch.no_grad()
+    def spatial_spectrum(self, adata: Data | None = None) -> pd.DataFrame:
+        r"""Which dimensions of the latents are smooth in space, by what their prior ``gmrf`` learnt.
+
+        Parameters
+        ----------
+        adata
+            Data with a graph of neighbours; the model's own by default. Precision and smoothness do not depend on them.
+
+        Returns
+        -------
+        DataFrame with a row for each dimension of each latent with that prior, the smoothest first. Columns:
+        ``latent``; ``dimension``, its place in ``get_latent_representation(representation=latent)``, from 0;
+        ``precision`` and ``smoothness``, the prior's :math:`\kappa` and :math:`\tau`
+        (:class:`~mmvae.priors.GaussianMarkovField`); ``neighbor_correlation``, that of two neighbours under the prior,
+        near 0 where space plays no part; and ``morans_i``, the same of the cells' posterior means :cite:p:`Moran1950`.
+        """
+        data, every = Reader(self).data(adata), self.module.priors
+        priors = {name: prior for name, prior in every.items() if isinstance(prior, GaussianMarkovField)}
+        if not priors:
+            msg = f"Expected a latent with prior 'gmrf'; got { {name: prior.name for name, prior in every.items()} }."
+            raise ValueError(msg)
+        check_graph(priors.values(), data)
+        self._fill_graphs(data, priors)
+        tables = []
+        for name, prior in priors.items():
+            assert prior.graph is not None
+            learned = {"precision": prior.precision, "smoothness": prior.smoothness}
+            learned |= {"neighbor_correlation": prior.neighbor_correlation(), "morans_i": prior.graph.morans_i()}
+            columns = {key: value.cpu() for key, value in learned.items()}
+            tables.append(pd.DataFrame({"latent": name, "dimension": range(prior.n_latent)} | columns))
+        return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
+
 
 def _places(fusion: Fusion) -> dict[str, tuple[str, slice]]:
     """Latent and dimensions of each modality, by modality; one entry, by latent, where all lie in the same place."""
@@ -193,19 +204,18 @@ def _places(fusion: Fusion) -> dict[str, tuple[str, slice]]:
 
 
 @torch.inference_mode()
-def _both_draws(reader: Reader, cells: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """A draw of the posterior and one of the prior for each latent and cell, ``(n_cells, width)``; NaN where not encoded."""
-    found: tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]] = ({}, {})
+def _both_draws(reader: Reader, cells: np.ndarray) -> dict[str, np.ndarray]:
+    """A draw of the posterior and one of the prior, by latent, ``(2, n_cells, width)``; NaN where not encoded."""
+    found: dict[str, list[np.ndarray]] = {}
     for inference in starmap(reader.module.infer, reader.posteriors(None, cells)):
         for term in inference.prior_terms:
             encoded = term.mask[:, None]
             if term.observed_dims is not None:
                 encoded = encoded & term.observed_dims.mask
             drawn = _draw(reader.module.priors[term.name], inference.contexts[term.name], len(term.sample))
-            for store, draw in zip(found, (term.sample, drawn), strict=True):
-                store.setdefault(term.name, []).append(torch.where(encoded, draw, torch.nan).cpu().numpy())
-    first, second = ({name: np.concatenate(blocks) for name, blocks in store.items()} for store in found)
-    return first, second
+            both = torch.where(encoded, torch.stack([term.sample, drawn]), torch.nan)
+            found.setdefault(term.name, []).append(both.cpu().numpy())
+    return {name: np.concatenate(blocks, axis=1) for name, blocks in found.items()}
 
 
 def _draw(prior: Prior, context: PriorContext, n_cells: int) -> Tensor:
@@ -214,8 +224,8 @@ def _draw(prior: Prior, context: PriorContext, n_cells: int) -> Tensor:
     return p.sample() if p.batch_shape else p.sample(torch.Size([n_cells]))
 
 
-def _test(name: str, draws: Sequence[np.ndarray], seed: int, *, joint: bool = False) -> dict[str, object]:
-    """A row of :func:`check_prior`, of ``draws`` of the posterior and of the prior."""
+def _test(name: str, draws: np.ndarray, seed: int, *, joint: bool = False) -> dict[str, object]:
+    """A row of :func:`check_prior`, of ``draws`` of the posterior and of the prior, ``(2, n_cells, width)``."""
     complete = ~np.isnan(draws[0]).any(axis=1)
     auc = two_sample_auc(draws[1][complete], draws[0][complete], seed)
     return {"latent": name, "n_cells": int(complete.sum()), "auc": auc, "verdict": verdict(auc, joint=joint)}

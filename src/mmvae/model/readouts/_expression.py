@@ -95,7 +95,7 @@ class ExpressionMethods(DataAccess):
             cells and features and the values as X, dense and in single precision, written minibatch by minibatch. It
             appears under this name once it is complete.
         overwrite
-            Whether ``out`` may replace a file of its kind.
+            Whether ``out`` may replace a file of its kind; never one that values are read from.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class ExpressionMethods(DataAccess):
         ValueError
             If ``out`` has another suffix; a ``FileExistsError`` or ``FileNotFoundError`` if it exists or its folder does not.
         """
-        path = None if out is None else checked_path(out, overwrite=overwrite)
+        path = None if out is None else checked_path(out, self.adata, adata, overwrite=overwrite)
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
         decoded = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
@@ -153,7 +153,7 @@ class ExpressionMethods(DataAccess):
         ValueError
             If a cell has nothing but ``modality``, and as in :meth:`get_normalized_expression`.
         """
-        path = None if out is None else checked_path(out, overwrite=overwrite)
+        path = None if out is None else checked_path(out, self.adata, adata, overwrite=overwrite)
         reader = Reader(self)
         request = Request.of(reader, modality, features, transform_batch, library_size, n_samples)
         data = reader.data(adata)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 import mmvae
 from mmvae import MosaicDataModule, MultiVAE
@@ -82,6 +82,16 @@ class Foreign(LightningDataModule):
         return DataLoader(self.validation, batch_size=None)
 
 
+class Unsized(IterableDataset):
+    """Minibatches, of which it does not say how many there are."""
+
+    def __init__(self, batches) -> None:
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
 def registered(mdata: MuData, **kwargs) -> MuData:
     """A copy, registered, its cells in their order."""
     with unpulled():
@@ -108,6 +118,14 @@ def test_a_model_of_a_registry_trains_and_reads(opened):
     latent = model.get_latent_representation(dataloader=data.inference_dataloader(batch_size=50))
     assert latent.shape == (N_CELLS, 6)
     assert np.allclose(latent, model.get_latent_representation(), atol=1e-5)
+
+
+def test_loaders_without_a_length_are_taken(foreign, capsys):
+    module = foreign()
+    module.train_dataloader = lambda: DataLoader(Unsized(module.train), batch_size=None)
+    model = fit(MultiVAE(registry=module.registry, **SMALL), datamodule=module, enable_progress_bar=True)
+    assert len(model.history_["elbo_train"]) == 3
+    assert "An epoch takes" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("adopted", [True, False], ids=["datamodule", "own data"])

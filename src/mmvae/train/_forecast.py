@@ -51,8 +51,9 @@ class Forecast(Callback):
         self.needed, self.start, self.is_said = needed, 0.0, False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Say what memory is needed."""
-        self.first = max(0, min(FIRST, int(trainer.num_training_batches) - 1))
+        """Say what memory is needed; loaders without a length do not tell how long they take."""
+        self.first = int(max(0, min(FIRST, trainer.num_training_batches - 1)))
+        self.is_said = trainer.num_training_batches == float("inf")
         self._say(trainer, _words_of(self.needed))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

@@ -118,8 +118,8 @@ class MultiVAEPlan(TrainingPlan):
             self._pending[name] = total + torch.as_tensor(value).detach() * count, n_cells + count, options
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Log with the last minibatch, so that callbacks find the metrics at the end of the epoch."""
-        if self.trainer.is_last_batch:
+        """Log with the last minibatch, so that callbacks find the metrics at the end of the epoch, if it is cut short too."""
+        if self.trainer.is_last_batch or self.trainer.fit_loop.epoch_loop.done:
             self._log_pending()
 
     def on_train_epoch_end(self) -> None:

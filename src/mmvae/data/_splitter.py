@@ -21,7 +21,6 @@ class MosaicSplitter(DataSplitter):
     def __init__(self, *args: Any, stream: dict[str, int] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stream = stream or {}
-        self.distributed = self.data_loader_kwargs.get("distributed_sampler", False)
 
     def train_dataloader(self) -> DataLoader:
         """Training cells, shuffled."""
@@ -40,7 +39,7 @@ class MosaicSplitter(DataSplitter):
 
     @property
     def _streams(self) -> bool:
-        return self.adata_manager.is_on_disk and not self.distributed
+        return self.adata_manager.is_on_disk and not self.data_loader_kwargs.get("distributed_sampler", False)
 
     def _streamed(self, cells: np.ndarray, batch_size: int | None = None, *, shuffle: bool = False) -> DataLoader:
         size = batch_size or self.data_loader_kwargs["batch_size"]

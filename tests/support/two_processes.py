@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 from lightning.pytorch.callbacks import Callback
+from mudata import MuData
 
 import mmvae
 from mmvae import MultiVAE
@@ -38,6 +39,14 @@ def mosaic():
     """Cells of which most have a single modality, so that few minibatches of few cells hold all."""
     mdata = mmvae.datasets.simulate(CELLS, missing=0.7, seed=0)
     MultiVAE.setup_mudata(mdata, batch_key="batch")
+    return MultiVAE(mdata)
+
+
+def rare():
+    """Cells of which one has protein, so that one of two processes has none in an epoch."""
+    mdata = mmvae.datasets.simulate(CELLS // 2, modalities={"rna": 40, "protein": 8}, seed=0)
+    mdata = MuData({"rna": mdata["rna"], "protein": mdata["protein"][:1].copy()})
+    MultiVAE.setup_mudata(mdata)
     return MultiVAE(mdata)
 
 
@@ -73,11 +82,13 @@ def main():
     if case == "streamed":
         model, options["datamodule"] = streamed(n_processes)
     else:
-        model = tissue() if case == "tissue" else mosaic()
+        model = {"tissue": tissue, "rare": rare}.get(case, mosaic)()
     found = {"rank": int(os.environ.get("LOCAL_RANK", 0))}
     try:
         train(model, n_processes, callbacks=[seen, *([Spoil()] if case == "spoilt" else [])], **options)
         if model.history_:  # the first process alone keeps one
+            if case == "rare":
+                found["kl"] = [float(value) for value in model.history_["kl_protein_train"].iloc[:, 0]]
             found["objective"] = [float(value) for value in model.history_["objective_validation"].iloc[:, 0]]
     except mmvae.TrainingDivergedError as error:
         found["error"] = str(error)

@@ -40,3 +40,8 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all():
     assert "in another process" in first["error"]
     assert "reconstruction of 'rna'" in second["error"]
     assert first["weights"] == second["weights"]
+
+
+def test_the_history_holds_a_modality_that_one_process_lacks():
+    (first, _) = results(2, "rare")
+    assert all(0 < value < 100 for value in first["kl"])

@@ -100,7 +100,8 @@ class MultiVAEPlan(TrainingPlan):
         for name in [key.removeprefix(N_CELLS) for key in extra if key.startswith(N_CELLS)]:
             value, count = extra.pop(f"{KL}{name}"), extra.pop(f"{N_CELLS}{name}")
             options = {"on_step": self.on_step, "on_epoch": self.on_epoch, "sync_dist": self.use_sync_dist}
-            self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
+            # Floating, as the mean of whole numbers over processes would be cut.
+            self.log(f"{KL}{name}_{mode}", value, batch_size=count.float(), **options)
         super().compute_and_log_metrics(loss_output, metrics, mode)
 
     # scvi-tools logs in inference mode, whose tensors processes could not average later.
@@ -131,7 +132,8 @@ class MultiVAEPlan(TrainingPlan):
         pending, self._pending = self._pending, {}
         for name, (total, count, options) in pending.items():
             if not isinstance(total, Metric):
-                total, options = total / count, options | {"batch_size": count}
+                # A process may have had no cell of a modality in this epoch.
+                total, options = total / (count or 1), options | {"batch_size": count}
             super().log(name, total, **options)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -9,7 +9,7 @@ import anndata as ad
 import numpy as np
 import pytest
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 import mmvae
 from mmvae import MosaicDataModule, MultiVAE
@@ -83,6 +83,16 @@ class Foreign(LightningDataModule):
         return DataLoader(self.validation, batch_size=None)
 
 
+class Unsized(IterableDataset):
+    """Minibatches, of which it does not say how many there are."""
+
+    def __init__(self, batches) -> None:
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
 def registered(mdata: MuData, **kwargs) -> MuData:
     """A copy, registered, its cells in their order."""
     with unpulled():
@@ -128,6 +138,14 @@ def test_a_query_in_files_is_mapped(path, mosaic):
     mdata.obs["batch"] = "new"
     query = fit(MultiVAE.load_query_data(mdata, reference), batch_size=32)
     assert query.get_latent_representation().shape == (N_CELLS, 6)
+
+
+def test_loaders_without_a_length_are_taken(foreign, capsys):
+    module = foreign()
+    module.train_dataloader = lambda: DataLoader(Unsized(module.train), batch_size=None)
+    model = fit(MultiVAE(registry=module.registry, **SMALL), datamodule=module, enable_progress_bar=True)
+    assert len(model.history_["elbo_train"]) == 3
+    assert "An epoch takes" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("adopted", [True, False], ids=["datamodule", "own data"])

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
+import mmvae
+from mmvae import MultiVAE
 from mmvae.data import new_matrix
 from mmvae.module import MultiVAEModule
 
@@ -160,3 +162,24 @@ def test_what_is_not_of_its_kind_is_never_replaced(trained, tmp_path):
         with pytest.raises(FileExistsError, match="exists. Give another.$"):
             trained[0].impute("protein", out=tmp_path / name, overwrite=True)
     assert (tmp_path / "mine.zarr" / "thesis.txt").read_text() == "years"
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("suffix", READERS)
+def test_the_file_that_values_are_read_from_is_never_replaced(suffix, tmp_path):
+    mdata = mmvae.datasets.simulate(60, modalities=("rna", "protein"), seed=0)
+    files = {name: tmp_path / f"{name}{suffix}" for name in mdata.mod}
+    for name, path in files.items():
+        (mdata[name].write_h5ad if suffix == ".h5ad" else mdata[name].write_zarr)(path)
+    data = mmvae.pp.read_backed(files)
+    MultiVAE.setup_mudata(data)
+    model = MultiVAE(data)
+    model.is_trained_ = True
+    (link := tmp_path / f"link{suffix}").symlink_to(files["rna"])
+    before = model.get_latent_representation()
+    for path in (files["protein"], link):
+        with pytest.raises(FileExistsError, match="that values are read from"):
+            model.impute("protein", out=path, overwrite=True)
+        with pytest.raises(FileExistsError, match="that values are read from"):
+            model.get_normalized_expression(data, "rna", out=path, overwrite=True)
+    np.testing.assert_array_equal(model.get_latent_representation(), before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
 import mmvae
 from mmvae import MultiVAE, TrainingDivergedError
@@ -41,6 +42,24 @@ def test_losses_are_looked_at_every_few_steps_on_an_accelerator(build, train, mo
     train(build(), 2)
     # 4 minibatches an epoch: a look after the third, and one at its end
     assert looks == [3, 1, 3, 1]
+
+
+@pytest.mark.parametrize("cut", ["max_steps", "should_stop"])
+def test_callbacks_find_the_metrics_of_an_epoch_that_is_cut_short(build, train, cut):
+    seen = []
+
+    class Look(Callback):
+        def on_train_batch_end(self, trainer, plan, outputs, batch, batch_idx):
+            trainer.should_stop = cut == "should_stop" and trainer.global_step == 6
+
+        def on_train_epoch_end(self, trainer, plan):
+            seen.append(float(trainer.callback_metrics["objective_train"]))
+
+    model = build()
+    # 4 minibatches an epoch
+    train(model, 3, callbacks=[Look()], **({"max_steps": 6} if cut == "max_steps" else {}))
+    assert seen == pytest.approx([float(value) for value in model.history_["objective_train"].iloc[:, 0]])
+    assert len(seen) == 2
 
 
 @pytest.mark.parametrize("spoilt", range(4))

@@ -22,9 +22,12 @@ def results(n_processes: int, case: str) -> list[dict]:
     return sorted(found, key=lambda result: result["rank"])
 
 
-@pytest.mark.parametrize("case", ["mosaic", "tissue"])
+@pytest.mark.parametrize("case", ["mosaic", "streamed", "tissue"])
 def test_two_processes_train_as_one_does(case):
     (alone,), together = results(1, case), results(2, case)
+    halves = [set(found["cells"]) for found in together]
+    assert halves[0] | halves[1] == set(alone["cells"])
+    assert len(halves[0] & halves[1]) <= 1  # where the number of cells is odd
     # Sums of weights, and of what the graph of neighbours remembers, which no process saw whole.
     for kept in ("weights", "memory"):
         assert together[0][kept] == pytest.approx(together[1][kept], rel=1e-5, abs=1e-5)
@@ -37,3 +40,8 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all():
     assert "in another process" in first["error"]
     assert "reconstruction of 'rna'" in second["error"]
     assert first["weights"] == second["weights"]
+
+
+def test_the_history_holds_a_modality_that_one_process_lacks():
+    (first, _) = results(2, "rare")
+    assert all(0 < value < 100 for value in first["kl"])

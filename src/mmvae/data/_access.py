@@ -2,7 +2,9 @@
 
 import reprlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+import h5py
 import numpy as np
 import scipy.sparse as sp
 from anndata import AnnData
@@ -10,12 +12,22 @@ from mudata import MuData
 
 from mmvae._keys import CONNECTIVITIES
 
+from ._matrix import is_on_disk
+
 
 def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None) -> dict[str, AnnData]:
     """Modalities by name; an AnnData is one modality, named by the single value of ``names``."""
     if isinstance(data, AnnData):
         return {next(iter(names.values())) if names else "rna": data}
     return dict(data.mod)
+
+
+def files_of(data: AnnData | MuData) -> set[Path]:
+    """Files and Zarr stores that values of any layer are read from."""
+    matrices = (m for adata in modalities_of(data).values() for m in (adata.X, *adata.layers.values()) if is_on_disk(m))
+    groups = [getattr(matrix, "group", matrix) for matrix in matrices]
+    places = [g.file.filename if isinstance(g, h5py.HLObject) else getattr(g.store, "root", None) for g in groups]
+    return {Path(place).resolve() for place in places if place is not None}
 
 
 def rows_of(data: AnnData | MuData, name: str) -> np.ndarray:

@@ -14,13 +14,16 @@ import pandas as pd
 import zarr
 from anndata import AnnData
 from anndata.io import write_elem
+from mudata import MuData
+
+from ._access import files_of
 
 # Cells and features of a chunk at the most, 4 MiB: part of a minibatch.
 CHUNK = (128, 8_192)
 
 
-def checked_path(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """``path``, to which an AnnData can be written; what it cannot be is found before there is anything to write."""
+def checked_path(path: str | os.PathLike[str], *read: AnnData | MuData | None, overwrite: bool) -> Path:
+    """``path``, to which an AnnData can be written while data are ``read``; what it cannot be is found beforehand."""
     path = Path(path)
     if path.suffix not in (".h5ad", ".zarr"):
         msg = f"Expected out to end in .h5ad or .zarr; got '{path}'. Rename it."
@@ -34,6 +37,9 @@ def checked_path(path: str | os.PathLike[str], *, overwrite: bool) -> Path:
     if path.exists() and not (overwrite and is_alike):
         advice = " or overwrite=True" if is_alike else ""
         msg = f"Expected a new name for out; '{path}' exists. Give another{advice}."
+        raise FileExistsError(msg)
+    if path.exists() and any(path.resolve() in (f, *f.parents) for d in read if d is not None for f in files_of(d)):
+        msg = f"Expected another file for out than those that values are read from; got '{path}'. Give a new name."
         raise FileExistsError(msg)
     return path
 

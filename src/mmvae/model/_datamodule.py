@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+import torch.distributed as dist
 from torch import Tensor
 
 from mmvae.data import BLOCK_CELLS, BUFFER_CELLS, MosaicSplitter, numbers_of
@@ -74,6 +75,11 @@ class MosaicDataModule(MosaicSplitter):
         with quiet():
             super().__init__(manager, external_indexing=list(parts), batch_size=self.batch_size, stream=stream)
         self.setup()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Split the cells; of several processes, which Lightning has started before, each reads cells of its own."""
+        super().setup(stage)
+        self.data_loader_kwargs["distributed_sampler"] = dist.is_available() and dist.is_initialized()
 
     @property
     def n_obs(self) -> int:

@@ -48,7 +48,9 @@ class Forecast(Callback):
         self.needed, self.start, self.is_said = needed, 0.0, False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.first = max(0, min(FIRST, int(trainer.num_training_batches) - 1))
+        self.first = int(max(0, min(FIRST, trainer.num_training_batches - 1)))
+        # Loaders without a length do not tell how long they take.
+        self.is_said = trainer.num_training_batches == float("inf")
         self._say(trainer, _words_of(self.needed))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

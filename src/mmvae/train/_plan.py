@@ -90,7 +90,8 @@ class MultiVAEPlan(TrainingPlan):
         for name in [key.removeprefix(N_CELLS) for key in extra if key.startswith(N_CELLS)]:
             value, count = extra.pop(f"{KL}{name}"), extra.pop(f"{N_CELLS}{name}")
             options = {"on_step": self.on_step, "on_epoch": self.on_epoch, "sync_dist": self.use_sync_dist}
-            self.log(f"{KL}{name}_{mode}", value, batch_size=count, **options)
+            # Floating, as the mean of whole numbers over processes would be cut.
+            self.log(f"{KL}{name}_{mode}", value, batch_size=count.float(), **options)
         super().compute_and_log_metrics(loss_output, metrics, mode)
 
     # scvi-tools logs in inference mode, whose tensors processes could not average later.
@@ -108,8 +109,8 @@ class MultiVAEPlan(TrainingPlan):
             self._pending[name] = total + torch.as_tensor(value).detach() * count, n_cells + count, options
 
     def on_train_batch_end(self, *args: Any) -> None:
-        """Log with the last minibatch, so that callbacks find the metrics at the end of the epoch."""
-        if self.trainer.is_last_batch:
+        """Log with the last minibatch, so that callbacks find the metrics at the end of the epoch, if it is cut short too."""
+        if self.trainer.is_last_batch or self.trainer.fit_loop.epoch_loop.done:
             self._log_pending()
 
     def on_train_epoch_end(self) -> None:
@@ -121,7 +122,8 @@ class MultiVAEPlan(TrainingPlan):
         pending, self._pending = self._pending, {}
         for name, (total, count, options) in pending.items():
             if not isinstance(total, Metric):
-                total, options = total / count, options | {"batch_size": count}
+                # A process may have had no cell of a modality in this epoch.
+                total, options = total / (count or 1), options | {"batch_size": count}
             super().log(name, total, **options)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:

@@ -83,14 +83,14 @@ class ExpressionMethods(DataAccess):
             File to write to, ``.h5ad`` or ``.zarr``, where the result does not fit in memory: an AnnData with the
             values as a dense X in single precision. It appears under this name once it is complete.
         overwrite
-            Whether ``out`` may replace a file of its kind.
+            Whether ``out`` may replace a file of its kind; never one that values are read from.
 
         Returns
         -------
         DataFrame of cells by features; with ``out`` its path, which ``anndata.read_h5ad(path, backed="r")`` and
         ``anndata.experimental.read_lazy(path)`` open without reading it.
         """
-        path = None if out is None else checked_path(out, overwrite=overwrite)
+        path = None if out is None else checked_path(out, self.adata, adata, overwrite=overwrite)
         reader = Reader(self)
         request = Request(reader, modality, features, transform_batch, library_size, n_samples)
         decoded = _decoded(reader, reader.minibatches(adata, indices, batch_size), request)
@@ -130,7 +130,7 @@ class ExpressionMethods(DataAccess):
         -------
         DataFrame of cells by features; with ``out`` its path.
         """
-        path = None if out is None else checked_path(out, overwrite=overwrite)
+        path = None if out is None else checked_path(out, self.adata, adata, overwrite=overwrite)
         reader = Reader(self)
         request = Request(reader, modality, features, transform_batch, library_size, n_samples)
         data = reader.data(adata)

@@ -15,6 +15,7 @@ from ._divergence import weights_of
 MESSAGES = (
     ".*does not have many workers.*",  # which make loading slower for data in memory
     "Trying to infer the `batch_size`",  # from the first tensor; the plan tells Lightning where it matters
+    "Your `IterableDataset` has `__len__`",  # which counts right, as one process reads
     "Last batch will have a small size",  # which does no harm where there is no BatchNorm
     # Of CSR tensors nothing is asked but to become dense, and scipy's are valid.
     "Sparse CSR tensor support is in beta",

@@ -1,9 +1,10 @@
-"""Trains a model in as many processes as the first argument says, in the case of the second; prints what came of it."""
+"""Trains a model in as many processes as the first argument says, in the case of the second; writes what came of it to the third."""
 
 import json
 import os
 import sys
 import warnings
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
@@ -97,7 +98,7 @@ def main():
     found["memory"] = [
         float(prior.graph.mean.sum()) for prior in model.module.priors.values() if prior.graph is not None
     ]
-    print("FOUND", json.dumps(found), flush=True)
+    Path(sys.argv[3], f"{found['rank']}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,13 +14,13 @@ SCRIPT = Path(__file__).parents[1] / "support" / "two_processes.py"
 
 def results(n_processes: int, case: str) -> list[dict]:
     """What each process found, by rank."""
-    command = [sys.executable, str(SCRIPT), str(n_processes), case]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=400, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    found = [json.loads(line.removeprefix("FOUND ")) for line in done.stdout.splitlines() if line.startswith("FOUND ")]
+    with TemporaryDirectory() as folder:
+        command = [sys.executable, str(SCRIPT), str(n_processes), case, folder]
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, env=env)
+        found = [json.loads(path.read_text()) for path in sorted(Path(folder).iterdir())]
     assert len(found) == n_processes, done.stderr
-    return sorted(found, key=lambda result: result["rank"])
+    return found
 
 
 @pytest.mark.parametrize("case", ["mosaic", "streamed", "tissue"])

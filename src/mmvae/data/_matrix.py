@@ -20,6 +20,8 @@ BLOCK_VALUES = 250_000
 HAS_ANNBATCH = find_spec("annbatch") is not None
 # Rows between two that are wanted which a file is read on for: a chunk that holds both is then decoded once.
 GAP = 64
+# Rows of a file that are read at a time, so that what lies between wanted ones takes little memory.
+SPAN = 512
 is_sparse: Callable[[object], TypeGuard[sp.csr_matrix]] = sp.issparse
 
 
@@ -85,16 +87,15 @@ def take(matrix: Matrix, rows: np.ndarray) -> Block:
 
 def take_ascending(matrix: Matrix, rows: np.ndarray) -> Block:
     """Rows of a matrix in a file, in ascending order, each once; read in ranges, by annbatch where it can and is there."""
-    runs = np.split(rows, np.flatnonzero(np.diff(rows) > GAP) + 1)
-    ranges = [range(int(run[0]), int(run[-1]) + 1) for run in runs]
+    ends = (np.diff(rows) > GAP) | (np.diff(rows // SPAN) > 0)
+    runs = np.split(rows, np.flatnonzero(ends) + 1)
     if HAS_ANNBATCH and isinstance(matrix.group if isinstance(matrix, CSRDataset) else matrix, zarr.Group | zarr.Array):
-        block = _by_annbatch(matrix, np.concatenate(ranges))
-    elif isinstance(matrix, CSRDataset):
-        block = sp.vstack(list(_sparse_ranges(matrix, ranges)), format="csr")
-    else:
-        block = np.concatenate([matrix[own.start : own.stop] for own in ranges])
-    wanted = np.isin(np.concatenate(ranges), rows, assume_unique=True)
-    return block if wanted.all() else block[wanted]
+        read = np.concatenate([np.arange(run[0], run[-1] + 1) for run in runs])
+        block = _by_annbatch(matrix, read)
+        return block if len(read) == len(rows) else block[np.isin(read, rows, assume_unique=True)]
+    if isinstance(matrix, CSRDataset):
+        return sp.vstack(list(_sparse_runs(matrix, runs)), format="csr")
+    return np.concatenate([np.asarray(matrix[run[0] : run[-1] + 1])[run - run[0]] for run in runs])
 
 
 def _by_annbatch(matrix: Any, rows: np.ndarray) -> Block:
@@ -117,14 +118,15 @@ def _by_annbatch(matrix: Any, rows: np.ndarray) -> Block:
     return next(iter(Loader(batch_sampler=Rows(), preload_to_gpu=False).add_dataset(matrix)))["X"]
 
 
-def _sparse_ranges(matrix: CSRDataset, ranges: list[range]) -> Iterator[sp.csr_matrix]:
-    """Ascending ranges of rows, without what anndata does anew for each of them."""
-    first, last = ranges[0].start, ranges[-1].stop
+def _sparse_runs(matrix: CSRDataset, runs: list[np.ndarray]) -> Iterator[sp.csr_matrix]:
+    """Rows by runs, of which what lies between is read, too; without what anndata does anew for each of them."""
+    first, last = runs[0][0], runs[-1][-1] + 1
     starts, values, columns = matrix.group["indptr"][first : last + 1], matrix.group["data"], matrix.group["indices"]
-    for rows in ranges:
-        own = starts[rows.start - first : rows.stop - first + 1]
+    for rows in runs:
+        own = starts[rows[0] - first : rows[-1] + 2 - first]
         parts = values[own[0] : own[-1]], columns[own[0] : own[-1]], own - own[0]
-        yield sp.csr_matrix(parts, shape=(len(rows), matrix.shape[1]))
+        block = sp.csr_matrix(parts, shape=(len(own) - 1, matrix.shape[1]))
+        yield block if len(rows) == block.shape[0] else block[rows - rows[0]]
 
 
 def blocks(matrix: Matrix) -> Iterator[tuple[int, Block]]:

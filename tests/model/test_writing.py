@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import h5py
@@ -183,3 +184,12 @@ def test_the_file_that_values_are_read_from_is_never_replaced(suffix, tmp_path):
         with pytest.raises(FileExistsError, match="that values are read from"):
             model.get_normalized_expression(data, "rna", out=path, overwrite=True)
     np.testing.assert_array_equal(model.get_latent_representation(), before)
+
+
+def test_a_matrix_that_does_not_fit_on_the_disk_is_refused_beforehand(trained, tmp_path, monkeypatch):
+    model, _ = trained
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2**20))
+    monkeypatch.setattr(MultiVAEModule, "rates", None)  # nothing is decoded
+    with pytest.raises(OSError, match=r"GB free for out; got 0.00098 GB .* Make room"):
+        model.impute("protein", out=tmp_path / "values.h5ad")
+    assert not os.listdir(tmp_path)

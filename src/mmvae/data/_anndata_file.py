@@ -1,8 +1,11 @@
 """A file of AnnData whose matrix is filled piece by piece. C cells, G features."""
 
+import errno
+import math
 import os
+import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +23,8 @@ from ._access import files_of
 
 # Cells and features of a chunk at the most, 4 MiB: part of a minibatch.
 CHUNK = (128, 8_192)
+# Bytes that a name takes in HDF5, about.
+OF_NAME = 100
 
 
 def checked_path(path: str | os.PathLike[str], *read: AnnData | MuData | None, overwrite: bool) -> Path:
@@ -50,6 +55,7 @@ def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]
     with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         part = Path(scratch) / path.name
         if path.suffix == ".h5ad":
+            _check_room(path.parent, len(cells), len(features))
             with h5py.File(part, "w") as root:
                 yield _empty_matrix(root, cells, features, maxshape=(None, None))
         else:
@@ -59,12 +65,28 @@ def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]
         _put(part, path, Path(scratch) / "before")
 
 
+def _check_room(folder: Path, *shape: int) -> None:
+    """Refuse what does not fit, as HDF5 brings the process down where it finds no room to write."""
+    stored = math.prod(-(-n // size) * size for n, size in zip(shape, _chunks(shape), strict=True))
+    needed, free = 4 * stored + OF_NAME * sum(shape) + 2**20, shutil.disk_usage(folder).free
+    if needed > free:
+        msg = (
+            f"Expected {needed / 2**30:.2g} GB free for out; got {free / 2**30:.2g} GB in '{folder.resolve()}'. Make room, name "
+            "fewer features, or write .zarr, which is compressed."
+        )
+        raise OSError(errno.ENOSPC, msg)
+
+
+def _chunks(shape: Sequence[int]) -> tuple[int, ...]:
+    return tuple(max(1, min(pair)) for pair in zip(CHUNK, shape, strict=True))
+
+
 def _empty_matrix(root: Any, cells: pd.Index, features: pd.Index, **options: Any) -> Any:
     """Names in ``root``, and X."""
     shape = len(cells), len(features)
     # Text as objects, which every version of anndata writes.
     obs, var = (pd.DataFrame(index=pd.Index(names, dtype=object)) for names in (cells, features))
-    options["chunks"] = tuple(max(1, min(pair)) for pair in zip(CHUNK, shape, strict=True))
+    options["chunks"] = _chunks(shape)
     with _quiet():
         write_elem(root, "/", AnnData(obs=obs, var=var))
         # anndata takes an array as a whole, so it gets one without cells, which then grows.

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from anndata import AnnData
 
 import mmvae
 from mmvae._compat import unpulled
@@ -104,3 +105,14 @@ def test_stores_that_annbatch_writes_are_read(tmp_path, mosaic):
         annbatch.write_sharded(zarr.open_group(tmp_path / "rna.zarr", mode="w"), mosaic["rna"].copy())
     found = mmvae.pp.read_backed({"rna": tmp_path / "rna.zarr"})
     assert (found["rna"].X[:] != mosaic["rna"].X).nnz == 0
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+@pytest.mark.parametrize("suffix", ["h5ad", "zarr"])
+def test_values_are_found_from_another_working_folder(tmp_path, monkeypatch, suffix):
+    adata = AnnData(np.ones((5, 3), dtype=np.float32))
+    (adata.write_h5ad if suffix == "h5ad" else adata.write_zarr)(tmp_path / f"dense.{suffix}")
+    monkeypatch.chdir(tmp_path)
+    mdata = mmvae.pp.read_backed({"protein": f"dense.{suffix}"})
+    monkeypatch.chdir(tmp_path.parent)
+    assert (mdata["protein"].X[:] == 1).all()

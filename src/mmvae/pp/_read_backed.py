@@ -66,7 +66,8 @@ def read_backed(source: StrPath | Mapping[str, StrPath]) -> MuData:
 
 def _open(path: StrPath) -> Any:
     """The root of a file, which HDF5 and Zarr let one read alike."""
-    return zarr.open_group(os.fspath(path), mode="r") if Path(path).is_dir() else h5py.File(path, "r")
+    # Where a store is not found any more, as from another working folder, Zarr takes dense values for 0.
+    return zarr.open_group(os.path.abspath(path), mode="r") if Path(path).is_dir() else h5py.File(path, "r")
 
 
 def _joined(modalities: Mapping[str, AnnData], obs: pd.DataFrame | None = None) -> MuData:

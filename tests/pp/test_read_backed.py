@@ -116,3 +116,15 @@ def test_values_are_found_from_another_working_folder(tmp_path, monkeypatch, suf
     mdata = mmvae.pp.read_backed({"protein": f"dense.{suffix}"})
     monkeypatch.chdir(tmp_path.parent)
     assert (mdata["protein"].X[:] == 1).all()
+
+
+@pytest.mark.filterwarnings("ignore:Writing zarr v2")
+def test_a_store_that_is_gone_is_missed(tmp_path, mosaic):
+    dense = mosaic["rna"].copy()
+    dense.X = dense.X.toarray()
+    dense.write_zarr(tmp_path / "rna.zarr")
+    mdata = mmvae.pp.read_backed({"rna": tmp_path / "rna.zarr"})
+    mmvae.MultiVAE.setup_mudata(mdata)
+    (tmp_path / "rna.zarr").rename(tmp_path / "elsewhere.zarr")
+    with pytest.raises(mmvae.SetupError, match=r"the Zarr store '.*rna.zarr' is gone.*Put it back"):
+        mmvae.MultiVAE(mdata)

@@ -22,10 +22,11 @@ def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None
     return dict(data.mod)
 
 
-def files_of(data: AnnData | MuData) -> set[Path]:
-    """Files and Zarr stores that values of any layer are read from."""
+def files_of(data: AnnData | MuData, *, hdf5: bool = True) -> set[Path]:
+    """Zarr stores that values of any layer are read from, and files of HDF5."""
     matrices = (m for adata in modalities_of(data).values() for m in (adata.X, *adata.layers.values()) if is_on_disk(m))
     groups = [getattr(matrix, "group", matrix) for matrix in matrices]
+    groups = [g for g in groups if hdf5 or not isinstance(g, h5py.HLObject)]
     places = [g.file.filename if isinstance(g, h5py.HLObject) else getattr(g.store, "root", None) for g in groups]
     return {Path(place).resolve() for place in places if place is not None}
 

@@ -11,7 +11,7 @@ from scvi import REGISTRY_KEYS
 
 from mmvae._errors import SetupError
 from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer_key
-from mmvae.data._access import modalities_of
+from mmvae.data._access import files_of, modalities_of
 from mmvae.data._matrix import Matrix, is_on_disk, is_supported, take, values_of
 
 from ._columns import Role, SetupArguments, scales_of, text_of
@@ -172,6 +172,9 @@ def changed_faults(
     """What was changed in names and values since they were registered; that cells were left out everywhere is no fault."""
     present = _registered(data, layers)
     faults = [f"modality '{name}' is gone. {ADVICE}" for name in layers if name not in present]
+    # Of a Zarr store that is gone zeros are read; an open file of HDF5 is read on wherever it went.
+    gone = [path for path in files_of(data, hdf5=False) if not path.exists()]
+    faults += [f"the Zarr store '{path}' is gone, which values are read from. Put it back." for path in gone]
     for place in (field[DATA] for field in registry[FIELDS].values()):
         attribute, key = place.get("attr_name"), place.get("attr_key")
         if attribute in ("obs", "obsm") and key not in getattr(data, attribute):

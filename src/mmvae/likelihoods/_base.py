@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mmvae.nn import Component, SparseRows
+from mmvae.nn import Component, SparseRows, WideLinear
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Likelihood(Component, family="likelihood"):
 
 def head(n_hidden: int, n_features: int) -> nn.Linear:
     """Output layer that starts near its bias, so that training starts from the mean profile."""
-    layer = nn.Linear(n_hidden, n_features)
+    layer = WideLinear(n_hidden, n_features)
     nn.init.normal_(layer.weight, std=0.1 / n_hidden**0.5)
     nn.init.zeros_(layer.bias)
     return layer

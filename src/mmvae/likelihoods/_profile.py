@@ -39,8 +39,8 @@ def sampled_poisson_log_likelihood(
     offset = bias[drawn] - (n_sampled * proposal[drawn]).log()
     log_total = torch.addmm(offset, hidden, weight[drawn].mT).float().logsumexp(dim=1)
     # The stored counts times their logits, without a logit: x W h.
-    fit = (sparse_product(counts, weight) * hidden).sum(dim=1) + counts.row_sums(counts.values * bias[counts.columns])
-    return fit + _of_means((total[:, 0].log() - log_total)[counts.rows], total, counts)
+    fit = (sparse_product(counts, weight) * hidden).sum(dim=1) + counts.row_sums(counts.values * counts.of_columns(bias))
+    return fit + _of_means(counts.of_rows(total[:, 0].log() - log_total), total, counts)
 
 
 def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -66,8 +66,8 @@ class _Poisson(torch.autograd.Function):
         shares = logits.softmax(dim=1)
         ctx.save_for_backward(shares)
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = _log_scale(logits, shares, total)[counts.rows]
-        return _of_means(logits[counts.rows, counts.columns] + scale, total, counts)
+        scale = counts.of_rows(_log_scale(logits, shares, total))
+        return _of_means(counts.of_places(logits) + scale, total, counts)
 
     @staticmethod
     @once_differentiable
@@ -75,11 +75,12 @@ class _Poisson(torch.autograd.Function):
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
         back = shares * -(gradient * counts.row_sums())[:, None]
-        return counts.add_to(back, gradient[counts.rows] * counts.values), None, None
+        return counts.add_to(back, counts.of_rows(gradient) * counts.values), None, None
 
 
 class _NegativeBinomial(torch.autograd.Function):
-    r"""See :func:`negative_binomial_log_likelihood`. With :math:`r = \theta / (\theta + \mu)`:
+    r"""See :func:`negative_binomial_log_likelihood`. ``ratio`` is :math:`\mu / \theta`, and ``share`` :math:`1 - r`
+    with :math:`r = \theta / (\theta + \mu)`.
 
     The gradient in :math:`\log \mu` is :math:`s = r (x - \mu)`, in a :math:`s - \rho \sum_g s_g`, and in :math:`\theta`
     :math:`\log r + 1 - r - x / (\theta + \mu) + \psi(x + \theta) - \psi(\theta)`.
@@ -87,29 +88,30 @@ class _NegativeBinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares, place = logits.softmax(dim=1), (counts.rows, counts.columns)
-        x, own = counts.values, theta[counts.columns]
-        log_ratio = torch.log1p(shares * total / theta).neg_()
-        of_stored = log_ratio[place]
-        ctx.save_for_backward(shares, log_ratio, of_stored, theta, total)
+        shares, x, own = logits.softmax(dim=1), counts.values, counts.of_columns(theta)
+        ratio = shares * total / theta
+        log_rest = torch.log1p(ratio).neg_()
+        of_stored = counts.of_places(log_rest)
+        ctx.save_for_backward(ratio, log_rest, of_stored, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = _log_scale(logits, shares, total)[counts.rows]
-        gammas = torch.lgamma(x + own) - torch.lgamma(theta)[counts.columns] - torch.lgamma(x + 1.0)
-        return log_ratio @ theta + counts.row_sums(x * (logits[place] + scale - own.log() + of_stored) + gammas)
+        # What the means' logarithms exceed the logits by is that of the row and of the column.
+        of_row, of_column = counts.of_rows(_log_scale(logits, shares, total)), counts.of_columns(theta.log())
+        gammas = torch.lgamma(x + own) - counts.of_columns(torch.lgamma(theta)) - torch.lgamma(x + 1.0)
+        logs = counts.of_places(logits) + of_row - of_column + of_stored
+        return log_rest @ theta + counts.row_sums(x * logs + gammas)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
-        shares, log_ratio, of_stored, theta, total = ctx.saved_tensors
-        own, of_cell = theta[counts.columns], gradient[counts.rows]
-        kept, fall = counts.values * of_stored.exp(), log_ratio.expm1()
-        of_theta = gradient @ (log_ratio - fall)
-        digammas = torch.digamma(counts.values + own) - torch.digamma(theta)[counts.columns]
+        ratio, log_rest, of_stored, theta, total = ctx.saved_tensors
+        own, of_cell = counts.of_columns(theta), counts.of_rows(gradient)
+        kept, share = counts.values * of_stored.exp(), ratio / (ratio + 1)
+        of_theta = gradient @ (log_rest + share)
+        digammas = torch.digamma(counts.values + own) - counts.of_columns(torch.digamma(theta))
         of_theta.index_add_(0, counts.columns, of_cell * (digammas - kept / own))
-        expected = fall.add_(1).mul_(shares).mul_(total)
-        scores = gradient * (counts.row_sums(kept) - expected.sum(dim=1))
-        back = expected.mul_(-gradient[:, None]).addcmul_(shares, scores[:, None], value=-1)
+        scores = gradient * (counts.row_sums(kept) - share @ theta)
+        back = share.mul_(gradient[:, None]).addcmul_(ratio, scores[:, None] / total).mul_(-theta)
         return counts.add_to(back, of_cell * kept), of_theta, None, None
 
 

@@ -3,6 +3,7 @@
 from ._component import Component
 from ._decoder import CategoryTable, Covariates, Decoder
 from ._encoder import Encoder
+from ._linear import WideLinear
 from ._numerics import draw_category, in_full_precision
 from ._predictor import Predictor
 from ._sparse import InputLayer, SparseRows, dense, sparse_product

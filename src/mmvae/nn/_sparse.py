@@ -32,9 +32,14 @@ class SparseRows:
     @cached_property
     def rows(self) -> Tensor:
         """The row of each value, ``(N,)``."""
-        # Not by repetition, of which torch asks the device how many there will be.
-        places = torch.arange(len(self.values), device=self.starts.device)
-        return torch.searchsorted(self.starts[1:], places, right=True)
+        numbers = torch.arange(len(self), device=self.starts.device)
+        # Told how many there will be, torch does not ask the device.
+        return numbers.repeat_interleave(self.starts.diff(), output_size=len(self.values))
+
+    @cached_property
+    def places(self) -> Tensor:
+        """The place of each value in the matrix, its rows one after the other, ``(N,)``."""
+        return torch.add(self.columns, self.rows, alpha=self.n_columns)
 
     @property
     def density(self) -> float:
@@ -44,13 +49,25 @@ class SparseRows:
     def apply(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The rows with a function, whose value at 0 is 0, of their values."""
         changed = replace(self, values=function(self.values))
-        changed.__dict__["rows"] = self.rows  # found once: the places are the same
+        changed.__dict__.update(rows=self.rows, places=self.places)  # found once
         return changed
 
     def row_sums(self, values: Tensor | None = None) -> Tensor:
         """Sums of the rows, or of other ``values`` at the same places, ``(n_rows,)``."""
         values = self.values if values is None else values
-        return values.new_zeros(len(self)).index_add_(0, self.rows, values)
+        return torch.segment_reduce(values, "sum", offsets=self.starts, unsafe=True)
+
+    def of_rows(self, of_each: Tensor) -> Tensor:
+        """For each value what its row has of ``of_each``, ``(n_rows, ...)``: ``(N, ...)``."""
+        return of_each.index_select(0, self.rows)
+
+    def of_columns(self, of_each: Tensor) -> Tensor:
+        """For each value what its column has of ``of_each``, ``(n_columns,)``: ``(N,)``."""
+        return of_each.index_select(0, self.columns)
+
+    def of_places(self, full: Tensor) -> Tensor:
+        """What a matrix, ``(n_rows, n_columns)``, has at the places of these values, ``(N,)``."""
+        return full.take(self.places)
 
     def transposed_product(self, other: Tensor) -> Tensor:
         """The transposed rows times a matrix ``(n_rows, H)``, ``(n_columns, H)``."""
@@ -62,7 +79,8 @@ class SparseRows:
 
     def add_to(self, full: Tensor, values: Tensor) -> Tensor:
         """Add values at the places of these to a matrix, ``(n_rows, n_columns)``, which is changed."""
-        return full.index_put_((self.rows, self.columns), values.to(full.dtype), accumulate=True)
+        full.view(-1).index_add_(0, self.places, values.to(full.dtype))
+        return full
 
     def dense(self) -> Tensor:
         """All values, ``(n_rows, n_columns)``."""

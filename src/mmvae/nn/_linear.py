@@ -1,0 +1,37 @@
+"""Linear layers with many outputs: C cells, H inputs, G outputs."""
+
+import platform
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+# Below this number of outputs neither library is quicker.
+MANY_OUTPUTS = 256
+
+
+class WideLinear(nn.Linear):
+    """torch's linear layer, which many outputs leave to oneDNN where that is the quicker library."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Outputs of each row of ``values``, ``(n_cells, H)``: ``(n_cells, G)``."""
+        single = values.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        if not (values.device.type == "cpu" and single and values.numel() and self.out_features >= MANY_OUTPUTS):
+            return super().forward(values)
+        if not _is_onednn_quicker():
+            return super().forward(values)
+        return nn.functional.linear(values.to_mkldnn(), self.weight, self.bias).to_dense()
+
+
+@cache
+def _is_onednn_quicker() -> bool:
+    """Whether products in single precision take half the time by oneDNN.
+
+    torch takes MKL, whose code for AVX-512 runs on Intel's processors alone.
+    """
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
+        return False
+    described = Path("/proc/cpuinfo")
+    name = described.read_text() if described.exists() else platform.processor()
+    return "AuthenticAMD" in name and torch.backends.cpu.get_cpu_capability() == "AVX512"  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from mmvae.likelihoods._profile import (
     poisson_log_likelihood,
     sampled_poisson_log_likelihood,
 )
-from mmvae.nn import SparseRows
+from mmvae.nn import Places, SparseRows
 
 C, G, H = 6, 30, 5
 
@@ -26,7 +26,7 @@ def counts() -> torch.Tensor:
 def stored(values: torch.Tensor) -> SparseRows:
     row, column = values.nonzero(as_tuple=True)
     starts = torch.cat([torch.zeros(1), (values != 0).sum(dim=1)]).cumsum(0).long()
-    return SparseRows(values[row, column], column, starts, values.shape[1])
+    return SparseRows(values[row, column], Places(column, starts, values.shape[1]))
 
 
 def total_of(values: torch.Tensor) -> torch.Tensor:
@@ -35,10 +35,8 @@ def total_of(values: torch.Tensor) -> torch.Tensor:
 
 def every(values: torch.Tensor) -> SparseRows:
     """With zeros stored, too."""
-    numbers = torch.arange(values.numel() + 1)
-    return SparseRows(
-        values.flatten(), numbers[:-1] % values.shape[1], numbers[:: values.shape[1]].clone(), values.shape[1]
-    )
+    numbers, n_columns = torch.arange(values.numel() + 1), values.shape[1]
+    return SparseRows(values.flatten(), Places(numbers[:-1] % n_columns, numbers[::n_columns].clone(), n_columns))
 
 
 @pytest.fixture(params=[stored, every])

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mmvae.nn import InputLayer, SparseRows, dense, sparse_product
+from mmvae.nn import InputLayer, Places, SparseRows, dense
+from mmvae.nn._sparse import sparse_product
 
 C, G, H = 9, 40, 4
 
@@ -15,7 +16,7 @@ def some_rows(share: float) -> tuple[SparseRows, torch.Tensor]:
     full[3] = 0
     row, column = full.nonzero(as_tuple=True)
     starts = torch.cat([torch.zeros(1), (full != 0).sum(dim=1)]).cumsum(0).long()
-    return SparseRows(full[row, column], column, starts, G), full
+    return SparseRows(full[row, column], Places(column, starts, G)), full
 
 
 @pytest.fixture(params=[0.01, 0.3], ids=["few", "many"])
@@ -33,7 +34,7 @@ def test_they_are_the_matrix(rows):
 
 
 def test_no_rows_are_a_matrix_without_rows():
-    none = SparseRows(torch.zeros(0), torch.zeros(0, dtype=torch.long), torch.zeros(1, dtype=torch.long), G)
+    none = SparseRows(torch.zeros(0), Places(torch.zeros(0, dtype=torch.long), torch.zeros(1, dtype=torch.long), G))
     assert len(none) == 0
     assert none.dense().shape == (0, G)
     assert none.row_sums().shape == (0,)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from mmvae.nn import SparseRows, in_full_precision, sparse_product
+from mmvae.nn import SparseRows, in_full_precision
 
 
 def poisson_log_likelihood(logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -35,12 +35,11 @@ def sampled_poisson_log_likelihood(
     squared relative error, in expectation and to first order, so that log-likelihoods are too large by that times the
     cell's total :cite:p:`Bengio2008`.
     """
-    drawn = torch.multinomial(proposal, n_sampled, replacement=True)
-    offset = bias[drawn] - (n_sampled * proposal[drawn]).log()
-    log_total = torch.addmm(offset, hidden, weight[drawn].mT).float().logsumexp(dim=1)
-    # The stored counts times their logits, without a logit: x W h.
-    fit = (sparse_product(counts, weight) * hidden).sum(dim=1) + counts.row_sums(counts.values * counts.of_columns(bias))
-    return fit + _of_means(counts.of_rows(total[:, 0].log() - log_total), total, counts)
+    with in_full_precision(hidden):
+        drawn = torch.multinomial(proposal, n_sampled, replacement=True)
+        offset = -(n_sampled * proposal[drawn]).log()
+        value: Tensor = _SampledPoisson.apply(hidden.to(weight), weight, bias, drawn, offset, total, counts)  # type: ignore[no-untyped-call]
+    return value
 
 
 def negative_binomial_log_likelihood(logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
@@ -76,6 +75,44 @@ class _Poisson(torch.autograd.Function):
         (shares,) = ctx.saved_tensors
         back = shares * -(gradient * counts.row_sums())[:, None]
         return counts.add_to(back, counts.of_rows(gradient) * counts.values), None, None
+
+
+class _SampledPoisson(torch.autograd.Function):
+    r"""See :func:`sampled_poisson_log_likelihood`. The counts meet their logits as :math:`(x W) h`, without a logit.
+
+    The gradient in the logit of a drawn feature is minus its share of the estimate times :math:`\sum_g x_g`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        drawn: Tensor,
+        offset: Tensor,
+        total: Tensor,
+        counts: SparseRows,
+    ) -> Tensor:
+        of_drawn, of_counts = weight.index_select(0, drawn), counts.product(weight)
+        logits = torch.addmm(bias[drawn] + offset, hidden, of_drawn.mT)
+        log_total = logits.logsumexp(dim=1, keepdim=True)
+        ctx.save_for_backward(hidden, of_drawn, of_counts, drawn, logits.sub_(log_total).exp_())
+        ctx.counts = counts  # type: ignore[attr-defined]
+        fit = (of_counts * hidden).sum(dim=1) + counts.row_sums(counts.values * counts.of_columns(bias))
+        return fit + _of_means(counts.of_rows((total.log() - log_total)[:, 0]), total, counts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        counts: SparseRows = ctx.counts
+        hidden, of_drawn, of_counts, drawn, shares = ctx.saved_tensors
+        of_cell, of_logits = gradient[:, None], shares * -(gradient * counts.row_sums())[:, None]
+        of_weight = counts.transposed_product(of_cell * hidden).index_add_(0, drawn, of_logits.mT @ hidden)
+        of_bias = hidden.new_zeros(counts.n_columns)
+        of_bias.index_add_(0, counts.columns, counts.of_rows(gradient) * counts.values)
+        of_bias.index_add_(0, drawn, of_logits.sum(dim=0))
+        return of_cell * of_counts + of_logits @ of_drawn, of_weight, of_bias, None, None, None, None
 
 
 class _NegativeBinomial(torch.autograd.Function):

@@ -11,7 +11,7 @@ from torch import Tensor
 from mmvae._keys import CELLS, PRESENT, PRIOR_COVARIATES, columns_key, layer_key, rows_key, size_factor_key, starts_key
 from mmvae.fusion import Posteriors, PriorTerm
 from mmvae.likelihoods import Emission
-from mmvae.nn import Covariates, SparseRows
+from mmvae.nn import Covariates, Places, SparseRows
 from mmvae.priors import PriorContext
 
 
@@ -123,7 +123,7 @@ def _values(tensors: Mapping[str, Tensor], name: str, n_features: int) -> Tensor
     values = tensors[layer_key(name)]
     if values.ndim == 2:
         return values
-    return SparseRows(values, tensors[columns_key(name)], tensors[starts_key(name)], n_features)
+    return SparseRows(values, Places(tensors[columns_key(name)], tensors[starts_key(name)], n_features))
 
 
 def _totals(values: Tensor | SparseRows) -> Tensor:

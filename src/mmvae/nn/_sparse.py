@@ -14,32 +14,61 @@ DENSE_FROM = 0.02
 
 
 @dataclass(frozen=True)
-class SparseRows:
-    """Rows in compressed form, of which no more is computed than what is stored.
+class Places:
+    """Where the values of sparse rows are; what is found of them is found once.
 
-    ``values`` and ``columns``, ``(N,)``, hold the rows one after the other; row c has those from ``starts[c]`` up to
-    ``starts[c + 1]``, ``(C + 1,)``. A column occurs at most once in a row.
+    ``columns``, ``(N,)``, holds the rows one after the other; row c has those from ``starts[c]`` up to ``starts[c + 1]``,
+    ``(C + 1,)``. A column occurs at most once in a row.
     """
 
-    values: Tensor
     columns: Tensor
     starts: Tensor
     n_columns: int
 
-    def __len__(self) -> int:
-        return len(self.starts) - 1
-
     @cached_property
     def rows(self) -> Tensor:
         """The row of each value, ``(N,)``."""
-        numbers = torch.arange(len(self), device=self.starts.device)
+        numbers = torch.arange(len(self.starts) - 1, device=self.starts.device)
         # Told how many there will be, torch does not ask the device.
-        return numbers.repeat_interleave(self.starts.diff(), output_size=len(self.values))
+        return numbers.repeat_interleave(self.starts.diff(), output_size=len(self.columns))
 
     @cached_property
-    def places(self) -> Tensor:
+    def in_matrix(self) -> Tensor:
         """The place of each value in the matrix, its rows one after the other, ``(N,)``."""
         return torch.add(self.columns, self.rows, alpha=self.n_columns)
+
+    @cached_property
+    def by_column(self) -> tuple[Tensor, Tensor]:
+        """Numbers of the values in the order of their columns, ``(N,)``, and where each column starts, ``(G + 1,)``."""
+        counts = self.starts.new_zeros(self.n_columns + 1)
+        counts.index_add_(0, self.columns + 1, torch.ones_like(self.columns))
+        return self.columns.argsort(), counts.cumsum(0)
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """Rows in compressed form, of which no more is computed than what is stored: ``values``, ``(N,)``, at ``places``."""
+
+    values: Tensor
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.places.starts) - 1
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns, G."""
+        return self.places.n_columns
+
+    @property
+    def columns(self) -> Tensor:
+        """The column of each value, ``(N,)``."""
+        return self.places.columns
+
+    @property
+    def rows(self) -> Tensor:
+        """The row of each value, ``(N,)``."""
+        return self.places.rows
 
     @property
     def density(self) -> float:
@@ -48,14 +77,12 @@ class SparseRows:
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The rows with a function, whose value at 0 is 0, of their values."""
-        changed = replace(self, values=function(self.values))
-        changed.__dict__.update(rows=self.rows, places=self.places)  # found once
-        return changed
+        return replace(self, values=function(self.values))
 
     def row_sums(self, values: Tensor | None = None) -> Tensor:
         """Sums of the rows, or of other ``values`` at the same places, ``(n_rows,)``."""
         values = self.values if values is None else values
-        return torch.segment_reduce(values, "sum", offsets=self.starts, unsafe=True)
+        return torch.segment_reduce(values, "sum", offsets=self.places.starts, unsafe=True)
 
     def of_rows(self, of_each: Tensor) -> Tensor:
         """For each value what its row has of ``of_each``, ``(n_rows, ...)``: ``(N, ...)``."""
@@ -67,19 +94,29 @@ class SparseRows:
 
     def of_places(self, full: Tensor) -> Tensor:
         """What a matrix, ``(n_rows, n_columns)``, has at the places of these values, ``(N,)``."""
-        return full.take(self.places)
+        return full.take(self.places.in_matrix)
 
     def transposed_product(self, other: Tensor) -> Tensor:
         """The transposed rows times a matrix ``(n_rows, H)``, ``(n_columns, H)``."""
-        columns, order = self.columns.sort()
-        starts = torch.searchsorted(columns, torch.arange(self.n_columns + 1, device=columns.device))
+        order, starts = self.places.by_column
         return nn.functional.embedding_bag(
             self.rows[order], other, starts, per_sample_weights=self.values[order], mode="sum", include_last_offset=True
         )
 
+    def product(self, other: Tensor) -> Tensor:
+        """The rows times a matrix ``(n_columns, H)``, ``(n_rows, H)``, without gradients."""
+        return nn.functional.embedding_bag(
+            self.columns,
+            other,
+            self.places.starts,
+            per_sample_weights=self.values,
+            mode="sum",
+            include_last_offset=True,
+        )
+
     def add_to(self, full: Tensor, values: Tensor) -> Tensor:
         """Add values at the places of these to a matrix, ``(n_rows, n_columns)``, which is changed."""
-        full.view(-1).index_add_(0, self.places, values.to(full.dtype))
+        full.view(-1).index_add_(0, self.places.in_matrix, values.to(full.dtype))
         return full
 
     def dense(self) -> Tensor:
@@ -121,9 +158,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: FunctionCtx, weight: Tensor, rows: SparseRows) -> Tensor:
         ctx.rows = rows  # type: ignore[attr-defined]
-        return nn.functional.embedding_bag(
-            rows.columns, weight, rows.starts, per_sample_weights=rows.values, mode="sum", include_last_offset=True
-        )
+        return rows.product(weight)
 
     @staticmethod
     @once_differentiable

@@ -15,8 +15,9 @@ WAITING = (
     "aten._unique",
     "aten.masked_select",
     "aten.equal",
-    "aten.repeat_interleave.Tensor",
 )
+# Waits where it must ask how many there will be.
+REPEATING = "aten.repeat_interleave.Tensor"
 INDEXING = ("aten.index.Tensor", "aten.index_put", "aten._unsafe_index", "aten._index_put")
 
 
@@ -32,6 +33,8 @@ class DeviceWaits(TorchDispatchMode):
         name = str(func)
         self.n_operations += 1
         if name.startswith(WAITING) or (name.startswith(INDEXING) and _by_mask(args[1])):
+            self.waits.append(name)
+        if name.startswith(REPEATING) and (kwargs or {}).get("output_size") is None:
             self.waits.append(name)
         return func(*args, **(kwargs or {}))
 

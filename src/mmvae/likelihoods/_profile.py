@@ -116,10 +116,10 @@ class _SampledPoisson(torch.autograd.Function):
 
 
 class _NegativeBinomial(torch.autograd.Function):
-    r"""See :func:`negative_binomial_log_likelihood`. ``ratio`` is :math:`\mu / \theta`, and ``share`` :math:`1 - r`
-    with :math:`r = \theta / (\theta + \mu)`.
+    r"""See :func:`negative_binomial_log_likelihood`.
 
-    The gradient in :math:`\log \mu` is :math:`s = r (x - \mu)`, in a :math:`s - \rho \sum_g s_g`, and in :math:`\theta`
+    With :math:`r = \theta / (\theta + \mu)`, ``share`` is :math:`1 - r`, and ``ratio`` is :math:`\mu / \theta`. The gradient
+    in :math:`\log \mu` is :math:`s = r (x - \mu)`, in a :math:`s - \rho \sum_g s_g`, and in :math:`\theta`
     :math:`\log r + 1 - r - x / (\theta + \mu) + \psi(x + \theta) - \psi(\theta)`.
     """
 

@@ -30,8 +30,8 @@ def _is_onednn_quicker() -> bool:
 
     torch takes MKL, whose code for AVX-512 runs on Intel's processors alone.
     """
-    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
+    if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):
         return False
     described = Path("/proc/cpuinfo")
     name = described.read_text() if described.exists() else platform.processor()
-    return "AuthenticAMD" in name and torch.backends.cpu.get_cpu_capability() == "AVX512"  # type: ignore[no-untyped-call]
+    return "AuthenticAMD" in name and torch.backends.cpu.get_cpu_capability() == "AVX512"

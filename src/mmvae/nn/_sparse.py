@@ -28,9 +28,8 @@ class Places:
     @cached_property
     def rows(self) -> Tensor:
         """The row of each value, ``(N,)``."""
-        numbers = torch.arange(len(self.starts) - 1, device=self.starts.device)
         # Told how many there will be, torch does not ask the device.
-        return numbers.repeat_interleave(self.starts.diff(), output_size=len(self.columns))
+        return torch.repeat_interleave(self.starts.diff(), output_size=len(self.columns))
 
     @cached_property
     def in_matrix(self) -> Tensor:

@@ -45,6 +45,13 @@ def test_epochs_are_comparable_from_the_end_of_the_warmup(warmup, late):
     assert schedule_for(72, defaults_for(80), 60, plan=warmup).late == late
 
 
+def test_the_first_epoch_of_a_million_cells_is_not_without_a_kl():
+    chosen = defaults_for(1_000_000)
+    assert schedule_for(1_000_000, chosen).plan["n_steps_kl_warmup"] == 2_000
+    assert schedule_for(1_000_000, chosen).late == 1
+    assert schedule_for(1_000_000, chosen, plan={"n_epochs_kl_warmup": 3}).plan["n_steps_kl_warmup"] is None
+
+
 def test_a_warmup_in_steps_is_not_overruled_by_the_default_in_epochs():
     schedule = schedule_for(72, defaults_for(80), 60, plan={"n_steps_kl_warmup": 25})
     assert schedule.plan["n_epochs_kl_warmup"] is None

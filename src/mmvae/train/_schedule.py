@@ -72,7 +72,9 @@ def schedule_for(
     size = min(chosen.batch_size if size is None else size, max(n_cells // FEWEST_MINIBATCHES, SMALLEST_MINIBATCH))
     steps = max(1, n_cells // size)
     by_default = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
-    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": None} | dict(plan)
+    # An epoch of more steps than the warm-up takes would else be one without a KL.
+    in_steps = KL_WARMUP_STEPS if steps > KL_WARMUP_STEPS and "n_epochs_kl_warmup" not in plan else None
+    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": in_steps} | dict(plan)
     plan = {"n_epochs_kl_warmup": by_default if plan["n_steps_kl_warmup"] is None else None} | plan
     # As the training plan reads them: epochs come first, and neither is no warm-up.
     warmup = plan["n_epochs_kl_warmup"] or -(-(plan["n_steps_kl_warmup"] or 0) // steps)

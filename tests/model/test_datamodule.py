@@ -269,5 +269,7 @@ def test_data_of_other_categories_are_refused(opened):
 
 def test_what_the_data_module_decides_is_no_argument_of_train(opened):
     data = MosaicDataModule(opened(), **BLOCKS)
-    with pytest.raises(ValueError, match="Expected batch_size and split_by as arguments of the data module"):
-        fit(MultiVAE(registry=data.registry, **SMALL), datamodule=data, batch_size=16, split_by="cells")
+    given = {"batch_size": 16, "train_size": 0.5, "validation_size": 0.2, "split_by": "cells"}
+    for name, value in given.items():
+        with pytest.raises(ValueError, match=f"Expected {name} as arguments of the data module"):
+            fit(MultiVAE(registry=data.registry, **SMALL), datamodule=data, **{name: value})

@@ -60,7 +60,7 @@ class MosaicDataModule(MosaicSplitter):
         data: Data,
         *,
         batch_size: int | None = None,
-        train_size: float = 0.9,
+        train_size: float | None = None,
         validation_size: float | None = None,
         split_by: str | None = None,
         block_cells: int = BLOCK_CELLS,

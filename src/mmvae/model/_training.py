@@ -50,7 +50,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         *,
         batch_size: int | None = None,
         lr: float | None = None,
-        train_size: float = 0.9,
+        train_size: float | None = None,
         validation_size: float | None = None,
         split_by: str | None = None,
         early_stopping: bool = True,
@@ -80,7 +80,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size, validation_size
-            Shares of the cells to train and to validate on, the latter by default what training leaves.
+            Shares of the cells to train and to validate on, by default 0.9 and what training leaves.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
@@ -119,8 +119,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             indices = {"external_indexing": list(cells.parts)}
             kwargs["datasplitter_kwargs"] = indices | (kwargs.get("datasplitter_kwargs") or {})
         else:
-            unused = {"batch_size": batch_size, "validation_size": validation_size, "split_by": split_by}
-            cells = self._cells_of(datamodule, **unused)
+            unused = {"batch_size": batch_size, "train_size": train_size, "validation_size": validation_size}
+            cells = self._cells_of(datamodule, split_by=split_by, **unused)
             kwargs["datamodule"], batch_size = datamodule, getattr(datamodule, "batch_size", None)
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
         options = schedule.trainer_options(has_validation=cells.has_validation) | kwargs

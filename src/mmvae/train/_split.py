@@ -9,6 +9,7 @@ from scvi import REGISTRY_KEYS
 from mmvae.data import MosaicManager, blocks_of, graph_of, pattern_names, presence_of, split_cells, split_groups
 
 CELLWISE, BLOCKS = "cells", "blocks"
+TRAIN_SIZE = 0.9
 NEIGHBORS_LEAK = (
     "The cells to validate on are single ones, whose counts are in their neighbours' sums too, so the validation ELBO "
     "is too good. Leave out split_by, or give split_by='blocks' or the column of the slides."
@@ -16,13 +17,13 @@ NEIGHBORS_LEAK = (
 
 
 def split(
-    manager: MosaicManager, by: str | None, train_size: float, validation_size: float | None, seed: int
+    manager: MosaicManager, by: str | None, train_size: float | None, validation_size: float | None, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the training, validation and test cells, each ascending.
 
     Held out are ``"cells"``, ``"blocks"`` or what a column of ``obs`` says together, or what suits the data.
     """
-    data = manager.adata
+    data, train_size = manager.adata, TRAIN_SIZE if train_size is None else train_size
     graph = graph_of(data) if by in (None, CELLWISE, BLOCKS) else None
     by = by or (CELLWISE if graph is None else BLOCKS)
     if by == CELLWISE:

@@ -87,6 +87,14 @@ LIKELIHOODS = {
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
+def test_a_second_gradient_is_refused_not_wrong(counts, likelihood):
+    value = likelihood(torch.randn(C, G, requires_grad=True).double(), total_of(counts), stored(counts)).sum()
+    value.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        value.backward()
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16], ids=str)
 def test_logits_of_half_precision_are_normalised_in_single(counts, likelihood, precision):
     """Else every count pays for the rounding of the normaliser, and a deep cell's zeros exceed what a half can hold."""

@@ -1,8 +1,8 @@
 r"""Log-likelihoods of counts x from their non-zeros, their means :math:`\mu_g = l \rho_g` a share of a cell's total l.
 
-Shares are :math:`\rho = \mathrm{softmax}(a)`. What depends on a count is computed where one is stored; value and
-gradient of the rest take one pass over the profile. Logits a and ``counts`` x are ``(n_cells, n_features)``, ``total``
-is ``(n_cells, 1)``.
+Shares are :math:`\rho = \mathrm{softmax}(a)`. What depends on a count is computed where one is stored; value and gradient
+of the rest take one pass over the profile. The gradient takes the memory of what was kept for it, so that there is no
+second one. Logits a and ``counts`` x are ``(n_cells, n_features)``, ``total`` is ``(n_cells, 1)``.
 """
 
 from typing import Any
@@ -62,18 +62,18 @@ class _Poisson(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares = logits.softmax(dim=1)
-        ctx.save_for_backward(shares)
+        log_shares = logits.log_softmax(dim=1)
+        logs = counts.of_places(log_shares) + counts.of_rows(total[:, 0].log())
+        ctx.save_for_backward(log_shares.exp_())
         ctx.counts = counts  # type: ignore[attr-defined]
-        scale = counts.of_rows(_log_scale(logits, shares, total))
-        return _of_means(counts.of_places(logits) + scale, total, counts)
+        return _of_means(logs, total, counts)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
         (shares,) = ctx.saved_tensors
-        back = shares * -(gradient * counts.row_sums())[:, None]
+        back = shares.mul_(-(gradient * counts.row_sums())[:, None])
         return counts.add_to(back, counts.of_rows(gradient) * counts.values), None, None
 
 
@@ -125,17 +125,15 @@ class _NegativeBinomial(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: FunctionCtx, logits: Tensor, theta: Tensor, total: Tensor, counts: SparseRows) -> Tensor:
-        shares, x, own = logits.softmax(dim=1), counts.values, counts.of_columns(theta)
-        ratio = shares * total / theta
+        x, own, log_shares = counts.values, counts.of_columns(theta), logits.log_softmax(dim=1)
+        log_ratio = counts.of_places(log_shares) + counts.of_rows(total[:, 0].log()) - counts.of_columns(theta.log())
+        ratio = log_shares.exp_().mul_(total).div_(theta)
         log_rest = torch.log1p(ratio).neg_()
         of_stored = counts.of_places(log_rest)
         ctx.save_for_backward(ratio, log_rest, of_stored, theta, total)
         ctx.counts = counts  # type: ignore[attr-defined]
-        # What the means' logarithms exceed the logits by is that of the row and of the column.
-        of_row, of_column = counts.of_rows(_log_scale(logits, shares, total)), counts.of_columns(theta.log())
         gammas = torch.lgamma(x + own) - counts.of_columns(torch.lgamma(theta)) - torch.lgamma(x + 1.0)
-        logs = counts.of_places(logits) + of_row - of_column + of_stored
-        return log_rest @ theta + counts.row_sums(x * logs + gammas)
+        return log_rest @ theta + counts.row_sums(x * (log_ratio + of_stored) + gammas)
 
     @staticmethod
     @once_differentiable
@@ -143,18 +141,14 @@ class _NegativeBinomial(torch.autograd.Function):
         counts: SparseRows = ctx.counts
         ratio, log_rest, of_stored, theta, total = ctx.saved_tensors
         own, of_cell = counts.of_columns(theta), counts.of_rows(gradient)
-        kept, share = counts.values * of_stored.exp(), ratio / (ratio + 1)
-        of_theta = gradient @ (log_rest + share)
+        kept, of_theta = counts.values * of_stored.exp(), gradient @ log_rest
+        share = torch.add(ratio, 1, out=log_rest).reciprocal_().mul_(ratio)
+        of_theta += gradient @ share
         digammas = torch.digamma(counts.values + own) - counts.of_columns(torch.digamma(theta))
         of_theta.index_add_(0, counts.columns, of_cell * (digammas - kept / own))
         scores = gradient * (counts.row_sums(kept) - share @ theta)
         back = share.mul_(gradient[:, None]).addcmul_(ratio, scores[:, None] / total).mul_(-theta)
         return counts.add_to(back, of_cell * kept), of_theta, None, None
-
-
-def _log_scale(logits: Tensor, shares: Tensor, total: Tensor) -> Tensor:
-    """What the logarithms of means exceed logits by, ``(n_cells,)``; the softmax is at hand, and so is its normaliser."""
-    return (total[:, 0] * shares.amax(dim=1)).log() - logits.amax(dim=1)
 
 
 def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:

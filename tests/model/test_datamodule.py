@@ -273,3 +273,13 @@ def test_what_the_data_module_decides_is_no_argument_of_train(opened):
     for name, value in given.items():
         with pytest.raises(ValueError, match=f"Expected {name} as arguments of the data module"):
             fit(MultiVAE(registry=data.registry, **SMALL), datamodule=data, **{name: value})
+
+
+def test_a_dataloader_that_is_used_up_is_named(opened):
+    data = MosaicDataModule(opened(), **BLOCKS)
+    model = fit(MultiVAE(registry=data.registry, **SMALL), 1, datamodule=data)
+    once = iter(data.inference_dataloader())
+    assert len(model.get_latent_representation(dataloader=once)) == data.n_obs
+    for loader in (once, data.inference_dataloader([])):
+        with pytest.raises(ValueError, match="Expected a dataloader with cells"):
+            model.get_latent_representation(dataloader=loader)

@@ -60,13 +60,18 @@ class Reader:
         dataloader: Iterable[dict[str, Tensor]] | None = None,
         **data_loader_kwargs: Any,
     ) -> Iterator[Minibatch]:
-        """Cells in order; those of ``dataloader``, if there is one."""
+        """Cells in order; those of ``dataloader``, if there is one. One without any is a ``ValueError``."""
+        lacks_cells = dataloader is not None
         if dataloader is None:
             size = READOUT_BATCH if batch_size is None else batch_size
             dataloader = self.model._loader(self.data(adata), indices, size, **data_loader_kwargs)
         self.module.eval()
         for tensors in dataloader:
+            lacks_cells = False
             yield self.module.minibatch({key: value.to(self.module.device) for key, value in tensors.items()})
+        if lacks_cells:
+            msg = "Expected a dataloader with cells; got one that has none, or has been read to its end. Make it anew."
+            raise ValueError(msg)
 
     def posteriors(self, *args: Any, **kwargs: Any) -> Iterator[tuple[Minibatch, Posteriors]]:
         """Minibatches with the posteriors of their cells; arguments are those of :meth:`minibatches`."""

@@ -2,10 +2,12 @@
 
 from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, rows_of, within
 from ._anndata_file import checked_path, new_matrix
-from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicSplitter, MosaicStream
+from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
+from ._resident import ResidentDataset, placement
 from ._split import blocks_of, split_cells, split_groups
+from ._splitter import MosaicSplitter
 from .setup._columns import Column, SetupArguments, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
 from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, matrices_of, print_setup

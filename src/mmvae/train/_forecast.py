@@ -52,6 +52,8 @@ class Forecast(Callback):
         # Loaders without a length do not tell how long they take.
         self.is_said = trainer.num_training_batches == float("inf")
         self._say(trainer, _words_of(self.needed))
+        if placement := getattr(getattr(trainer, "datamodule", None), "placement", ""):
+            self._say(trainer, placement)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Look at the clock once the first steps are done."""

@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from device_waits import DeviceWaits
-from small_module import MOSAIC, by_non_zeros, fixed_noise, small_module, small_tensors
+from small_module import FUSIONS, MOSAIC, PAIRS, by_non_zeros, fixed_noise, small_module, small_tensors
 
 from mmvae._config import CovariateConfig
 from mmvae._keys import CELLS, PRESENT, layer_key, rows_key
@@ -19,21 +19,8 @@ from mmvae.likelihoods import Likelihood
 from mmvae.module import Step
 from mmvae.module._objective import prior_kl
 from mmvae.nn import SparseRows
-from mmvae.priors import Prior
 
 NAMES = ("rna", "atac", "protein")
-FUSIONS = sorted(set(Fusion.registry))
-# Those of one cell alone; a field looks at neighbours, which these minibatches have not.
-PRIORS = sorted(name for name, kind in Prior.registry.items() if not kind.needs_graph)
-PAIRS = [
-    (fusion, prior)
-    for fusion in FUSIONS
-    for prior in PRIORS
-    if fusion in ("concat", "attention")
-    or not (
-        Prior.registry[prior].needs_encoder or Prior.registry[prior].needs_posteriors or Prior.registry[prior].is_joint
-    )
-]
 
 
 def per_cell(module, tensors) -> torch.Tensor:

@@ -14,6 +14,7 @@ from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkC
 from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
+from mmvae.priors import Prior
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +23,19 @@ FEATURES = {"rna": 12, "atac": 15, "protein": 5}
 LIKELIHOODS = {"rna": "nb", "atac": "poisson", "protein": "nb"}
 N_LATENT = 3
 MOSAIC = [[1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1], [1, 1, 1], [0, 1, 0], [1, 0, 0]]
+
+FUSIONS = sorted(set(Fusion.registry))
+# Those of one cell alone; a field looks at neighbours, which these minibatches have not.
+PRIORS = sorted(name for name, kind in Prior.registry.items() if not kind.needs_graph)
+PAIRS = [
+    (fusion, prior)
+    for fusion in FUSIONS
+    for prior in PRIORS
+    if fusion in ("concat", "attention")
+    or not (
+        Prior.registry[prior].needs_encoder or Prior.registry[prior].needs_posteriors or Prior.registry[prior].is_joint
+    )
+]
 
 
 def small_module(
@@ -85,7 +99,7 @@ def fixed_noise(value: float = 0.7) -> Iterator[None]:
     """All standard normal noise is one number, so that results do not depend on the order of draws."""
 
     def noise(shape: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
-        return torch.full(tuple(shape), value, dtype=dtype)
+        return torch.full(tuple(shape), value, dtype=dtype, device=device)
 
     with (
         mock.patch("torch.distributions.normal._standard_normal", noise),

@@ -29,7 +29,8 @@ class Minibatch:
 
     ``values[m]``, ``(n_m, G_m)``, sparse or dense, are those of the cells that have modality m, ``rows[m]``,
     ``(n_m,)``, the places of these cells in the minibatch, ascending, and ``size_factors[m]``, ``(n_m, 1)``, theirs in
-    counts. ``present`` is boolean, ``(n_cells, n_modalities)``.
+    counts. ``present`` is boolean, ``(n_cells, n_modalities)``. Where ``is_padded``, see :class:`PaddedBuffers`, all cells
+    have a row of each modality, and what is made of the rows of cells that lack it does not count.
     """
 
     values: Mapping[str, Tensor | SparseRows]
@@ -38,23 +39,28 @@ class Minibatch:
     size_factors: Mapping[str, Tensor]
     covariates: Covariates
     annotations: Annotations
+    is_padded: bool = False
 
     @classmethod
     def of(
         cls, tensors: Mapping[str, Tensor], scales: Mapping[str, Tensor], n_features: Mapping[str, int], n_labels: int
     ) -> Self:
-        """From ``tensors`` as :class:`~mmvae.data.MosaicDataset` gives them.
+        """From ``tensors`` as :class:`~mmvae.data.MosaicDataset` or :class:`PaddedBuffers` gives them.
 
         The ``scales``, scalars, bring a user's size factors to the scale of totals. Labels from ``n_labels`` on, those
         of a query, are none.
         """
         values = {name: _values(tensors, name, n) for name, n in n_features.items()}
-        rows = {name: tensors[rows_key(name)] for name in n_features}
+        is_padded = not any(rows_key(name) in tensors for name in n_features)
+        rows, present = _rows(tensors, list(n_features), is_padded=is_padded), tensors[PRESENT]
         factors = {}
-        for name, scale in scales.items():
+        for (name, scale), has in zip(scales.items(), present.split(1, dim=1), strict=True):
             given = tensors.get(size_factor_key(name))
             factors[name] = _totals(values[name]) if given is None else given[rows[name]] * scale
-        return cls(values, rows, tensors[PRESENT], factors, _covariates(tensors), _annotations(tensors, n_labels))
+            if is_padded:  # of what a cell lacks nothing need be known
+                factors[name] = torch.where(has, factors[name], 1.0)
+        annotations = _annotations(tensors, n_labels)
+        return cls(values, rows, present, factors, _covariates(tensors), annotations, is_padded)
 
     def __len__(self) -> int:
         return len(self.present)
@@ -62,7 +68,7 @@ class Minibatch:
     @property
     def is_complete(self) -> bool:
         """Whether every cell has every modality, which the numbers of rows tell without a look at the device."""
-        return all(len(rows) == len(self) for rows in self.rows.values())
+        return not self.is_padded and all(len(rows) == len(self) for rows in self.rows.values())
 
     def take(self, name: str, values: Tensor) -> Tensor:
         """Of the values of all cells, ``(n_cells, ...)``, those of the cells that have modality ``name``."""
@@ -70,6 +76,9 @@ class Minibatch:
 
     def place(self, name: str, values: Tensor) -> Tensor:
         """Values of the cells that have modality ``name``, ``(n_m, ...)``, at their places; 0 elsewhere."""
+        if self.is_padded:
+            has = self.present[:, list(self.values).index(name)]
+            return torch.where(has.reshape(-1, *[1] * (values.ndim - 1)), values, 0.0)
         if len(values) == len(self):
             return values
         return values.new_zeros(len(self), *values.shape[1:]).index_copy(0, self.rows[name], values)
@@ -124,6 +133,12 @@ def _values(tensors: Mapping[str, Tensor], name: str, n_features: int) -> Tensor
     if values.ndim == 2:
         return values
     return SparseRows(values, Places(tensors[columns_key(name)], tensors[starts_key(name)], n_features))
+
+
+def _rows(tensors: Mapping[str, Tensor], names: list[str], *, is_padded: bool) -> dict[str, Tensor]:
+    if not is_padded:
+        return {name: tensors[rows_key(name)] for name in names}
+    return dict.fromkeys(names, torch.arange(len(tensors[PRESENT]), device=tensors[PRESENT].device))
 
 
 def _totals(values: Tensor | SparseRows) -> Tensor:

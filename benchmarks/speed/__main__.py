@@ -5,7 +5,8 @@ writes ``docs/_evidence/speed.md``. Run it on a machine that does nothing else.
 
 - ``memory``: peak memory of set-up, training and latent, each method in a process of its own.
 - ``epochs``: an epoch at equal features, widths, layers and batch size, from its first minibatch to its last; methods take
-  turns in one process. On a card with its memory and the share of the time that it is busy.
+  turns in one process. On a card with its memory and the share of the time that it is busy, and with steps captured as a
+  CUDA graph beside those that are not.
 - ``latent``: ``get_latent_representation`` of all cells after such a training, or after one epoch if ``epochs`` is not chosen.
 - ``growth``: an epoch of mmvae on growing numbers of simulated cells, and of peaks, with sampled peaks and without.
 - ``default``: ``train`` with the defaults of each method to its own end, and to within 1% of what its latent then keeps.

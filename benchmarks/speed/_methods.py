@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mudata import MuData
 
-OURS, SAMPLED = "mmvae", "mmvae, 2,000 sampled peaks"
+OURS, CAPTURED, SAMPLED = "mmvae", "mmvae, CUDA graph", "mmvae, 2,000 sampled peaks"
 MULTIVI, MULTIVI_SPARSE, TOTALVI = "MultiVI", "MultiVI, sparse loader", "totalVI"
 N_HIDDEN, N_LATENT, N_LAYERS = 128, 15, 2
 EQUAL_OURS = {"n_hidden": N_HIDDEN, "n_latent": N_LATENT, "n_layers": N_LAYERS}
@@ -108,6 +108,9 @@ _sampled = partial(_mmvae, atac={"name": "poisson", "n_sampled": 2_000})
 _sparse = {"datasplitter_kwargs": {"load_sparse_tensor": True}}
 METHODS = {
     OURS: Method(_same, _mmvae, EQUAL_OURS, settle=_settle),
+    CAPTURED: Method(
+        _same, _mmvae, EQUAL_OURS, options={"cuda_graph": True}, devices=(CUDA,), is_default=False, settle=_settle
+    ),
     SAMPLED: Method(_same, _sampled, EQUAL_OURS, is_default=False, settle=_settle),
     MULTIVI: Method(_joined, _multivi, EQUAL_PEERS, "multivi"),
     # Its values go to the card by their non-zeros; on a CPU there is no way to go.

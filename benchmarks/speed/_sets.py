@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from benchmarks.data import DataSet
 
-from ._methods import METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
+from ._methods import CAPTURED, METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
 from ._simulated import Size, repeated, simulated
 
 if TYPE_CHECKING:
@@ -48,11 +48,13 @@ class Simulated:
 
 
 Source: TypeAlias = Real | Simulated
-WITH_PEAKS = (OURS, SAMPLED, MULTIVI, MULTIVI_SPARSE)
+WITH_PEAKS = (OURS, CAPTURED, SAMPLED, MULTIVI, MULTIVI_SPARSE)
 SETS: dict[str, Source] = {
     "snareseq": Real(DataSet("snareseq_mouse_cortex.h5mu", "cell_type", "batch", ("Mis",)), WITH_PEAKS),
-    "teaseq": Real(DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"), (OURS, TOTALVI)),
-    "pbmc10k": Real(DataSet("citeseq_pbmc10k_paired.h5mu", "cell_type", None, ("unlabelled",)), (OURS, TOTALVI)),
+    "teaseq": Real(DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"), (OURS, CAPTURED, TOTALVI)),
+    "pbmc10k": Real(
+        DataSet("citeseq_pbmc10k_paired.h5mu", "cell_type", None, ("unlabelled",)), (OURS, CAPTURED, TOTALVI)
+    ),
     "peaks100k": Simulated(Size(3_000, rna=2_000, atac=100_000), WITH_PEAKS),
     "million": Simulated(Size(1_000_000, rna=4_000, protein=100), (OURS,)),
 }

@@ -30,13 +30,18 @@ class DeviceWaits(TorchDispatchMode):
         self.waits: list[str] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = str(func)
         self.n_operations += 1
-        if name.startswith(WAITING) or (name.startswith(INDEXING) and _by_mask(args[1])):
-            self.waits.append(name)
-        if name.startswith(REPEATING) and (kwargs or {}).get("output_size") is None:
-            self.waits.append(name)
+        if is_waiting(func, args, kwargs or {}):
+            self.waits.append(str(func))
         return func(*args, **(kwargs or {}))
+
+
+def is_waiting(func: Any, args: Any, kwargs: Any) -> bool:
+    """Whether an operation waits for the device."""
+    name = str(func)
+    if name.startswith(REPEATING):
+        return kwargs.get("output_size") is None
+    return name.startswith(WAITING) or (name.startswith(INDEXING) and _by_mask(args[1]))
 
 
 def _by_mask(indices: Any) -> bool:

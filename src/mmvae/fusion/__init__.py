@@ -7,6 +7,7 @@ from ._attention import Attention
 from ._base import Fusion, JointPrior, LatentDraw, PriorTerm
 from ._concat import Concatenation
 from ._joint import JointPosterior, MixtureOfExperts, MixtureOfProducts, ProductOfExperts
+from ._posteriors import ALL_PATTERNS_UP_TO as ALL_PATTERNS_UP_TO
 from ._posteriors import ObservedDims, Posteriors
 
 __all__ = [

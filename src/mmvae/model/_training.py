@@ -27,6 +27,7 @@ from mmvae.train import (
     schedule_for,
     seeded,
     split,
+    tensor_cores,
     training_report,
 )
 
@@ -56,6 +57,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         early_stopping: bool = True,
         early_stopping_patience: int = 30,
         seed: int | None = None,
+        tf32: bool = True,
+        cuda_graph: bool = False,
         plan_kwargs: dict[str, Any] | None = None,
         datamodule: LightningDataModule | None = None,
         **kwargs: Any,
@@ -91,6 +94,13 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             of ``max_epochs``. The weights of the best of these epochs are kept either way.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
+        tf32
+            Whether a card that has TF32 multiplies matrices in it, with 10 bits of the mantissa instead of 23. It is not
+            switched on where ``torch.set_float32_matmul_precision`` has chosen something else.
+        cuda_graph
+            Whether a card runs a whole training step as one captured CUDA graph, which spares the time between its
+            operations. What cannot be captured runs as without, with a warning. Not yet tried on a card: see
+            ``docs/large.md``.
         plan_kwargs
             Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
             ``weight_decay``, of which there is none by default, nor in a query.
@@ -106,7 +116,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         Warns
         -----
         UserWarning
-            If cells are held out one by one where neighbours share counts. At the end, in words: if the validation ELBO
+            If cells are held out one by one where neighbours share counts, or steps cannot be captured. At the end, in words: if the validation ELBO
             never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from,
             or a batch coincides with a missing pattern.
         """
@@ -122,10 +132,11 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             unused = {"batch_size": batch_size, "train_size": train_size, "validation_size": validation_size}
             cells = self._cells_of(datamodule, split_by=split_by, **unused)
             kwargs["datamodule"], batch_size = datamodule, getattr(datamodule, "batch_size", None)
+        plan |= {"cuda_graph": True} if cuda_graph else {}
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
         options = schedule.trainer_options(has_validation=cells.has_validation) | kwargs
         options |= {"early_stopping": early_stopping and cells.has_validation}
-        options |= {"early_stopping_patience": early_stopping_patience}
+        options |= {"early_stopping_patience": early_stopping_patience, "tf32": tf32}
         self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
@@ -169,7 +180,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if self.adata is not None:
                 self._fill_graphs(self.adata)
             self.module.train()
-            with seeded(seed), quiet():
+            with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options.get("accelerator", "auto")):
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception

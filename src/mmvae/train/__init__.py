@@ -6,4 +6,4 @@ from ._forecast import Forecast, memory_needed, memory_note
 from ._plan import MultiVAEPlan, check_arguments
 from ._schedule import Schedule, defaults_for, schedule_for
 from ._split import split
-from ._surroundings import Snapshot, quiet, seeded
+from ._surroundings import Snapshot, quiet, seeded, tensor_cores

@@ -2,13 +2,29 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from scvi.module.base import LossOutput
 from torch import Tensor, nn
 
 GROWTH = 100.0  # times the largest weight at the start: where weights are larger, an error is one of divergence
 ADVICE = "Try a lower lr, fewer or other features, or another likelihood for that modality."
+
+
+class Seen(NamedTuple):
+    """What tells whether a step came to something finite, and where it did not: its loss, the loss's parts, its cells."""
+
+    loss: Tensor
+    parts: dict[str, Tensor]
+    cells: Tensor
+
+
+def seen(losses: LossOutput, cells: Tensor) -> Seen:
+    """Of a step on ``cells``, without gradients."""
+    parts = {f"reconstruction of '{n}'": v.detach() for n, v in losses.reconstruction_loss.items()}
+    parts |= {f"KL of '{n}'": v.detach() for n, v in losses.kl_local.items()}
+    return Seen(losses.loss.detach(), parts, cells)
 
 
 class NonFiniteError(ArithmeticError):

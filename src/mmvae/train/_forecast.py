@@ -51,9 +51,9 @@ class Forecast(Callback):
         self.first = int(max(0, min(FIRST, trainer.num_training_batches - 1)))
         # Loaders without a length do not tell how long they take.
         self.is_said = trainer.num_training_batches == float("inf")
-        self._say(trainer, _words_of(self.needed))
+        say(trainer, _words_of(self.needed))
         if placement := getattr(getattr(trainer, "datamodule", None), "placement", ""):
-            self._say(trainer, placement)
+            say(trainer, placement)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Look at the clock once the first steps are done."""
@@ -68,12 +68,13 @@ class Forecast(Callback):
         step = (time.perf_counter() - self.start) / (batch_idx - self.first + 1)
         epoch, epochs = step * int(trainer.num_training_batches), trainer.max_epochs or 1
         of_all = f"all {epochs} of them would take {_time(epochs * epoch)}"
-        self._say(trainer, f"An epoch takes about {_time(epoch)}; {of_all}.")
+        say(trainer, f"An epoch takes about {_time(epoch)}; {of_all}.")
 
-    @staticmethod
-    def _say(trainer: Trainer, sentence: str) -> None:
-        if trainer.progress_bar_callback is not None and trainer.is_global_zero:
-            tqdm.write(sentence)  # above the bar
+
+def say(trainer: Trainer, sentence: str) -> None:
+    """Tell the user, where there is a progress bar."""
+    if trainer.progress_bar_callback is not None and trainer.is_global_zero:
+        tqdm.write(sentence)  # above the bar
 
 
 def _time(seconds: float) -> str:

@@ -1,10 +1,11 @@
 """Training plan: its arguments, optimiser, KL warm-up and the guard against losses that are not finite."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.plugins import MixedPrecision, Precision
 from scvi.module.base import LossOutput
 from scvi.train import TrainingPlan
 from torch import Tensor
@@ -14,7 +15,10 @@ from torchmetrics import Metric
 from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_0, check_numbers
 from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
-from ._divergence import NonFiniteError, posteriors_not_finite
+from ._capturable import acts_around_steps, warn_of, why_not
+from ._divergence import NonFiniteError, Seen, posteriors_not_finite, seen
+from ._forecast import say
+from ._whole_step import WholeStep
 
 # Arguments of `train` and of data modules that are numbers; of the plan those that are numbers, and others.
 TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "block_cells", "buffer_cells"), COUNT)
@@ -43,12 +47,18 @@ class MultiVAEPlan(TrainingPlan):
 
     Beside scvi-tools' metrics it logs ``objective``, the negative ELBO under the modalities' weights and that of the KL
     after the warm-up, in nats per cell. Early stopping and the choice of the best epoch go by it.
+
+    With ``cuda_graph`` the steps are those of a :class:`WholeStep`, where that is possible.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    _kl_weight: tuple[Any, Tensor] | None = None
+
+    def __init__(self, *args: Any, cuda_graph: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Of each step since the last look: its loss, the loss's parts, its cells.
-        self._unseen: list[tuple[Tensor, dict[str, Tensor], Tensor]] = []
+        self._wants_graph, self._looks_each_step = cuda_graph, False
+        self._whole: WholeStep | None = None
+        # Of each step since the last look.
+        self._unseen: list[Seen] = []
         # Of each metric in this epoch: its sum over cells, their number, and how it is logged.
         self._pending: dict[str, tuple[Any, Any, dict[str, Any]]] = {}
         self._graphs = {name: prior.graph for name, prior in self.module.priors.items() if prior.needs_graph}
@@ -59,6 +69,31 @@ class MultiVAEPlan(TrainingPlan):
         if self.trainer.world_size > 1:
             torch.manual_seed(torch.initial_seed() + self.global_rank)
 
+    def on_train_start(self) -> None:
+        """Make the whole step, or say why there is none."""
+        if not self._wants_graph:
+            return
+        if reason := why_not(self.trainer, self.module):
+            warn_of(reason)
+            return
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        clip = partial(self._clip, optimizer)
+        self._whole = WholeStep(self.module, optimizer, self._losses_of, clip, partial(say, self.trainer))
+        self._looks_each_step = any(map(acts_around_steps, self.trainer.callbacks))
+
+    def teardown(self, stage: str) -> None:
+        """Give the memory of a captured step back."""
+        self._whole = None
+
+    @property
+    def kl_weight(self) -> Tensor:
+        """scvi-tools', made when it changes: to bring a number to a device is to wait for it."""
+        now = self.current_epoch if self.n_epochs_kl_warmup else min(self.global_step, self.n_steps_kl_warmup or 0)
+        at = now, self.min_kl_weight, self.max_kl_weight, self.device
+        if self._kl_weight is None or self._kl_weight[0] != at:
+            self._kl_weight = at, super().kl_weight
+        return self._kl_weight[1]
+
     def attach_graphs(self) -> None:
         """Show the priors the graphs of this training's cells; a callback may have read from others."""
         for name, graph in self._graphs.items():
@@ -67,22 +102,33 @@ class MultiVAEPlan(TrainingPlan):
     def forward(self, batch: dict[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, Any, LossOutput]:
         """Pass to the module; raises :class:`NonFiniteError` where latents that are not finite make it fail."""
         self.attach_graphs()
-        given = kwargs.get("loss_kwargs", {})
-        if self.max_kl_weight > 0 and "kl_weight" in given:
-            kwargs["loss_kwargs"] = given | {"warmup": given["kl_weight"] / self.max_kl_weight}
         try:
-            outputs = super().forward(batch, *args, **kwargs)
+            if self._whole is not None and self.trainer.training:
+                outputs = None, None, self._whole(batch, kwargs["loss_kwargs"]["kl_weight"])
+            else:
+                outputs = self._outputs_of(batch, *args, **kwargs)
         except (RuntimeError, ValueError) as error:
             self._look(alone=True)
             names = posteriors_not_finite(self.module.encoders, lambda: super(MultiVAEPlan, self).forward(batch))
             if not names:
                 raise
             raise NonFiniteError(f"the latent of {names} is not finite", self.current_epoch, batch[CELLS]) from error
-        self._losses = losses = outputs[-1]
+        self._losses = outputs[-1]
+        return outputs
+
+    def _outputs_of(self, batch: dict[str, Tensor], *args: Any, **kwargs: Any) -> tuple[Any, Any, LossOutput]:
+        given = kwargs.get("loss_kwargs", {})
+        if self.max_kl_weight > 0 and "kl_weight" in given:
+            kwargs["loss_kwargs"] = given | {"warmup": given["kl_weight"] / self.max_kl_weight}
+        outputs = super().forward(batch, *args, **kwargs)
+        losses = outputs[-1]
         if self.max_kl_weight != 1:
             excess = (self.max_kl_weight - 1) * self.module.network.kl_scale * losses.kl_local_sum.detach()
             losses.extra_metrics[OBJECTIVE] = losses.extra_metrics[OBJECTIVE] + excess / losses.n_obs_minibatch
         return outputs
+
+    def _losses_of(self, batch: dict[str, Tensor], kl_weight: Tensor) -> LossOutput:
+        return self._outputs_of(batch, loss_kwargs=self.loss_kwargs | {"kl_weight": kl_weight})[-1]
 
     def compute_and_log_metrics(self, loss_output: LossOutput, metrics: dict[str, Any], mode: str) -> None:
         """Log scvi-tools' metrics, and the KL of each latent over the cells that have it, however few they are."""
@@ -130,11 +176,14 @@ class MultiVAEPlan(TrainingPlan):
         """One step; raises :class:`NonFiniteError`, on a CPU before the weights are touched."""
         if not self.module.training:  # a callback has read from the model
             self.module.train()
+        if self._whole is not None and (self._looks_each_step or batch_idx == 0):
+            self.attach_graphs()
+            clips = self.trainer.gradient_clip_val, self.trainer.gradient_clip_algorithm
+            self._whole.look_again(*clips, self.max_kl_weight)
         loss = super().training_step(batch, batch_idx)
-        parts = {f"reconstruction of '{n}'": v.detach() for n, v in self._losses.reconstruction_loss.items()}
-        parts |= {f"KL of '{n}'": v.detach() for n, v in self._losses.kl_local.items()}
-        self._unseen.append((loss.detach(), parts, batch[CELLS]))
-        if len(self._unseen) >= self._steps_between_looks or self.trainer.is_last_batch:
+        if self._whole is None:
+            self._unseen.append(seen(self._losses, batch[CELLS]))
+        if (batch_idx + 1) % self._steps_between_looks == 0 or self.trainer.is_last_batch:
             self._look()
         return loss
 
@@ -147,6 +196,29 @@ class MultiVAEPlan(TrainingPlan):
                 return
         super().configure_gradient_clipping(optimizer, gradient_clip_val, **how)
 
+    def optimizer_zero_grad(self, *args: Any) -> None:
+        """Nothing after a whole step."""
+        if self._whole is None:
+            super().optimizer_zero_grad(*args)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Nothing after a whole step."""
+        if self._whole is None:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Nothing after a whole step, which the closure has done."""
+        if self._whole is None:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        else:
+            optimizer_closure()
+
+    def _clip(self, optimizer: torch.optim.Optimizer) -> None:
+        trainer: Any = self.trainer
+        # Mixed precision's own refuses fused optimisers for its scaled gradients, which there are not.
+        how = [trainer.gradient_clip_algorithm] if trainer.gradient_clip_algorithm else []
+        Precision.clip_gradients(trainer.precision_plugin, optimizer, trainer.gradient_clip_val or 0.0, *how)
+
     @property
     def _steps_between_looks(self) -> int:
         """On an accelerator, to look at a loss is to wait for it."""
@@ -154,7 +226,7 @@ class MultiVAEPlan(TrainingPlan):
 
     def _look(self, *, alone: bool = False) -> None:
         """Check the losses since the last look; of all processes, as one that stops would leave the others waiting."""
-        steps, self._unseen = self._unseen, []
+        steps, self._unseen = self._unseen if self._whole is None else self._whole.unseen(), []
         if not steps:
             return
         finite = torch.stack([loss for loss, _, _ in steps]).isfinite().tolist()
@@ -169,8 +241,12 @@ class MultiVAEPlan(TrainingPlan):
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, its rate falling as a cosine to a twentieth."""
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        captures = self._wants_graph and not why_not(self.trainer, self.module)
         # Lightning clips no gradients of a fused optimiser in mixed precision.
-        fused = not isinstance(self.trainer.precision_plugin, MixedPrecision)
-        optimizer = torch.optim.AdamW(parameters, lr=self.lr, eps=self.eps, weight_decay=self.weight_decay, fused=fused)
+        options: dict[str, Any] = {"fused": captures or not isinstance(self.trainer.precision_plugin, MixedPrecision)}
+        lr: Any = self.lr
+        if captures:  # a number would stay what it was when the step was captured
+            lr, options["capturable"] = torch.tensor(lr, dtype=torch.float32, device=self.device), True
+        optimizer = torch.optim.AdamW(parameters, lr, eps=self.eps, weight_decay=self.weight_decay, **options)
         schedule = CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs, eta_min=self.lr / 20)
         return {"optimizer": optimizer, "lr_scheduler": schedule}

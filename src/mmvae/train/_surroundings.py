@@ -12,6 +12,7 @@ import torch
 
 from ._divergence import weights_of
 
+AMPERE = (8, 0)  # the first cards with TF32
 MESSAGES = (
     ".*does not have many workers.*",  # which make loading slower for data in memory
     "Trying to infer the `batch_size`",  # from the first tensor; the plan tells Lightning where it matters
@@ -22,6 +23,7 @@ MESSAGES = (
     "Sparse invariant checks are implicitly disabled",
     "Extra tracked metrics",  # the latents that scvi-tools' tuner reads are not meant to be logged
     "`var_names` for the loaded `model`",  # other features are an error, and to lack a modality is no fault
+    "This instance was constructed with capturable=True",  # for steps that are captured a few later
     # PyTorch says once that it makes the CUDA context which the backward pass lacks.
     "Attempting to run cuBLAS, but there was no current CUDA context",
 )
@@ -44,6 +46,20 @@ def seeded(seed: int | None) -> Iterator[None]:
         torch.set_rng_state(states[2])
         if of_devices:
             torch.cuda.set_rng_state_all(of_devices)
+
+
+@contextmanager
+def tensor_cores(wanted: bool, accelerator: Any) -> Iterator[None]:
+    """Where a card trains that has TF32, its products of matrices are in it; what the user chose is put back afterwards."""
+    has = wanted and accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    if not has or torch.cuda.get_device_capability() < AMPERE or torch.get_float32_matmul_precision() != "highest":
+        yield
+        return
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 @contextmanager

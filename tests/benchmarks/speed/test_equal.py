@@ -10,7 +10,7 @@ from benchmarks.speed import _equal, _growth
 from benchmarks.speed._clock import CardUse, EpochTimes
 from benchmarks.speed._equal import jobs
 from benchmarks.speed._jobs import CUDA, Choice
-from benchmarks.speed._methods import METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
+from benchmarks.speed._methods import CAPTURED, METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
 from benchmarks.speed._sets import SETS, Simulated, methods_of
 from benchmarks.speed._training import train_options
 
@@ -43,7 +43,9 @@ def test_peers_are_those_that_were_chosen_and_differ_on_the_device(tmp_path, mon
     assert list(methods_of("snareseq", choice_of(tmp_path))) == [OURS, SAMPLED, MULTIVI]
     assert list(methods_of("snareseq", choice_of(tmp_path, peers=["totalvi"]))) == [OURS, SAMPLED]
     assert list(methods_of("teaseq", choice_of(tmp_path, peers=["totalvi"]))) == [OURS, TOTALVI]
-    assert MULTIVI_SPARSE in methods_of("snareseq", choice_of(tmp_path, device=CUDA))
+    on_card = list(methods_of("snareseq", choice_of(tmp_path, device=CUDA)))
+    assert on_card == [OURS, CAPTURED, SAMPLED, MULTIVI, MULTIVI_SPARSE]
+    assert train_options(CAPTURED, CUDA)["cuda_graph"]
 
 
 @pytest.mark.parametrize("name", ["peaks", "proteins"])

@@ -116,9 +116,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         Warns
         -----
         UserWarning
-            If cells are held out one by one where neighbours share counts, or steps cannot be captured. At the end, in words: if the validation ELBO
-            never improved, a modality's latent carries under 1 nat per cell, a prior had too few cells to learn from,
-            or a batch coincides with a missing pattern.
+            If cells are held out one by one where neighbours share counts, or steps cannot be captured. At the end, in
+            words: if the validation ELBO never improved, a modality's latent carries under 1 nat per cell, a prior had
+            too few cells to learn from, or a batch coincides with a missing pattern.
         """
         plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
         check_arguments(locals(), plan)

@@ -40,10 +40,10 @@ BASE_SPREAD, DEPTH_SPREAD = 1.5, 0.4
 # Of log rates between pairs, and within them.
 BETWEEN, WITHIN = 0.5, {"rna": 0.0, "atac": 0.1}
 TYPE, SIMULATED = "cell_type", "simulated"
-RUN = ["data", "n_peaks", "n_sampled", "seed"]
+RUN = ["data", "n_cells", "n_peaks", "n_sampled", "seed"]
 # Of all cells; of the validation cells, with all peaks.
 SCORES = {"bio": "cell types", "bio_peaks": "from peaks alone", "bound": "ELBO"}
-COLUMNS = [*RUN, *SCORES, "seconds", "n_epochs", "n_cells", "note", "processor", "threads", "versions"]
+COLUMNS = [*RUN, *SCORES, "seconds", "n_epochs", "processor", "threads", "versions"]
 PACKAGES = ("mmvae", "scvi-tools", "torch")
 
 
@@ -53,10 +53,10 @@ def main() -> None:
     for data, seed, n_sampled in product(
         [*filter(None, arguments.sets), *arguments.peaks], arguments.seeds, arguments.sampled
     ):
-        mdata, labels = _cells(data, arguments.data)
-        run = (str(data) if data in REAL else SIMULATED, mdata["atac"].n_vars, n_sampled, seed)
+        mdata, labels = _cells(data, arguments)
+        run = (str(data) if data in REAL else SIMULATED, *mdata["atac"].shape, n_sampled, seed)
         if run not in table.runs(table.read(arguments.out, COLUMNS), RUN):
-            found = measured(mdata, labels, n_sampled, seed, arguments.minutes)
+            found = measured(mdata, labels, n_sampled, seed, arguments.epochs)
             rows = pd.DataFrame([dict(zip(RUN, run, strict=True)) | found])
             table.update(arguments.out, rows, [*REAL, SIMULATED], RUN, COLUMNS)
             print(rows.to_string(index=False, header=False), flush=True)
@@ -66,17 +66,17 @@ def main() -> None:
 
 def page(found: pd.DataFrame) -> str:
     """A line for each set and number of sampled peaks; mean and standard deviation over seeds."""
-    lines = [["data", "peaks", "cells", "sampled", "seeds", *SCORES.values(), "epochs", "seconds an epoch", "seconds"]]
+    lines = [["data", "cells", "peaks", "sampled", "seeds", *SCORES.values(), "epochs", "seconds an epoch", "seconds"]]
     found = found.assign(an_epoch=found["seconds"] / found["n_epochs"])
-    for (data, n_peaks, n_sampled), own in found.groupby(["data", "n_peaks", "n_sampled"], sort=False):
-        size = [f"{n_peaks:,}", f"{own['n_cells'].iloc[0]:,}", f"{n_sampled:,}" if n_sampled else "all"]
+    for (data, n_cells, n_peaks, n_sampled), own in found.groupby(RUN[:-1], sort=False):
+        size = [f"{n_cells:,}", f"{n_peaks:,}", f"{n_sampled:,}" if n_sampled else "all"]
         digits = {"bio": 3, "bio_peaks": 3, "bound": 1, "n_epochs": 0, "an_epoch": 2, "seconds": 0}
         values = [markdown.spread(own[name].to_numpy(), n) for name, n in digits.items()]
         lines.append([data, *size, str(len(own)), *values])
     return markdown.table(lines) + "\n"
 
 
-def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, minutes: float | None) -> dict[str, object]:
+def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, epochs: int | None) -> dict[str, object]:
     """Scores and time of a training with ``n_sampled`` peaks, 0 for all."""
     from mmvae import MultiVAE
 
@@ -84,7 +84,7 @@ def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, minut
     likelihood = {"name": "poisson", "n_sampled": n_sampled or None}
     MultiVAE.setup_mudata(mdata, likelihoods={"atac": likelihood})
     model, started = MultiVAE(mdata, seed=seed), time.perf_counter()
-    note = train(model, minutes)
+    train(model, None, max_epochs=epochs)
     seconds = time.perf_counter() - started
     kept = labels != ""
     readouts = {"bio": "fused", "bio_peaks": "atac"}
@@ -93,11 +93,11 @@ def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, minut
         for name, own in readouts.items()
     }
     bounds = model.history_["elbo_validation"]
-    facts = {"seconds": seconds, "n_epochs": len(bounds), "n_cells": mdata.n_obs}
-    return scores | {"bound": -float(bounds.min().iloc[0])} | facts | {"note": note} | machine(PACKAGES)
+    facts = {"seconds": seconds, "n_epochs": len(bounds)}
+    return scores | {"bound": -float(bounds.min().iloc[0])} | facts | machine(PACKAGES)
 
 
-def simulated(n_peaks: int, n_cells: int = N_CELLS, seed: int = 0) -> MuData:
+def simulated(n_peaks: int, n_cells: int, seed: int = 0) -> MuData:
     """Cells of :data:`N_TYPES` types, two to a pair, each with multinomial counts."""
     rng = np.random.default_rng(seed)
     cell_type = rng.integers(N_TYPES, size=n_cells)
@@ -130,13 +130,13 @@ def _counts(rng: np.random.Generator, rates: np.ndarray, cell_type: np.ndarray, 
     return sp.csr_matrix((np.ones(len(owner), dtype=np.float32), (owner, features)), shape=(n_cells, n_features))
 
 
-def _cells(data: str | int, folder: Path | None) -> tuple[MuData, np.ndarray]:
+def _cells(data: str | int, arguments: argparse.Namespace) -> tuple[MuData, np.ndarray]:
     """A real set by its name, or simulated cells with so many peaks; and labels, empty where they are not known."""
     if isinstance(data, int):
-        mdata = simulated(data)
+        mdata = simulated(data, arguments.cells)
         return mdata, mdata.obs[TYPE].to_numpy(dtype=str)
     data_set = DATA_SETS[data]
-    mdata = data_set.read(folder or data_folder())
+    mdata = data_set.read(arguments.data or data_folder())
     labels = mdata.obs[data_set.labels].astype(str).to_numpy()
     return mdata, np.where(np.isin(labels, data_set.unknown), "", labels)
 
@@ -146,9 +146,10 @@ def _arguments() -> argparse.Namespace:
     add = made.add_argument
     add("--sets", type=listed(known=("", *REAL)), default=list(REAL), help=f"of {', '.join(REAL)}; empty for none")
     add("--peaks", type=listed(int), default=[10_000, 50_000, 100_000], help="numbers of peaks of simulated cells")
+    add("--cells", type=int, default=N_CELLS, help="number of simulated cells")
     add("--sampled", type=listed(int), default=[0, 2_000], help="numbers of sampled peaks, 0 for all")
     add("--seeds", type=listed(int), default=[0])
-    add("--minutes", type=float, help="of a training, at the most")
+    add("--epochs", type=int, help="of a training, at the most; by default mmvae's own number")
     add("--page", type=Path, help="Markdown file to write")
     return made.parse_args()
 

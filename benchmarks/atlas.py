@@ -1,8 +1,9 @@
 """A quarter of a million cells of twelve studies, nearly all of protein alone: seconds, memory, mixing, cell types.
 
 ``python -m benchmarks.atlas --data FOLDER`` runs each method of ``benchmarks.methods.registry.LARGE`` with its defaults in a
-process of its own, and updates ``docs/_static/atlas.csv`` after each run; runs that the table has are skipped. Training ends
-after ``--minutes`` at the latest, and the table says at which epoch. ``--page`` writes the docs' table.
+process of its own, and updates ``docs/_static/atlas.csv`` after each run; runs that the table has are skipped, unless they
+failed or had fewer ``--minutes`` of training, after which it ends at the latest; the table says at which epoch. ``--page``
+writes the docs' table.
 
 The linear methods have the protein alone. totalVI and MultiVI have zeros for the rna that a cell lacks: MultiVI takes them as
 missing, totalVI as counts. Scores are over 20,000 cells drawn at random, the same for all:
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -85,12 +87,11 @@ def main() -> None:
         (method,), (seed,) = arguments.methods, arguments.seeds
         arguments.result.write_text(json.dumps(run(folder, method, seed, arguments.minutes)))
         return
-    for seed in arguments.seeds:
-        for method in arguments.methods:
-            if (method, seed) not in table.runs(table.read(arguments.out, COLUMNS), RUN):
-                rows = pd.DataFrame(_alone(folder, method, seed, arguments.minutes)).reindex(columns=COLUMNS)
-                table.update(arguments.out, rows, list(LARGE), RUN, COLUMNS)
-                print(rows.to_string(index=False), flush=True)
+    for seed, method in product(arguments.seeds, arguments.methods):
+        if (method, seed) not in table.done(arguments.out, arguments.minutes, RUN):
+            rows = pd.DataFrame(_alone(folder, method, seed, arguments.minutes)).reindex(columns=COLUMNS)
+            table.update(arguments.out, rows, list(LARGE), RUN, COLUMNS)
+            print(rows.to_string(index=False), flush=True)
     if arguments.page:
         arguments.page.write_text(page(table.read(arguments.out, COLUMNS)))
 

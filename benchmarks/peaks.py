@@ -37,10 +37,10 @@ REAL = ("multiome500", "snareseq")
 N_CELLS, N_TYPES, N_GENES = 3_000, 8, 2_000
 DEPTH = {"rna": 1_100, "atac": 3_000}
 BASE_SPREAD, DEPTH_SPREAD = 1.5, 0.4
-# Of log rates between pairs, and within them.
-BETWEEN, WITHIN = 0.5, {"rna": 0.0, "atac": 0.1}
+# Standard deviation of log rates between pairs of types, and of those of peaks within a pair.
+BETWEEN, WITHIN = 0.5, 0.1
 TYPE, SIMULATED = "cell_type", "simulated"
-RUN = ["data", "n_cells", "n_peaks", "n_sampled", "seed"]
+RUN = ["data", "n_cells", "n_peaks", "within", "n_sampled", "seed"]
 # Of all cells; of the validation cells, with all peaks.
 SCORES = {"bio": "cell types", "bio_peaks": "from peaks alone", "bound": "ELBO"}
 COLUMNS = [*RUN, *SCORES, "seconds", "n_epochs", "processor", "threads", "versions"]
@@ -54,7 +54,7 @@ def main() -> None:
         [*filter(None, arguments.sets), *arguments.peaks], arguments.seeds, arguments.sampled
     ):
         mdata, labels = _cells(data, arguments)
-        run = (str(data) if data in REAL else SIMULATED, *mdata["atac"].shape, n_sampled, seed)
+        run = (*_named(data, arguments.within, mdata["atac"].shape), n_sampled, seed)
         if run not in table.runs(table.read(arguments.out, COLUMNS), RUN):
             found = measured(mdata, labels, n_sampled, seed, arguments.epochs)
             rows = pd.DataFrame([dict(zip(RUN, run, strict=True)) | found])
@@ -66,10 +66,28 @@ def main() -> None:
 
 def page(found: pd.DataFrame) -> str:
     """A line for each set and number of sampled peaks; mean and standard deviation over seeds."""
-    lines = [["data", "cells", "peaks", "sampled", "seeds", *SCORES.values(), "epochs", "seconds an epoch", "seconds"]]
+    lines = [
+        [
+            "data",
+            "cells",
+            "peaks",
+            "within pairs",
+            "sampled",
+            "seeds",
+            *SCORES.values(),
+            "epochs",
+            "seconds an epoch",
+            "seconds",
+        ]
+    ]
     found = found.assign(an_epoch=found["seconds"] / found["n_epochs"])
-    for (data, n_cells, n_peaks, n_sampled), own in found.groupby(RUN[:-1], sort=False):
-        size = [f"{n_cells:,}", f"{n_peaks:,}", f"{n_sampled:,}" if n_sampled else "all"]
+    for (data, n_cells, n_peaks, within, n_sampled), own in found.groupby(RUN[:-1], sort=False):
+        size = [
+            f"{n_cells:,}",
+            f"{n_peaks:,}",
+            f"{within:g}" if within else markdown.ABSENT,
+            f"{n_sampled:,}" if n_sampled else "all",
+        ]
         digits = {"bio": 3, "bio_peaks": 3, "bound": 1, "n_epochs": 0, "an_epoch": 2, "seconds": 0}
         values = [markdown.spread(own[name].to_numpy(), n) for name, n in digits.items()]
         lines.append([data, *size, str(len(own)), *values])
@@ -97,14 +115,14 @@ def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, epoch
     return scores | {"bound": -float(bounds.min().iloc[0])} | facts | machine(PACKAGES)
 
 
-def simulated(n_peaks: int, n_cells: int, seed: int = 0) -> MuData:
+def simulated(n_peaks: int, n_cells: int, within: float = WITHIN, seed: int = 0) -> MuData:
     """Cells of :data:`N_TYPES` types, two to a pair, each with multinomial counts."""
     rng = np.random.default_rng(seed)
     cell_type = rng.integers(N_TYPES, size=n_cells)
     obs = pd.DataFrame({TYPE: [f"type{number}" for number in cell_type]}, index=[f"cell{n}" for n in range(n_cells)])
     modalities = {}
-    for name, n_features in {"rna": N_GENES, "atac": n_peaks}.items():
-        counts = _counts(rng, _rates(rng, n_features, WITHIN[name]), cell_type, DEPTH[name])
+    for name, (n_features, own) in {"rna": (N_GENES, 0.0), "atac": (n_peaks, within)}.items():
+        counts = _counts(rng, _rates(rng, n_features, own), cell_type, DEPTH[name])
         modalities[name] = ad.AnnData(counts, obs=obs.copy())
         modalities[name].var_names = [f"{name}{number}" for number in range(n_features)]
     return inputs.joined(modalities)
@@ -130,10 +148,15 @@ def _counts(rng: np.random.Generator, rates: np.ndarray, cell_type: np.ndarray, 
     return sp.csr_matrix((np.ones(len(owner), dtype=np.float32), (owner, features)), shape=(n_cells, n_features))
 
 
+def _named(data: str | int, within: float, shape: tuple[int, int]) -> tuple[object, ...]:
+    """The first columns of :data:`RUN`; what is real has no ``within``, for which 0 stands."""
+    return (SIMULATED, *shape, within) if isinstance(data, int) else (data, *shape, 0.0)
+
+
 def _cells(data: str | int, arguments: argparse.Namespace) -> tuple[MuData, np.ndarray]:
     """A real set by its name, or simulated cells with so many peaks; and labels, empty where they are not known."""
     if isinstance(data, int):
-        mdata = simulated(data, arguments.cells)
+        mdata = simulated(data, arguments.cells, arguments.within)
         return mdata, mdata.obs[TYPE].to_numpy(dtype=str)
     data_set = DATA_SETS[data]
     mdata = data_set.read(arguments.data or data_folder())
@@ -147,6 +170,7 @@ def _arguments() -> argparse.Namespace:
     add("--sets", type=listed(known=("", *REAL)), default=list(REAL), help=f"of {', '.join(REAL)}; empty for none")
     add("--peaks", type=listed(int), default=[10_000, 50_000, 100_000], help="numbers of peaks of simulated cells")
     add("--cells", type=int, default=N_CELLS, help="number of simulated cells")
+    add("--within", type=float, default=WITHIN, help="how far log rates of peaks differ within a pair of types")
     add("--sampled", type=listed(int), default=[0, 2_000], help="numbers of sampled peaks, 0 for all")
     add("--seeds", type=listed(int), default=[0])
     add("--epochs", type=int, help="of a training, at the most; by default mmvae's own number")

@@ -1,11 +1,10 @@
-"""From how many peaks on do sampled ones pay? Scores, exact bound and time of a training, beside those with all peaks.
+"""Do sampled peaks pay? Scores, exact bound and time of a training on many peaks, beside those with all of them.
 
-``python -m benchmarks.peaks --data FOLDER`` trains on real data, and on simulated cells with many peaks, with the Poisson
-likelihood of all peaks and of ``--sampled`` ones, and updates ``docs/_static/peaks.csv`` after each run; ``--page`` writes the
-docs' table. Runs that the table has are skipped.
+``python -m benchmarks.peaks`` trains on simulated cells with the Poisson likelihood of all peaks and of ``--sampled`` ones,
+and updates ``docs/_static/peaks.csv`` after each run; ``--page`` writes the docs' table. Runs that the table has are skipped.
 
-In simulated cells of eight types genes tell four pairs of types apart, and peaks alone the two of a pair. Counts of a cell do
-not grow with the number of peaks.
+In cells of eight types genes tell four pairs of types apart, and peaks alone the two of a pair. Counts of a cell do not grow
+with the number of peaks.
 """
 
 from __future__ import annotations
@@ -22,7 +21,6 @@ import scipy.sparse as sp
 
 from . import inputs, markdown, table
 from .commands import listed, parser
-from .data import DATA_SETS, data_folder
 from .machine import machine
 from .paths import STATIC
 from .scores.embedding import bio_conservation
@@ -33,68 +31,48 @@ if TYPE_CHECKING:
 
     from mudata import MuData
 
-REAL = ("multiome500", "snareseq")
 N_CELLS, N_TYPES, N_GENES = 3_000, 8, 2_000
 DEPTH = {"rna": 1_100, "atac": 3_000}
 BASE_SPREAD, DEPTH_SPREAD = 1.5, 0.4
 # Standard deviation of log rates between pairs of types, and of those of peaks within a pair.
 BETWEEN, WITHIN = 0.5, 0.1
-TYPE, SIMULATED = "cell_type", "simulated"
-RUN = ["data", "n_cells", "n_peaks", "within", "n_sampled", "seed"]
-# Of all cells; of the validation cells, with all peaks.
-SCORES = {"bio": "cell types", "bio_peaks": "from peaks alone", "bound": "ELBO"}
-COLUMNS = [*RUN, *SCORES, "seconds", "n_epochs", "processor", "threads", "versions"]
+TYPE = "cell_type"
+RUN = ["n_cells", "n_peaks", "within", "n_sampled", "seed"]
+# Scores are of all cells, the bound is of the validation cells, with all peaks.
+COLUMNS = [*RUN, "bio", "bio_peaks", "bound", "seconds", "n_epochs", "processor", "threads", "versions"]
+HEADINGS = ("cells", "peaks", "within pairs", "sampled", "seeds", "cell types", "from peaks alone", "ELBO")
+HEADINGS += ("epochs", "seconds an epoch", "seconds")
+DIGITS = {"bio": 3, "bio_peaks": 3, "bound": 1, "n_epochs": 0, "an_epoch": 2, "seconds": 0}
 PACKAGES = ("mmvae", "scvi-tools", "torch")
 
 
 def main() -> None:
     """Run what was asked for, then write the page."""
     arguments = _arguments()
-    for data, seed, n_sampled in product(
-        [*filter(None, arguments.sets), *arguments.peaks], arguments.seeds, arguments.sampled
-    ):
-        mdata, labels = _cells(data, arguments)
-        run = (*_named(data, arguments.within, mdata["atac"].shape), n_sampled, seed)
+    for n_peaks, seed, n_sampled in product(arguments.peaks, arguments.seeds, arguments.sampled):
+        run = (arguments.cells, n_peaks, arguments.within, n_sampled, seed)
         if run not in table.runs(table.read(arguments.out, COLUMNS), RUN):
-            found = measured(mdata, labels, n_sampled, seed, arguments.epochs)
+            mdata = simulated(n_peaks, arguments.cells, arguments.within)
+            found = measured(mdata, n_sampled, seed, arguments.epochs)
             rows = pd.DataFrame([dict(zip(RUN, run, strict=True)) | found])
-            table.update(arguments.out, rows, [*REAL, SIMULATED], RUN, COLUMNS)
+            table.update(arguments.out, rows, [], RUN, COLUMNS)
             print(rows.to_string(index=False, header=False), flush=True)
     if arguments.page:
         arguments.page.write_text(page(table.read(arguments.out, COLUMNS)))
 
 
 def page(found: pd.DataFrame) -> str:
-    """A line for each set and number of sampled peaks; mean and standard deviation over seeds."""
-    lines = [
-        [
-            "data",
-            "cells",
-            "peaks",
-            "within pairs",
-            "sampled",
-            "seeds",
-            *SCORES.values(),
-            "epochs",
-            "seconds an epoch",
-            "seconds",
-        ]
-    ]
+    """A line for each simulation and number of sampled peaks; mean and standard deviation over seeds."""
+    lines = [list(HEADINGS)]
     found = found.assign(an_epoch=found["seconds"] / found["n_epochs"])
-    for (data, n_cells, n_peaks, within, n_sampled), own in found.groupby(RUN[:-1], sort=False):
-        size = [
-            f"{n_cells:,}",
-            f"{n_peaks:,}",
-            f"{within:g}" if within else markdown.ABSENT,
-            f"{n_sampled:,}" if n_sampled else "all",
-        ]
-        digits = {"bio": 3, "bio_peaks": 3, "bound": 1, "n_epochs": 0, "an_epoch": 2, "seconds": 0}
-        values = [markdown.spread(own[name].to_numpy(), n) for name, n in digits.items()]
-        lines.append([data, *size, str(len(own)), *values])
+    for (n_cells, n_peaks, within, n_sampled), own in found.groupby(RUN[:-1], sort=False):
+        size = [f"{n_cells:,}", f"{n_peaks:,}", f"{within:g}", f"{n_sampled:,}" if n_sampled else "all"]
+        values = [markdown.spread(own[name].to_numpy(), digits) for name, digits in DIGITS.items()]
+        lines.append([*size, str(len(own)), *values])
     return markdown.table(lines) + "\n"
 
 
-def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, epochs: int | None) -> dict[str, object]:
+def measured(mdata: MuData, n_sampled: int, seed: int, epochs: int | None) -> dict[str, object]:
     """Scores and time of a training with ``n_sampled`` peaks, 0 for all."""
     from mmvae import MultiVAE
 
@@ -104,11 +82,10 @@ def measured(mdata: MuData, labels: np.ndarray, n_sampled: int, seed: int, epoch
     model, started = MultiVAE(mdata, seed=seed), time.perf_counter()
     train(model, None, max_epochs=epochs)
     seconds = time.perf_counter() - started
-    kept = labels != ""
-    readouts = {"bio": "fused", "bio_peaks": "atac"}
+    labels = mdata.obs[TYPE].to_numpy(dtype=str)
     scores = {
-        name: bio_conservation(model.get_latent_representation(representation=own)[kept], labels[kept])["bio"]
-        for name, own in readouts.items()
+        name: bio_conservation(model.get_latent_representation(representation=readout), labels)["bio"]
+        for name, readout in {"bio": "fused", "bio_peaks": "atac"}.items()
     }
     bounds = model.history_["elbo_validation"]
     facts = {"seconds": seconds, "n_epochs": len(bounds)}
@@ -148,28 +125,11 @@ def _counts(rng: np.random.Generator, rates: np.ndarray, cell_type: np.ndarray, 
     return sp.csr_matrix((np.ones(len(owner), dtype=np.float32), (owner, features)), shape=(n_cells, n_features))
 
 
-def _named(data: str | int, within: float, shape: tuple[int, int]) -> tuple[object, ...]:
-    """The first columns of :data:`RUN`; what is real has no ``within``, for which 0 stands."""
-    return (SIMULATED, *shape, within) if isinstance(data, int) else (data, *shape, 0.0)
-
-
-def _cells(data: str | int, arguments: argparse.Namespace) -> tuple[MuData, np.ndarray]:
-    """A real set by its name, or simulated cells with so many peaks; and labels, empty where they are not known."""
-    if isinstance(data, int):
-        mdata = simulated(data, arguments.cells, arguments.within)
-        return mdata, mdata.obs[TYPE].to_numpy(dtype=str)
-    data_set = DATA_SETS[data]
-    mdata = data_set.read(arguments.data or data_folder())
-    labels = mdata.obs[data_set.labels].astype(str).to_numpy()
-    return mdata, np.where(np.isin(labels, data_set.unknown), "", labels)
-
-
 def _arguments() -> argparse.Namespace:
     made = parser("peaks", __doc__, STATIC / "peaks.csv")
     add = made.add_argument
-    add("--sets", type=listed(known=("", *REAL)), default=list(REAL), help=f"of {', '.join(REAL)}; empty for none")
-    add("--peaks", type=listed(int), default=[10_000, 50_000, 100_000], help="numbers of peaks of simulated cells")
-    add("--cells", type=int, default=N_CELLS, help="number of simulated cells")
+    add("--peaks", type=listed(int), default=[50_000], help="numbers of peaks")
+    add("--cells", type=int, default=N_CELLS, help="number of cells")
     add("--within", type=float, default=WITHIN, help="how far log rates of peaks differ within a pair of types")
     add("--sampled", type=listed(int), default=[0, 2_000], help="numbers of sampled peaks, 0 for all")
     add("--seeds", type=listed(int), default=[0])

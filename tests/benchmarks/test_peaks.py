@@ -37,12 +37,8 @@ def test_genes_tell_pairs_apart_and_peaks_types():
 def test_a_line_of_the_page_is_of_all_seeds(tmp_path):
     values = {"bio": 0.5, "bio_peaks": 0.4, "bound": -10.0, "seconds": 30.0, "n_epochs": 10}
     rows = pd.DataFrame(
-        [
-            {"data": "simulated", "n_cells": 3_000, "n_peaks": 50_000, "within": 0.1, "n_sampled": 0, "seed": s}
-            | values
-            for s in (0, 1)
-        ]
+        [{"n_cells": 3_000, "n_peaks": 50_000, "within": 0.1, "n_sampled": 0, "seed": s} | values for s in (0, 1)]
     )
-    table.update(tmp_path / "peaks.csv", rows, ["simulated"], RUN, COLUMNS)
+    table.update(tmp_path / "peaks.csv", rows, [], RUN, COLUMNS)
     text = page(table.read(tmp_path / "peaks.csv", COLUMNS))
-    assert "| simulated | 3,000 | 50,000 | 0.1 | all | 2 | 0.500 ± 0.000 | 0.400 ± 0.000 | -10.0 ± 0.0 |" in text
+    assert "| 3,000 | 50,000 | 0.1 | all | 2 | 0.500 ± 0.000 | 0.400 ± 0.000 | -10.0 ± 0.0 |" in text

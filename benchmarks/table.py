@@ -36,12 +36,12 @@ def runs(table: pd.DataFrame, run: Sequence[str] = RUN) -> set[tuple[Any, ...]]:
     return set(table[list(run)].itertuples(index=False, name=None))
 
 
-def done(path: Path, budget: float | None) -> set[tuple[Any, ...]]:
+def done(path: Path, budget: float | None, run: Sequence[str] = RUN) -> set[tuple[Any, ...]]:
     """Runs that the table has, other than those that failed or were cut short by a smaller budget than this one."""
     table = read(path)
     note = table["note"].fillna("").astype(str)
     spent = note.str.extract(BUDGET)[0].astype(float).fillna(np.inf)
-    return runs(table[~note.str.startswith(FAILED) & (spent >= (budget or np.inf))])
+    return runs(table[~note.str.startswith(FAILED) & (spent >= (budget or np.inf))], run)
 
 
 def update(

@@ -36,6 +36,17 @@ def run_pca(problem: Problem) -> Outcome:
     return outcome
 
 
+def run_harmony(problem: Problem) -> Outcome:
+    """The components of :func:`run_pca`, from which Harmony takes the batches."""
+    from harmonypy import run_harmony as corrected
+
+    outcome, batch = run_pca(problem), problem.data_set.batch
+    components, obs = outcome.readouts["concatenated"], problem.mdata.obs[[batch]].astype(str)
+    found = corrected(components, obs, batch, random_state=problem.seed, verbose=False)
+    outcome.readouts = {"corrected": np.asarray(found.Z_corr)}
+    return outcome
+
+
 def run_wnn(problem: Problem) -> Outcome:
     """Weighted nearest neighbours, from the same components as :func:`run_pca`.
 

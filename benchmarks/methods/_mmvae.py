@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.training import train
 
-from .outcome import Outcome
+from .outcome import TRAINING, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +32,9 @@ def run_mmvae(
     mdata, settings = problem.mdata, dict(settings or {})
     MultiVAE.setup_mudata(mdata, batch_key=problem.data_set.batch, likelihoods=settings.pop("likelihoods", None))
     model = MultiVAE(mdata, seed=problem.seed, **settings)
-    outcome = Outcome(note=train(model, problem.budget))
+    outcome = Outcome()
+    with outcome.timing(TRAINING):
+        outcome.note = train(model, problem.budget)
     for readout in readouts:
         _read(model, problem, readout, outcome)
     outcome.check = lambda: _check(model, mdata, outcome.readouts["fused"])
@@ -41,7 +43,8 @@ def run_mmvae(
 
 def _read(model: MultiVAE, problem: Problem, readout: str, outcome: Outcome) -> None:
     try:
-        outcome.readouts[readout] = model.get_latent_representation(representation=readout)
+        with outcome.timing(readout):
+            outcome.readouts[readout] = model.get_latent_representation(representation=readout)
         outcome.single[readout] = {
             name: model.get_latent_representation(cells, representation=readout) for name, cells in problem.held.items()
         }

@@ -10,7 +10,7 @@ from benchmarks import inputs
 from benchmarks.tasks import NotApplicableError, Problem
 from benchmarks.training import train
 
-from .outcome import Outcome
+from .outcome import TRAINING, Outcome
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -56,10 +56,13 @@ def _trained(model_class: type, data: Any, problem: Problem, *notes: str) -> Out
 
     scvi.settings.seed = problem.seed
     model = model_class(data)
-    outcome = Outcome(note=train(model, problem.budget))
+    outcome = Outcome()
+    with outcome.timing(TRAINING):
+        outcome.note = train(model, problem.budget)
     for note in notes:
         outcome.add_note(note)
-    outcome.readouts = {"latent": model.get_latent_representation()}
+    with outcome.timing("latent"):
+        outcome.readouts = {"latent": model.get_latent_representation()}
     if problem.held:
         alone = {name: _joined(cells, problem.mdata, *LAYERS) for name, cells in problem.held.items()}
         outcome.single = {"latent": {name: model.get_latent_representation(mdata) for name, mdata in alone.items()}}

@@ -69,6 +69,12 @@ DESIGNS: dict[str, dict[str, Any]] = {
     "sampled peaks": {"likelihoods": {"atac": {"name": "poisson", "n_sampled": 2_000}}},
 }
 READOUTS = ("fused", "unweighted")
+# Those that are run on a quarter of a million cells, of which few have more than protein.
+LARGE = {
+    "mmvae": PEERS["mmvae"]._replace(settings={"readouts": ("fused", "unweighted", "shared")}),
+    "harmony": Entry("_linear:run_harmony", ("harmonypy",), ("scikit-learn", "harmonypy")),
+    **{name: PEERS[name] for name in ("pca", "totalvi", "multivi")},
+}
 METHODS = PEERS | {
     name: PEERS["mmvae"]._replace(settings={"settings": design, "readouts": READOUTS})
     for name, design in DESIGNS.items()

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +17,7 @@ import scipy.sparse as sp
 
 from benchmarks import tasks
 from benchmarks.data import DATA_SETS
+from benchmarks.machine import BYTES_IN_MB, peak_memory, versions
 from benchmarks.methods.registry import METHODS
 
 from ._scores import score
@@ -29,25 +28,17 @@ if TYPE_CHECKING:
     from benchmarks.methods.outcome import Outcome
     from benchmarks.tasks import Problem
 
-BYTES_IN_MB = 1e6
-
 
 def main(folder: str, data: str, task: str, method: str, seed: str, budget: str, result: str) -> None:
     """Run, measure, score, and write the rows."""
     facts: dict[str, Any] = {"data": data, "task": task, "method": method, "seed": int(seed)}
-    facts |= {"threads": os.environ.get("OMP_NUM_THREADS", ""), "versions": _versions(method)}
+    facts |= {"threads": os.environ.get("OMP_NUM_THREADS", ""), "versions": versions(METHODS[method].packages)}
     try:
         rows = _rows(DATA_SETS[data].read(Path(folder)), facts, float(budget) or None)
     except tasks.NotApplicableError as reason:
         rows = [facts | {"note": str(reason)}]
     with Path(result).open("a") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
-
-
-def peak_memory() -> float:
-    """Most memory this process has held, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / BYTES_IN_MB
 
 
 def size_of(mdata: MuData) -> float:
@@ -77,12 +68,6 @@ def _run(problem: Problem, method: str) -> tuple[Outcome, dict[str, float]]:
     before, start = peak_memory(), time.perf_counter()
     outcome = function(problem)
     return outcome, {"seconds": time.perf_counter() - start, "peak_memory_mb": peak_memory() - before}
-
-
-def _versions(method: str) -> str:
-    """Versions of Python and of the packages that the numbers hang on."""
-    found = [f"{package} {version(package)}" for package in METHODS[method].packages]
-    return ", ".join([f"python {sys.version_info.major}.{sys.version_info.minor}", *found])
 
 
 def _bytes(matrix: Any) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from benchmarks import table
+from benchmarks.machine import processor
 from benchmarks.training import limit_threads
 
 from ._jobs import CUDA, Job, Measured
@@ -18,13 +17,13 @@ from ._sets import SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 RUN = ["part", "device", "data", "n_cells", "n_features", "method", "batch_size", "round"]
 KEY = [*RUN, "metric"]
 MACHINE = ["processor", "threads", "versions"]
 COLUMNS = [*KEY, "value", *MACHINE]
 PACKAGES = ("scvi-tools", "torch")
-PROCESSORS = Path("/proc/cpuinfo")
 PARTS = ("equal", "default", "memory", "growth")
 ORDER: Sequence[str] = [*PARTS, *SETS, *METHODS]
 
@@ -56,10 +55,3 @@ def machine(device: str) -> dict[str, Any]:
     name = torch.cuda.get_device_name() if device == CUDA else processor()
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return {"processor": name, "threads": torch.get_num_threads(), "versions": versions}
-
-
-def processor(described: Path = PROCESSORS) -> str:
-    """The processor by its name, as far as the system tells."""
-    lines = described.read_text().splitlines() if described.exists() else []
-    found = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return found[0] if found else platform.processor() or platform.machine()

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 from lightning.pytorch.callbacks import Callback
 
-from benchmarks.peers.run import peak_memory, size_of
+from benchmarks.machine import peak_memory
+from benchmarks.peers.run import size_of
 
 from ._jobs import CUDA
 from ._sets import SETS, Real, load_for

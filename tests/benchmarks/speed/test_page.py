@@ -8,7 +8,7 @@ import pytest
 from benchmarks.speed._jobs import Job, Measured
 from benchmarks.speed._methods import MULTIVI, OURS, SAMPLED
 from benchmarks.speed._page import page, slope
-from benchmarks.speed._rows import COLUMNS, processor, read, rows_of, write
+from benchmarks.speed._rows import COLUMNS, read, rows_of, write
 
 MACHINE = {"processor": "a card", "threads": 2, "versions": "torch 2"}
 RUN = {"device": "cpu", "n_cells": 3_000, "n_features": 9, "batch_size": 128, "round": 0}
@@ -95,10 +95,3 @@ def test_a_run_replaces_itself_metric_by_metric(tmp_path):
         (11, "latent", 4.0),
     ]
     assert set(table["threads"]) == {1}
-
-
-def test_the_processor_has_a_name_wherever_the_system_keeps_it(tmp_path):
-    file = tmp_path / "cpuinfo"
-    file.write_text("vendor_id : x\nmodel name\t: A Processor 3000\nmodel name\t: A Processor 3000\n")
-    assert processor(file) == "A Processor 3000"
-    assert processor(tmp_path / "none")

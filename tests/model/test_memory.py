@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from mmvae import MultiVAE
-from mmvae.data import BLOCK_VALUES, _dataset
+from mmvae.data import BLOCK_VALUES, _splitter
 from mmvae.model._reader import READOUT_BATCH
 
 N_CELLS, N_FEATURES, N_STORED = 20_000, 1_500, 500
@@ -53,7 +53,7 @@ def traced():
 )
 def test_no_copy_of_the_values_is_made(form, backed, n_copies, tmp_path, traced, monkeypatch):
     # Cells of a file that are mixed in memory: by default more than these data have.
-    monkeypatch.setattr(_dataset, "BUFFER_CELLS", 512)
+    monkeypatch.setattr(_splitter, "BUFFER_CELLS", 512)
     matrix = counts()
     n_bytes = matrix.data.nbytes + matrix.indices.nbytes
     adata = ad.AnnData(matrix.asformat(form))

@@ -10,6 +10,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from device_waits import DeviceWaits
+from lightning.pytorch.trainer.states import TrainerStatus
 
 import mmvae
 from mmvae import MultiVAE
@@ -210,8 +211,22 @@ def test_values_go_to_a_card_that_trains_alone(world_size, device, card):
     _, manager = registered(None)
     made = MosaicSplitter(manager, external_indexing=[np.arange(50), np.arange(50, 60), np.arange(0)], batch_size=8)
     assert made._card is None
-    made.trainer = SimpleNamespace(world_size=world_size, strategy=SimpleNamespace(root_device=device))
+    state = SimpleNamespace(status=TrainerStatus.RUNNING)
+    strategy = SimpleNamespace(root_device=device)
+    made.trainer = SimpleNamespace(world_size=world_size, strategy=strategy, state=state)
     assert made._card == card
+    state.status = TrainerStatus.FINISHED
+    assert made._card is None
+
+
+def test_a_loader_of_a_training_that_has_ended_is_named(splitter):
+    _, manager = registered(None)
+    made = splitter(manager)
+    loader = made.train_dataloader()
+    next(iter(loader))
+    made.teardown()
+    with pytest.raises(RuntimeError, match="values have left the card"):
+        next(iter(loader))
 
 
 def test_a_model_trains_on_values_that_stay_as_on_others(monkeypatch):

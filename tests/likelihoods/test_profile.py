@@ -88,9 +88,10 @@ LIKELIHOODS = {
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS.values(), ids=LIKELIHOODS)
 def test_a_second_gradient_is_refused_not_wrong(counts, likelihood):
-    value = likelihood(torch.randn(C, G, requires_grad=True).double(), total_of(counts), stored(counts)).sum()
+    with torch.autograd.graph.save_on_cpu():  # under which torch does not look for what has changed
+        value = likelihood(torch.randn(C, G, requires_grad=True).double(), total_of(counts), stored(counts)).sum()
     value.backward(retain_graph=True)
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+    with pytest.raises(RuntimeError, match="Expected one backward pass"):
         value.backward()
 
 

@@ -48,6 +48,14 @@ def test_it_reads_outside_training(quicker):
         assert WideLinear(H, 1_000)(torch.randn(3, H)).shape == (3, 1_000)
 
 
+def test_outside_of_training_it_can_be_differentiated_in_every_way(quicker):
+    layer, values = WideLinear(H, 1_000).eval(), torch.randn(3, H)
+    with torch.no_grad():
+        jacobian = torch.func.vmap(torch.func.jacrev(layer))(values)
+    assert torch.allclose(jacobian, layer.weight.expand(3, -1, -1))
+    assert torch.autograd.functional.hessian(lambda z: layer(z).exp().sum(), values).shape == (3, H, 3, H)
+
+
 @pytest.mark.parametrize(("vendor", "quicker"), [("AuthenticAMD", True), ("GenuineIntel", False)])
 def test_it_is_quicker_where_mkl_leaves_a_processor_half_used(monkeypatch, vendor, quicker):
     monkeypatch.setattr(_linear.Path, "exists", lambda path: False)

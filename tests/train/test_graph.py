@@ -271,6 +271,20 @@ def test_a_loss_that_is_not_finite_ends_it_with_the_weights_of_before(model, gra
     assert str(eager.value).split(", for a")[0] == str(caught.value).split(", for a")[0]
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_exception_gives_the_captured_step_back(model, graphs, error):
+    plans = []
+
+    def failing(plan, batch):
+        plans.append(plan)
+        raise error
+
+    with pytest.raises(error):
+        train(model(), cuda_graph=True, callbacks=[Acts(failing)])
+    assert n_replays(graphs) > 0
+    assert plans[0]._whole is None
+
+
 def test_what_cannot_be_captured_runs_eagerly_and_is_said(model, graphs, monkeypatch):
     forward = MultiVAEPlan._losses_of
 

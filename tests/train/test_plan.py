@@ -89,3 +89,25 @@ def test_a_callback_that_reads_does_not_end_dropout(build, train, at):
     look = at(1, lambda trainer, plan: modes.append(plan.module.training), in_step=True)
     train(model, 3, callbacks=[read, look])
     assert modes == [True]
+
+
+def test_a_callback_may_leave_out_a_step(build, train):
+    class Skip(Callback):
+        def on_after_backward(self, trainer, plan):
+            if trainer.global_step == 1:
+                trainer.optimizers[0].zero_grad()
+
+    assert train(build(), 1, callbacks=[Skip()]).is_trained
+
+
+def test_the_weight_of_the_kl_follows_a_schedule_that_a_callback_changes(build, train):
+    found = []
+
+    class Change(Callback):
+        def on_train_batch_start(self, trainer, plan, batch, batch_idx):
+            if trainer.global_step == 5:  # the second minibatch of the second epoch
+                plan.n_epochs_kl_warmup = 20
+            found.append(float(plan.kl_weight))
+
+    train(build(), 2, callbacks=[Change()], plan_kwargs={"n_epochs_kl_warmup": 4})
+    assert found[4:6] == pytest.approx([1 / 4, 1 / 20])

@@ -62,7 +62,10 @@ class ResidentDataset(Dataset):
         return len(next(iter(self.rows.values())))
 
     def __getitem__(self, indexes: list[int]) -> dict[str, Tensor]:
-        """Minibatch of the cells of these numbers."""
+        """Minibatch of the cells of these numbers; a ``RuntimeError`` after :meth:`clear`."""
+        if not self.stored:
+            msg = "Expected a loader of a training that goes on; got one whose values have left the card. Make it anew."
+            raise RuntimeError(msg)
         cells = np.asarray(indexes, dtype=np.int64)
         rows = {name: own[cells] for name, own in self.rows.items()}
         present = np.stack([own >= 0 for own in rows.values()], axis=1)

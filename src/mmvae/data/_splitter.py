@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lightning.pytorch.trainer.states import TrainerStatus
 from scvi.dataloaders import DataSplitter
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset
 
@@ -58,7 +59,9 @@ class MosaicSplitter(DataSplitter):
     @property
     def _card(self) -> torch.device | None:
         """The card that trains, if there is one, by itself."""
-        if self.trainer is None or self.trainer.world_size > 1:
+        # Once it has ended, nothing would take from the card what is put there.
+        trains = self.trainer is not None and self.trainer.state.status == TrainerStatus.RUNNING
+        if not trains or self.trainer.world_size > 1:
             return None
         device = self.trainer.strategy.root_device
         return device if device.type == "cuda" else None

@@ -1,8 +1,8 @@
 r"""Log-likelihoods of counts x from their non-zeros, their means :math:`\mu_g = l \rho_g` a share of a cell's total l.
 
 Shares are :math:`\rho = \mathrm{softmax}(a)`. What depends on a count is computed where one is stored; value and gradient
-of the rest take one pass over the profile. The gradient takes the memory of what was kept for it, so that there is no
-second one. Logits a and ``counts`` x are ``(n_cells, n_features)``, ``total`` is ``(n_cells, 1)``.
+of the rest take one pass over the profile. The gradient of all but sampled ones takes the memory of what was
+kept for it, so that a second backward pass through the same value is refused. Logits a and ``counts`` x are ``(n_cells, n_features)``, ``total`` is ``(n_cells, 1)``.
 """
 
 from typing import Any
@@ -72,7 +72,7 @@ class _Poisson(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         counts: SparseRows = ctx.counts
-        (shares,) = ctx.saved_tensors
+        (shares,) = _taken(ctx)
         back = shares.mul_(-(gradient * counts.row_sums())[:, None])
         return counts.add_to(back, counts.of_rows(gradient) * counts.values), None, None
 
@@ -139,7 +139,7 @@ class _NegativeBinomial(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         counts: SparseRows = ctx.counts
-        ratio, log_rest, of_stored, theta, total = ctx.saved_tensors
+        ratio, log_rest, of_stored, theta, total = _taken(ctx)
         own, of_cell = counts.of_columns(theta), counts.of_rows(gradient)
         kept, of_theta = counts.values * of_stored.exp(), gradient @ log_rest
         share = torch.add(ratio, 1, out=log_rest).reciprocal_().mul_(ratio)
@@ -149,6 +149,19 @@ class _NegativeBinomial(torch.autograd.Function):
         scores = gradient * (counts.row_sums(kept) - share @ theta)
         back = share.mul_(gradient[:, None]).addcmul_(ratio, scores[:, None] / total).mul_(-theta)
         return counts.add_to(back, of_cell * kept), of_theta, None, None
+
+
+def _taken(ctx: Any) -> tuple[Tensor, ...]:
+    """What was kept for the gradient, whose memory it takes."""
+    if getattr(ctx, "is_taken", False):
+        msg = (
+            "Expected one backward pass through a log-likelihood of counts, as it takes the memory of what was kept for it; "
+            "got a second one. Compute the log-likelihood again."
+        )
+        raise RuntimeError(msg)
+    ctx.is_taken = True
+    saved: tuple[Tensor, ...] = ctx.saved_tensors
+    return saved
 
 
 def _of_means(logs: Tensor, total: Tensor, counts: SparseRows) -> Tensor:

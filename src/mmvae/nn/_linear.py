@@ -12,16 +12,19 @@ MANY_OUTPUTS = 256
 
 
 class WideLinear(nn.Linear):
-    """torch's linear layer, which many outputs leave to oneDNN where that is the quicker library."""
+    """torch's linear layer; in training, oneDNN's where there are many outputs and that is the quicker library.
+
+    Outside of training it is torch's, as oneDNN's knows neither second derivatives nor :mod:`torch.func`.
+    """
 
     def forward(self, values: Tensor) -> Tensor:
         """Outputs of each row of ``values``, ``(n_cells, H)``: ``(n_cells, G)``."""
         single = values.dtype == self.weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-        if not (values.device.type == "cpu" and single and values.numel() and self.out_features >= MANY_OUTPUTS):
-            return super().forward(values)
-        if not _is_onednn_quicker():
-            return super().forward(values)
-        return nn.functional.linear(values.to_mkldnn(), self.weight, self.bias).to_dense()
+        is_minibatch = values.device.type == "cpu" and values.ndim == 2 and values.numel() > 0
+        is_wide = self.out_features >= MANY_OUTPUTS and _is_onednn_quicker()
+        if self.training and single and is_minibatch and is_wide:
+            return nn.functional.linear(values.to_mkldnn(), self.weight, self.bias).to_dense()
+        return super().forward(values)
 
 
 @cache

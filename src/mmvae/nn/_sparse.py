@@ -81,6 +81,8 @@ class SparseRows:
     def row_sums(self, values: Tensor | None = None) -> Tensor:
         """Sums of the rows, or of other ``values`` at the same places, ``(n_rows,)``."""
         values = self.values if values is None else values
+        if values.device.type not in ("cpu", "cuda"):  # others lack the quicker operation
+            return values.new_zeros(len(self)).index_add_(0, self.rows, values)
         return torch.segment_reduce(values, "sum", offsets=self.places.starts, unsafe=True)
 
     def of_rows(self, of_each: Tensor) -> Tensor:

@@ -120,7 +120,9 @@ class KeepWeights(Callback):
             self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Remember the exception, and let the plan give back what it does at the end of a training that has none."""
         self.exception = exception
+        pl_module.teardown("fit")
 
     @property
     def chosen(self) -> dict[str, Any]:

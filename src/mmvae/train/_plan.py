@@ -89,7 +89,8 @@ class MultiVAEPlan(TrainingPlan):
     def kl_weight(self) -> Tensor:
         """scvi-tools', made when it changes: to bring a number to a device is to wait for it."""
         now = self.current_epoch if self.n_epochs_kl_warmup else min(self.global_step, self.n_steps_kl_warmup or 0)
-        at = now, self.min_kl_weight, self.max_kl_weight, self.device
+        schedule = self.n_epochs_kl_warmup, self.n_steps_kl_warmup, self.min_kl_weight, self.max_kl_weight
+        at = now, schedule, self.device
         if self._kl_weight is None or self._kl_weight[0] != at:
             self._kl_weight = at, super().kl_weight
         return self._kl_weight[1]
@@ -192,7 +193,7 @@ class MultiVAEPlan(TrainingPlan):
         if self.device.type == "cpu" and gradient_clip_val:
             norms = [parameter.grad.norm() for parameter in self.module.parameters() if parameter.grad is not None]
             # No element of a vector is larger than its norm, so that this holds for clipping by value, too.
-            if torch.stack(norms).norm() <= gradient_clip_val:
+            if not norms or torch.stack(norms).norm() <= gradient_clip_val:
                 return
         super().configure_gradient_clipping(optimizer, gradient_clip_val, **how)
 

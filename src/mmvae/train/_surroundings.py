@@ -21,6 +21,7 @@ MESSAGES = (
     # Of CSR tensors nothing is asked but to become dense, and scipy's are valid.
     "Sparse CSR tensor support is in beta",
     "Sparse invariant checks are implicitly disabled",
+    "The given NumPy array is not writable",  # and is copied to a card
     "Extra tracked metrics",  # the latents that scvi-tools' tuner reads are not meant to be logged
     "`var_names` for the loaded `model`",  # other features are an error, and to lack a modality is no fault
     "This instance was constructed with capturable=True",  # for steps that are captured a few later

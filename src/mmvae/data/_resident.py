@@ -99,7 +99,7 @@ class ResidentDataset(Dataset):
         if name not in self.stored:
             return {layer_key(name): torch.zeros(0, self.n_features[name], device=self.device)}
         stored, starts = self.stored[name], sent[starts_key(name)]
-        own = torch.arange(n_rows, device=self.device).repeat_interleave(starts.diff(), output_size=n_stored)
+        own = torch.repeat_interleave(starts.diff(), output_size=n_stored)
         place = torch.arange(n_stored, device=self.device) + sent[_shift_key(name)][own]
         values, columns = stored.values[place], stored.columns[place].long()
         if not stored.is_dense(n_rows, n_stored):

@@ -1,11 +1,12 @@
-"""Split-half reliability and scale of latents."""
+"""Reliability, agreement, weights and scale of latents."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from mmvae.analysis import split_half_reliability, total_scale
+from mmvae.analysis import modality_weights, split_half_reliability, told_by_neighbors, total_scale
 
 
 def halves(noise: float, n_cells: int = 4_000) -> torch.Tensor:
@@ -41,3 +42,34 @@ def test_scale_is_the_root_of_the_total_variance():
     assert total_scale(drawn) == pytest.approx(2, rel=0.02)
     assert total_scale(torch.ones(10, 4)) == 1
     assert total_scale(torch.zeros(0, 4)) == 1
+
+
+@pytest.mark.parametrize("told", [0.0, 0.5, 0.9])
+def test_neighbours_tell_the_share_that_is_common(told):
+    """Of a source without noise the mean of a few neighbours misses what the target has to itself, and its noise."""
+    rng = np.random.default_rng(0)
+    source = rng.normal(size=(4_000, 2))
+    target = np.sqrt(told) * source + np.sqrt(1 - told) * rng.normal(size=source.shape)
+    assert told_by_neighbors(source, target) == pytest.approx(told, abs=0.03)
+
+
+def test_a_target_that_does_not_vary_is_not_told():
+    source = np.random.default_rng(0).normal(size=(100, 2))
+    assert told_by_neighbors(source, np.full((100, 3), 0.7)) == 0
+    assert np.isnan(told_by_neighbors(source[:49], source[:49]))
+
+
+def test_independent_modalities_weigh_as_they_are_reliable():
+    weights = modality_weights({"a": 0.8, "b": 0.2}, {"a": 0.0, "b": float("nan")})
+    assert weights == pytest.approx({"a": 1, "b": 0.25})
+
+
+def test_what_another_modality_tells_weighs_more_than_what_a_half_does():
+    """The rule of the docstring, by hand: max(.25, .9) / .1 against max(.9, .5) / .5."""
+    weights = modality_weights({"panel": 0.25, "rna": 0.9}, {"panel": 0.9, "rna": 0.5})
+    assert weights == pytest.approx({"panel": 1, "rna": 0.2})
+
+
+def test_a_copy_of_another_modality_is_not_all_that_counts():
+    weights = modality_weights({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 1.0, "b": 0.99, "c": 0.0})
+    assert weights == pytest.approx({"a": 1, "b": 1, "c": 0.02})

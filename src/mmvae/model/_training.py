@@ -34,7 +34,7 @@ from mmvae.train import (
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
 from ._data import DataAccess
 from ._reader import Reader
-from .readouts import measure_reliability, remember_labelled
+from .readouts import measure_modalities, remember_labelled
 
 
 class Training(UnsupervisedTrainingMixin, DataAccess):
@@ -174,7 +174,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         try:
             self.best_epoch_ = None
             if not self.memory.is_query:  # whose encoders stay what they are
-                self.remember(shared=None, reliability=None, scale=None)
+                self.remember(shared=None, reliability=None, agreement=None, scale=None)
                 if self.memory.n_categories is None:
                     self._init_from(cells)
             if self.adata is not None:
@@ -227,4 +227,4 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):
-                self.remember(labelled=remember_labelled(reader, sample), **measure_reliability(reader, sample))
+                self.remember(labelled=remember_labelled(reader, sample), **measure_modalities(reader, sample))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from benchmarks import table
 from benchmarks.weights import COLUMNS, RULES, RUN, latents, page
 from mmvae import MultiVAE
 from mmvae.datasets import simulate
+
+# In a few epochs a model learns next to nothing, and says so.
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of")
 
 
 def test_the_rule_is_that_of_the_fused_latent():

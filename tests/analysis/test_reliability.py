@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmvae.analysis import modality_weights, split_half_reliability, told_by_neighbors, total_scale
+from mmvae.analysis import certain_share, modality_weights, split_half_reliability, told_by_neighbors, total_scale
 
 
 def halves(noise: float, n_cells: int = 4_000) -> torch.Tensor:
@@ -59,17 +59,26 @@ def test_a_target_that_does_not_vary_is_not_told():
     assert np.isnan(told_by_neighbors(source[:49], source[:49]))
 
 
+def weights(reliability, certainty, agreement):
+    """Weights of two or three modalities, by number."""
+    return list(modality_weights(*(dict(enumerate(values)) for values in (reliability, certainty, agreement))).values())
+
+
 def test_independent_modalities_weigh_as_they_are_reliable():
-    weights = modality_weights({"a": 0.8, "b": 0.2}, {"a": 0.0, "b": float("nan")})
-    assert weights == pytest.approx({"a": 1, "b": 0.25})
+    assert weights([0.8, 0.2], [1, 1], [0.0, float("nan")]) == pytest.approx([1, 0.25])
+    assert weights([0.8, 0.8], [1, 0.5], [0.0, 0.0]) == pytest.approx([1, 0.5])
 
 
 def test_what_another_modality_tells_weighs_more_than_what_a_half_does():
-    """The rule of the docstring, by hand: max(.25, .9) / .1 against max(.9, .5) / .5."""
-    weights = modality_weights({"panel": 0.25, "rna": 0.9}, {"panel": 0.9, "rna": 0.5})
-    assert weights == pytest.approx({"panel": 1, "rna": 0.2})
+    """The rule of the docstring, by hand: max(.25, .9) / .1 against max(.9 x .8, .5) / .5."""
+    assert weights([0.25, 0.9], [1, 0.8], [0.9, 0.5]) == pytest.approx([1, 0.16])
 
 
 def test_a_copy_of_another_modality_is_not_all_that_counts():
-    weights = modality_weights({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 1.0, "b": 0.99, "c": 0.0})
-    assert weights == pytest.approx({"a": 1, "b": 1, "c": 0.02})
+    assert weights([1.0] * 3, [1.0] * 3, [1.0, 0.99, 0.0]) == pytest.approx([1, 1, 0.02])
+
+
+def test_certain_is_the_share_of_the_means():
+    means = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    assert certain_share(means, torch.full_like(means, 0.5)) == pytest.approx(0.5)
+    assert certain_share(torch.zeros(3, 2), torch.zeros(3, 2)) == 1

@@ -55,15 +55,25 @@ def told_by_neighbors(source: np.ndarray, target: np.ndarray) -> float:
     return float(np.clip(1 - missed / total / (1 + 1 / N_NEIGHBORS), 0, 1))
 
 
-def modality_weights(reliability: Mapping[str, float], agreement: Mapping[str, float]) -> dict[str, float]:
-    """Weight of each modality's latent of variance 1, the largest 1: its reliability over what it has to itself.
+def modality_weights(
+    reliability: Mapping[str, float], certainty: Mapping[str, float], agreement: Mapping[str, float]
+) -> dict[str, float]:
+    """Weight of each modality's latent of variance 1, the largest 1: what repeats of it over what it has to itself.
 
-    ``agreement`` is the share of its variance that another modality tells, NaN where that is not known, which counts as
-    0. Reliable is what repeats in the other half of the features, or in another modality: of two lower bounds the greater.
+    ``certainty`` and ``agreement`` are shares of a latent's variance: that of the posterior means, and what another modality
+    tells, NaN where that is not known, which counts as 0. What repeats is the reliable part of the means, or what another
+    modality tells: of two lower bounds the greater.
     """
     weights = {}
-    for name, repeated in reliability.items():
-        told = float(np.nan_to_num(agreement[name]))
-        weights[name] = max(repeated, told) / max(1 - told, LEAST_UNIQUENESS)
+    for name, told in agreement.items():
+        known = float(np.nan_to_num(told))
+        weights[name] = max(reliability[name] * certainty[name], known) / max(1 - known, LEAST_UNIQUENESS)
     largest = max(weights.values())
     return {name: weight / largest for name, weight in weights.items()}
+
+
+def certain_share(means: Tensor, variances: Tensor) -> float:
+    """Share of the variance of a latent that is of its posterior means; both ``(C, D)``; 1 if there is no variance."""
+    certain = float(means.var(dim=0, correction=0).sum())
+    total = certain + float(variances.mean(dim=0).sum())
+    return certain / total if total > 0 else 1.0

@@ -32,6 +32,7 @@ class ReferenceMemory:
     cells: str | None = None  # digest of the cells' names
     labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
     reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
+    certainty: dict[str, float] | None = None  # share of its variance that is of the posterior means
     agreement: dict[str, float] | None = None  # share of its variance that another modality tells
     scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
     shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
@@ -42,9 +43,9 @@ class ReferenceMemory:
     @property
     def weights(self) -> dict[str, float] | None:
         """How much each modality's latent counts in the fused representation; the largest is 1."""
-        if self.reliability is None or self.agreement is None:
+        if self.reliability is None or self.certainty is None or self.agreement is None:
             return None
-        return modality_weights(self.reliability, self.agreement)
+        return modality_weights(self.reliability, self.certainty, self.agreement)
 
     @property
     def is_query(self) -> bool:

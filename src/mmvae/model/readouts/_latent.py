@@ -138,33 +138,33 @@ class LatentMethods(DataAccess):
     def get_modality_weights(self) -> pd.DataFrame:
         r"""How much each modality counts in the ``"fused"`` representation, and why.
 
-        A modality counts by how much of its latent repeats, over how much it has to itself. With the reliability
-        :math:`r_m` of :meth:`get_reliability` and the share :math:`a_m` of the latent's variance that another modality
-        tells of the same cells,
+        A modality counts by how much of its latent repeats, over how much it has to itself. Of the latent's variance, the
+        posterior means have the share :math:`c_m`, and another modality tells the share :math:`a_m`. With the reliability
+        :math:`r_m` of :meth:`get_reliability`,
 
-        .. math:: w_m \propto \frac{\max(r_m, a_m)}{1 - a_m}
+        .. math:: w_m \propto \frac{\max(c_m r_m, a_m)}{1 - a_m}
 
-        Both :math:`r_m` and :math:`a_m` are lower bounds of what is no noise. Few markers that each tell something of
-        their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality of noise
-        both are small. Peaks repeat in other peaks, but most of what they repeat no other modality knows of, and so they
-        count less. Where modalities are independent, the weights are the reliabilities.
+        Both :math:`c_m r_m` and :math:`a_m` are lower bounds of what is no noise. Few markers that each tell something of
+        their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality of noise both
+        are small. Peaks repeat in other peaks, but where no other modality knows of what they repeat, they count less.
+        Where modalities are independent, each counts by what is reliable of it.
 
-        :math:`a_m` is the variance that the mean of a cell's 15 nearest neighbours in the latent of the other modality
-        explains, corrected for the noise of that mean; the largest over the other modalities. The rule was chosen on the
-        data sets of ``benchmarks/weights.py``, without their labels in it; see there for where it loses.
+        :math:`a_m` is :math:`c_m` times the variance of the means that the mean of a cell's 15 nearest neighbours in the
+        latent of another modality explains, corrected for the noise of that mean; the largest over the others. The rule
+        has no label in it. ``benchmarks/weights.py`` scores it beside others, on the sets on which it was chosen.
 
         Returns
         -------
-        By modality the columns ``"reliability"``, ``"agreement"``, which is :math:`a_m`, from 0 to 1, NaN where fewer than
-        50 training cells have the modality and another one, and ``"weight"``, the largest of which is 1. All are over
-        10,000 training cells at the most, and as many of those with several modalities.
+        By modality the columns ``"reliability"``, :math:`r_m`, ``"certainty"``, :math:`c_m`, ``"agreement"``, :math:`a_m`,
+        NaN where fewer than 50 training cells have the modality and another one, and ``"weight"``, the largest of which is
+        1. All are over 10,000 training cells at the most, and as many of those with several modalities.
         """
         memory = Reader(self).model.memory
-        columns = {"reliability": memory.reliability, "agreement": memory.agreement, "weight": memory.weights}
         if memory.weights is None:
             msg = "Expected a model whose training has come to its end; got none. Call train."
             raise RuntimeError(msg)
-        return pd.DataFrame(columns)
+        columns = {name: getattr(memory, name) for name in ("reliability", "certainty", "agreement")}
+        return pd.DataFrame(columns | {"weight": memory.weights})
 
 
 def _place(reader: Reader, representation: str, posteriors: Posteriors, *, draw: bool = False) -> Tensor:

@@ -1,21 +1,22 @@
 """How much each modality's latent counts in the fused representation. G_m features, n_m cells that have modality m."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mmvae.analysis import split_half_reliability, told_by_neighbors, total_scale
-from mmvae.fusion import Fusion
+from mmvae.analysis import certain_share, split_half_reliability, told_by_neighbors, total_scale
+from mmvae.fusion import Fusion, Posteriors
 from mmvae.model._data import ReferenceMemory
 from mmvae.model._reader import Reader
+from mmvae.module import Minibatch, MultiVAEModule
 from mmvae.nn import SparseRows
 from mmvae.train import seeded
 
 MOST_CELLS = 10_000
-ByModality = dict[str, list[Tensor]]
 
 
 def weighted(fusion: Fusion, memory: ReferenceMemory, fused: Tensor) -> Tensor:
@@ -29,33 +30,75 @@ def weighted(fusion: Fusion, memory: ReferenceMemory, fused: Tensor) -> Tensor:
     return torch.cat([weights[name] / memory.scale[name] * part for name, part in parts.items()], dim=-1)
 
 
+@dataclass
+class Readings:
+    """What is read of the cells that have a modality, in pieces.
+
+    ``rows`` are numbers of the cells, ``(n_m,)``, ``means`` and ``variances`` those of its own posterior, ``(n_m, D_m)``,
+    ``drawn`` draws of what the decoders read of it, and ``halves`` means by either half of its features, ``(2, n_m, D_m)``.
+    """
+
+    rows: list[Tensor] = field(default_factory=list)
+    means: list[Tensor] = field(default_factory=list)
+    variances: list[Tensor] = field(default_factory=list)
+    drawn: list[Tensor] = field(default_factory=list)
+    halves: list[Tensor] = field(default_factory=list)
+
+    def add(self, **pieces: Tensor) -> None:
+        """Take a piece of each."""
+        for name, piece in pieces.items():
+            getattr(self, name).append(piece.cpu())
+
+
 @torch.inference_mode()
 def measure_modalities(
     reader: Reader, sample: Iterable[dict[str, Tensor]] | None = None
 ) -> dict[str, dict[str, float]]:
-    """``reliability``, ``agreement`` and ``scale`` of each modality's latent, from training cells or ``sample``."""
-    generator, start = np.random.default_rng(0), 0
+    """By modality ``reliability``, ``certainty``, ``agreement`` and ``scale``, from training cells or ``sample``."""
+    generator = np.random.default_rng(0)
     cells = _cells(reader, generator) if sample is None else None
     halves = {name: _halves(reader, name, generator) for name in reader.names}
-    read, means, drawn, rows = (ByModality({name: [] for name in reader.names}) for _ in range(4))
-    module = reader.module
+    found = {name: Readings() for name in reader.names}
     with seeded(0):
+        start = 0
         for minibatch, posteriors in reader.posteriors(None, cells, dataloader=sample):
-            parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
-            for name in reader.names:
-                if len(minibatch.rows[name]):
-                    shown = module.encoder_input(name, minibatch)
-                    read[name].append(_means_of_halves(module.encoders[name], shown, halves[name]).cpu())
-                    drawn[name].append(minibatch.take(name, parts[name]).cpu() if parts else torch.zeros(0, 1))
-                    means[name].append(
-                        minibatch.take(name, module.fusion.unimodal_posterior(name, posteriors).loc).cpu()
-                    )
-                    rows[name].append(minibatch.rows[name].cpu() + start)
+            _read(reader.module, minibatch, posteriors, halves, start, found)
             start += len(minibatch)
-    reliability = {n: split_half_reliability(*torch.cat(r, dim=1).double()) for n, r in read.items() if r}
-    scale = {n: total_scale(torch.cat(d).double()) for n, d in drawn.items() if d}
+    read = {name: own for name, own in found.items() if own.rows}
     ones = dict.fromkeys(reader.names, 1.0)
-    return {"reliability": ones | reliability, "agreement": _agreement(means, rows), "scale": ones | scale}
+    certainty = ones | {
+        n: certain_share(*(torch.cat(x).double() for x in (r.means, r.variances))) for n, r in read.items()
+    }
+    told = _told(read)
+    return {
+        "reliability": ones
+        | {n: split_half_reliability(*torch.cat(r.halves, dim=1).double()) for n, r in read.items()},
+        "certainty": certainty,
+        "agreement": {name: certainty[name] * told.get(name, float("nan")) for name in reader.names},
+        "scale": ones | {n: total_scale(torch.cat(r.drawn).double()) for n, r in read.items()},
+    }
+
+
+def _read(
+    module: MultiVAEModule,
+    minibatch: Minibatch,
+    posteriors: Posteriors,
+    halves: Mapping[str, Tensor],
+    start: int,
+    found: Mapping[str, Readings],
+) -> None:
+    """Add what a minibatch, whose first cell is number ``start``, tells of each modality that is in it."""
+    parts = module.fusion.split(module.infer(minibatch, posteriors).fused)
+    for name, rows in minibatch.rows.items():
+        if len(rows):
+            own, shown = module.fusion.unimodal_posterior(name, posteriors), module.encoder_input(name, minibatch)
+            found[name].add(
+                rows=rows + start,
+                means=minibatch.take(name, own.loc),
+                variances=minibatch.take(name, own.variance),
+                drawn=minibatch.take(name, parts[name]) if parts else torch.zeros(0, 1),
+                halves=_means_of_halves(module.encoders[name], shown, halves[name]),
+            )
 
 
 def _cells(reader: Reader, generator: np.random.Generator) -> np.ndarray:
@@ -79,16 +122,13 @@ def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halve
     return torch.stack([encoder(part).loc for part in parts])
 
 
-def _agreement(means: ByModality, rows: ByModality) -> dict[str, float]:
-    """Share of the variance of each modality's latent that the one which tells most of it tells; NaN where none can.
-
-    ``rows`` are the numbers of the cells that ``means`` are of.
-    """
-    latents = {name: torch.cat(part).double().numpy() for name, part in means.items() if part}
-    numbers = {name: torch.cat(rows[name]).numpy() for name in latents}
-    found = dict.fromkeys(means, float("nan"))
-    for source, target in permutations(latents, 2):
-        both = np.intersect1d(numbers[source], numbers[target], assume_unique=True, return_indices=True)[1:]
-        told = told_by_neighbors(*(latents[name][own] for name, own in zip((source, target), both, strict=True)))
-        found[target] = float(np.fmax(found[target], told))
-    return found
+def _told(read: Mapping[str, Readings]) -> dict[str, float]:
+    """Share of the variance of each modality's means that the one which tells most of it tells; NaN where none can."""
+    means = {name: torch.cat(own.means).double().numpy() for name, own in read.items()}
+    rows = {name: torch.cat(own.rows).numpy() for name, own in read.items()}
+    told = dict.fromkeys(read, float("nan"))
+    for source, target in permutations(read, 2):
+        both = np.intersect1d(rows[source], rows[target], assume_unique=True, return_indices=True)[1:]
+        pair = (means[name][own] for name, own in zip((source, target), both, strict=True))
+        told[target] = float(np.fmax(told[target], told_by_neighbors(*pair)))
+    return told

@@ -49,6 +49,10 @@ class Readings:
         for name, piece in pieces.items():
             getattr(self, name).append(piece.cpu())
 
+    def of(self, name: str, dim: int = 0) -> Tensor:
+        """All pieces together."""
+        return torch.cat(getattr(self, name), dim=dim).double()
+
 
 @torch.inference_mode()
 def measure_modalities(
@@ -66,16 +70,13 @@ def measure_modalities(
             start += len(minibatch)
     read = {name: own for name, own in found.items() if own.rows}
     ones = dict.fromkeys(reader.names, 1.0)
-    certainty = ones | {
-        n: certain_share(*(torch.cat(x).double() for x in (r.means, r.variances))) for n, r in read.items()
-    }
+    certainty = ones | {name: certain_share(own.of("means"), own.of("variances")) for name, own in read.items()}
     told = _told(read)
     return {
-        "reliability": ones
-        | {n: split_half_reliability(*torch.cat(r.halves, dim=1).double()) for n, r in read.items()},
+        "reliability": ones | {name: split_half_reliability(*own.of("halves", 1)) for name, own in read.items()},
         "certainty": certainty,
         "agreement": {name: certainty[name] * told.get(name, float("nan")) for name in reader.names},
-        "scale": ones | {n: total_scale(torch.cat(r.drawn).double()) for n, r in read.items()},
+        "scale": ones | {name: total_scale(own.of("drawn")) for name, own in read.items()},
     }
 
 
@@ -124,7 +125,7 @@ def _means_of_halves(encoder: torch.nn.Module, shown: Tensor | SparseRows, halve
 
 def _told(read: Mapping[str, Readings]) -> dict[str, float]:
     """Share of the variance of each modality's means that the one which tells most of it tells; NaN where none can."""
-    means = {name: torch.cat(own.means).double().numpy() for name, own in read.items()}
+    means = {name: own.of("means").numpy() for name, own in read.items()}
     rows = {name: torch.cat(own.rows).numpy() for name, own in read.items()}
     told = dict.fromkeys(read, float("nan"))
     for source, target in permutations(read, 2):

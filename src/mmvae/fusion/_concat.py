@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
 from mmvae._keys import COUPLED
-from mmvae.nn import Predictor
+from mmvae.nn import Predictor, calibrate
 
 from ._base import Fusion, JointPrior, LatentDraw, PriorTerm, as_vector
 from ._posteriors import Posteriors
@@ -59,7 +59,7 @@ class Concatenation(Fusion, name="concat"):
         if self._joint_prior:
             return self._joint_draw(posteriors, own)
         # Condition on samples, not means: means carry information that the KL does not account for.
-        latent = own if posteriors.is_complete else self._impute(posteriors, own, Normal.rsample)[0]
+        latent = own if posteriors.is_complete else self._impute(posteriors, own, _drawn)[0]
         samples = self.split(latent)
         terms = [
             PriorTerm(name, as_vector(q), samples[name], has)
@@ -90,6 +90,10 @@ class Concatenation(Fusion, name="concat"):
         counted = (targets & self.predictor.is_informed(sources))[:, self.predictor.modality_of_dim]
         return torch.where(counted, kl_divergence(truth, guess), 0.0).sum(dim=-1)
 
+    def calibrate(self, posteriors: Posteriors) -> None:
+        if self.predictor is not None:
+            calibrate(self.predictor, posteriors.joined, posteriors.encoded)
+
     def _joint_draw(self, posteriors: Posteriors, own: Tensor) -> LatentDraw:
         (prior,) = self._joint_prior
         observed = None if posteriors.is_complete else posteriors.observed_dims
@@ -115,6 +119,11 @@ class Concatenation(Fusion, name="concat"):
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)
         return values, q
+
+
+def _drawn(guess: Normal) -> Tensor:
+    """A draw of a prediction. Its spread gets no gradient: decoders would have none of it, however unsure it should be."""
+    return Normal(guess.loc, guess.scale.detach(), validate_args=False).rsample()
 
 
 def _hold_out(encoded: Tensor) -> tuple[Tensor, Tensor]:

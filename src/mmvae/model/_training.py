@@ -19,6 +19,7 @@ from mmvae.train import (
     Schedule,
     Snapshot,
     as_sent,
+    calibrate_imputation,
     check_arguments,
     defaults_for,
     divergence,
@@ -227,4 +228,5 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):
+                calibrate_imputation(self.module, cells.held_out())
                 self.remember(labelled=remember_labelled(reader, sample), **measure_reliability(reader, sample))

@@ -1,0 +1,50 @@
+"""How far predictions of latents miss in cells that were not trained on: C cells, M modalities, L latent dimensions."""
+
+from collections.abc import Iterable
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.distributions import Normal
+
+from ._predictor import Predictor
+
+CALIBRATION_DRAWS, LEARNED_COUNTS_FOR = 8, 20
+
+
+@torch.no_grad()
+def calibrate(predictor: Predictor, truth: Normal, encoded: Tensor) -> None:
+    """Give predictions the spread with which they miss the latents, ``truth``, ``(C, L)``, of cells not trained on.
+
+    First those of each pair, then those of each larger number of sources. What was learned counts for as much as 20 cells,
+    so that a few cells cannot mislead.
+    """
+    n = len(predictor.widths)
+    for source in range(n):
+        predictor.log_power[:, source] -= _excess(predictor, truth, encoded, [(source,)]).log()
+    for size in range(2, n):
+        predictor.log_power[size - 1] -= _excess(predictor, truth, encoded, combinations(range(n), size)).log()
+
+
+def _excess(predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Iterable[tuple[int, ...]]) -> Tensor:
+    """By target, the mean squared standardised residual of predictions from subsets of sources, nearer to 1, ``(M,)``."""
+    found = [_residuals(predictor, truth, encoded, list(subset)) for subset in subsets]
+    squares, counts = (torch.stack(part) for part in zip(*found, strict=True))
+    n_cells = counts.amax(dim=0)
+    mean = squares.sum(dim=0) / counts.sum(dim=0).clamp_min(1)
+    return (n_cells * mean + LEARNED_COUNTS_FOR) / (n_cells + LEARNED_COUNTS_FOR)
+
+
+def _residuals(predictor: Predictor, truth: Normal, encoded: Tensor, subset: list[int]) -> tuple[Tensor, Tensor]:
+    """By target, the sum over cells that have it and ``subset`` of squared standardised residuals, and their number.
+
+    Sources are drawn; over the target's posterior the square's expectation is taken.
+    """
+    sources = torch.zeros_like(encoded)
+    sources[:, subset] = True
+    counted = encoded & encoded[:, subset].all(dim=1, keepdim=True) & ~sources & predictor.is_informed(sources)
+    guesses = [predictor(truth.sample(), sources) for _ in range(CALIBRATION_DRAWS)]
+    squares = [((truth.loc - r.loc).square() + truth.variance) / r.variance for r in guesses]
+    by_target = torch.stack(squares).mean(dim=0).split(predictor.widths, dim=-1)
+    of_cells = torch.stack([square.mean(dim=-1) for square in by_target], dim=1)
+    return torch.where(counted, of_cells, 0.0).sum(dim=0), counted.sum(dim=0)

@@ -6,6 +6,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
+from torch.func import functional_call
 
 from mmvae._keys import COUPLED
 from mmvae.nn import Predictor, calibrate
@@ -59,7 +60,7 @@ class Concatenation(Fusion, name="concat"):
         if self._joint_prior:
             return self._joint_draw(posteriors, own)
         # Condition on samples, not means: means carry information that the KL does not account for.
-        latent = own if posteriors.is_complete else self._impute(posteriors, own, _drawn)[0]
+        latent = own if posteriors.is_complete else self._impute(posteriors, own, Normal.rsample)[0]
         samples = self.split(latent)
         terms = [
             PriorTerm(name, as_vector(q), samples[name], has)
@@ -111,19 +112,16 @@ class Concatenation(Fusion, name="concat"):
         q, known = posteriors.joined, posteriors.encoded
         if self.predictor is None:
             return values, q
+        # Weights that get no gradient, though what they read does: decoders would have it surer than is right.
+        weights = {name: weight.detach() for name, weight in self.predictor.named_parameters()}
         for _ in range(self.predictor.n_rounds):
-            guess = self.predictor(values, known)
+            guess = functional_call(self.predictor, weights, (values, known))
             reached = self.predictor.is_informed(known) & ~known
             new, known = reached[:, self.predictor.modality_of_dim], known | reached
             values = torch.where(new, read(guess), values)
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)
         return values, q
-
-
-def _drawn(guess: Normal) -> Tensor:
-    """A draw of a prediction. Its spread gets no gradient: decoders would have none of it, however unsure it should be."""
-    return Normal(guess.loc, guess.scale.detach(), validate_args=False).rsample()
 
 
 def _hold_out(encoded: Tensor) -> tuple[Tensor, Tensor]:

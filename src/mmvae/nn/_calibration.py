@@ -9,7 +9,7 @@ from torch.distributions import Normal
 
 from ._predictor import Predictor
 
-CALIBRATION_DRAWS, LEARNED_COUNTS_FOR = 8, 20
+CALIBRATION_DRAWS, LEARNED_COUNTS_FOR = 32, 20
 
 
 @torch.no_grad()
@@ -38,13 +38,14 @@ def _excess(predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Itera
 def _residuals(predictor: Predictor, truth: Normal, encoded: Tensor, subset: list[int]) -> tuple[Tensor, Tensor]:
     """By target, the sum over cells that have it and ``subset`` of squared standardised residuals, and their number.
 
-    Sources are drawn; over the target's posterior the square's expectation is taken.
+    Those of a draw of the target; a prediction's variance is that over draws of the sources, as in readouts.
     """
     sources = torch.zeros_like(encoded)
     sources[:, subset] = True
     counted = encoded & encoded[:, subset].all(dim=1, keepdim=True) & ~sources & predictor.is_informed(sources)
     guesses = [predictor(truth.sample(), sources) for _ in range(CALIBRATION_DRAWS)]
-    squares = [((truth.loc - r.loc).square() + truth.variance) / r.variance for r in guesses]
-    by_target = torch.stack(squares).mean(dim=0).split(predictor.widths, dim=-1)
-    of_cells = torch.stack([square.mean(dim=-1) for square in by_target], dim=1)
+    loc, variance = torch.stack([r.loc for r in guesses]), torch.stack([r.variance for r in guesses]).mean(dim=0)
+    residual = (truth.loc - loc.mean(dim=0)).square() + truth.variance
+    squares = (residual / (variance + loc.var(dim=0))).split(predictor.widths, dim=-1)
+    of_cells = torch.stack([own.mean(dim=-1) for own in squares], dim=1)
     return torch.where(counted, of_cells, 0.0).sum(dim=0), counted.sum(dim=0)

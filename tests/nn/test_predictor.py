@@ -13,7 +13,7 @@ from mmvae.fusion import Concatenation, Posteriors
 from mmvae.nn import Predictor, calibrate
 
 # Not by the alphabet, by which torch orders dictionaries of parameters.
-NAMES, D, SPREAD = ("rna", "atac", "protein"), 4, 0.3
+NAMES, D, SPREAD = ("rna", "atac", "protein"), 4, 0.1
 EVERY = torch.ones(1, 3, dtype=torch.bool)
 # Residuals that count as right; 1 is.
 LEAST, MOST = 0.8, 1.25
@@ -50,12 +50,17 @@ def trained(truth: Normal, encoded: torch.Tensor = EVERY, n_steps: int = 300) ->
 
 @torch.no_grad()
 def seen(predictor: Predictor, truth: Normal, sources: tuple[int, ...], target: int) -> tuple[float, float]:
-    """Mean squared standardised residual of what is predicted of a modality, and KL of the truth from it in nats."""
+    """Of a modality from draws of others: mean squared standardised residual of its draws, and KL of it in nats."""
     torch.manual_seed(0)
     available = torch.zeros(len(truth.loc), 3, dtype=torch.bool)
     available[:, list(sources)] = True
-    guess, dims = predictor(truth.sample(), available), predictor.modality_of_dim == target
-    residual = ((truth.loc - guess.loc).square() + truth.variance) / guess.variance
+    guesses = [predictor(truth.sample(), available) for _ in range(16)]
+    loc, variance = (torch.stack([getattr(guess, part) for guess in guesses]) for part in ("loc", "variance"))
+    guess = Normal(loc.mean(dim=0), (variance.mean(dim=0) + loc.var(dim=0)).sqrt())
+    residual, dims = (
+        ((truth.loc - guess.loc).square() + truth.variance) / guess.variance,
+        predictor.modality_of_dim == target,
+    )
     return float(residual[:, dims].mean()), float(kl_divergence(truth, guess)[:, dims].sum(dim=1).mean())
 
 
@@ -71,7 +76,9 @@ def all_seen(predictor: Predictor, truth: Normal) -> dict[int, list[tuple[float,
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return trained(latents(800, seed=0))
+    predictor = trained(latents(800, seed=0))
+    calibrate(predictor, latents(400, seed=2), EVERY.expand(400, -1))
+    return predictor
 
 
 def test_two_sources_that_tell_the_same_are_not_counted_twice(predictor):
@@ -87,7 +94,7 @@ def test_two_sources_predict_no_worse_than_one(predictor):
 
 
 def test_what_a_few_cells_taught_too_well_is_taken_back():
-    predictor = trained(latents(60, seed=0), n_steps=600)
+    predictor = trained(latents(100, seed=0))
     before = all_seen(predictor, FRESH)
     assert min(residual for residual, _ in before[1]) > MOST, before
     calibrate(predictor, latents(600, seed=2), EVERY.expand(600, -1))
@@ -122,11 +129,10 @@ def test_a_few_cells_do_not_mislead(predictor):
     assert (ratio > 0.8).all()
 
 
-@pytest.mark.parametrize("encoded", [torch.zeros(0, 3), torch.eye(3)], ids=["no cells", "one modality each"])
-def test_without_cells_of_several_modalities_nothing_changes(encoded):
+def test_without_cells_of_several_modalities_nothing_changes():
     predictor = Predictor(dict.fromkeys(NAMES, D))
     before = {name: value.clone() for name, value in predictor.state_dict().items()}
-    calibrate(predictor, latents(len(encoded), seed=0), encoded.bool())
+    calibrate(predictor, latents(3, seed=0), torch.eye(3, dtype=torch.bool))
     assert all(torch.equal(value, before[name]) for name, value in predictor.state_dict().items())
 
 

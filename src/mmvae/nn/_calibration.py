@@ -27,25 +27,26 @@ def calibrate(predictor: Predictor, truth: Normal, encoded: Tensor) -> None:
 
 
 def _excess(predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Iterable[tuple[int, ...]]) -> Tensor:
-    """By target, the mean squared standardised residual of predictions from subsets of sources, nearer to 1, ``(M,)``."""
-    found = [_residuals(predictor, truth, encoded, list(subset)) for subset in subsets]
-    squares, counts = (torch.stack(part) for part in zip(*found, strict=True))
+    """By target, the factor that variances of predictions from subsets of sources want, nearer to 1, ``(M,)``."""
+    found = [_wanted(predictor, truth, encoded, list(subset)) for subset in subsets]
+    factors, counts = (torch.stack(part) for part in zip(*found, strict=True))
     n_cells = counts.amax(dim=0)
-    mean = squares.sum(dim=0) / counts.sum(dim=0).clamp_min(1)
-    return (n_cells * mean + LEARNED_COUNTS_FOR) / (n_cells + LEARNED_COUNTS_FOR)
+    mean = factors.sum(dim=0) / counts.sum(dim=0).clamp_min(1)
+    return (n_cells * mean.clamp_min(0.0) + LEARNED_COUNTS_FOR) / (n_cells + LEARNED_COUNTS_FOR)
 
 
-def _residuals(predictor: Predictor, truth: Normal, encoded: Tensor, subset: list[int]) -> tuple[Tensor, Tensor]:
-    """By target, the sum over cells that have it and ``subset`` of squared standardised residuals, and their number.
+def _wanted(predictor: Predictor, truth: Normal, encoded: Tensor, subset: list[int]) -> tuple[Tensor, Tensor]:
+    """By target, the sum of the factors that cells with it and ``subset`` want, and the number of these cells.
 
-    Those of a draw of the target; a prediction's variance is that over draws of the sources, as in readouts.
+    As in readouts, sources are drawn, so that the spread of a fill is a prediction's and that of predictions together. It
+    should be that of draws of the target about the fill's mean.
     """
     sources = torch.zeros_like(encoded)
     sources[:, subset] = True
     counted = encoded & encoded[:, subset].all(dim=1, keepdim=True) & ~sources & predictor.is_informed(sources)
     guesses = [predictor(truth.sample(), sources) for _ in range(CALIBRATION_DRAWS)]
     loc, variance = torch.stack([r.loc for r in guesses]), torch.stack([r.variance for r in guesses]).mean(dim=0)
-    residual = (truth.loc - loc.mean(dim=0)).square() + truth.variance
-    squares = (residual / (variance + loc.var(dim=0))).split(predictor.widths, dim=-1)
-    of_cells = torch.stack([own.mean(dim=-1) for own in squares], dim=1)
+    squares = (truth.loc - loc.mean(dim=0)).square() + truth.variance
+    factors = ((squares - loc.var(dim=0)) / variance).split(predictor.widths, dim=-1)
+    of_cells = torch.stack([own.mean(dim=-1) for own in factors], dim=1)
     return torch.where(counted, of_cells, 0.0).sum(dim=0), counted.sum(dim=0)

@@ -19,11 +19,13 @@ class Concatenation(Fusion, name="concat"):
     r"""Concatenate the modalities' latents, :math:`u = [z_1; \dots; z_M]`.
 
     Every modality keeps a latent and a prior of its own. The latent of a modality that a cell lacks is imputed by
-    :class:`~mmvae.nn.Predictor` from those it has. The predictor learns from jointly profiled cells, which sends no
-    gradient to the encoders, and from what the decoders make of its imputation, which does: so an encoder learns to tell
-    of its cell what the other modalities would. Under a coupled prior there is no predictor: the prior charges for all
-    latents at once, and its conditional distribution imputes the missing ones. There is no network between the
-    concatenation and the decoders: in simulation one made the embeddings of different missing patterns differ.
+    :class:`~mmvae.nn.Predictor` from those it has. The predictor learns from the latents of jointly profiled cells, which
+    sends no gradient to the encoders, and validation cells tell in the end how sure it may be. What the decoders make of its
+    imputation does train the encoders, so that one learns to tell of its cell what the other modalities would; the
+    predictor learns nothing of it, as it would learn to be surer than is right. Under a coupled prior there is no
+    predictor: the prior charges for all latents at once, and its conditional distribution imputes the missing ones. There
+    is no network between the concatenation and the decoders: in simulation one made the embeddings of different missing
+    patterns differ.
     """
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:
@@ -112,7 +114,7 @@ class Concatenation(Fusion, name="concat"):
         q, known = posteriors.joined, posteriors.encoded
         if self.predictor is None:
             return values, q
-        # Weights that get no gradient, though what they read does: decoders would have it surer than is right.
+        # No gradient for these: decoders are best off with an imputation that is surer than is right.
         weights = {name: weight.detach() for name, weight in self.predictor.named_parameters()}
         for _ in range(self.predictor.n_rounds):
             guess = functional_call(self.predictor, weights, (values, known))

@@ -84,7 +84,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size, validation_size
-            Shares of the cells to train and to validate on, by default 0.9 and what training leaves.
+            Shares of the cells to train and to validate on, by default 0.9 and what training leaves. Validation cells choose
+            the epoch that is kept, and say how sure a latent is that is filled in where a cell lacks a modality.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of

@@ -1,12 +1,12 @@
 """Concatenation: C cells, M modalities, D_m latent dimensions of modality m, L = U = sum of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
-from torch.func import functional_call
 
 from mmvae._keys import COUPLED
 from mmvae.nn import Predictor, calibrate
@@ -114,16 +114,28 @@ class Concatenation(Fusion, name="concat"):
         q, known = posteriors.joined, posteriors.encoded
         if self.predictor is None:
             return values, q
-        # No gradient for these: decoders are best off with an imputation that is surer than is right.
-        weights = {name: weight.detach() for name, weight in self.predictor.named_parameters()}
         for _ in range(self.predictor.n_rounds):
-            guess = functional_call(self.predictor, weights, (values, known))
+            with _untrained(self.predictor):  # decoders are best off with what is surer than is right
+                guess = self.predictor(values, known)
             reached = self.predictor.is_informed(known) & ~known
             new, known = reached[:, self.predictor.modality_of_dim], known | reached
             values = torch.where(new, read(guess), values)
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)
         return values, q
+
+
+@contextmanager
+def _untrained(module: nn.Module) -> Iterator[None]:
+    """Weights of a module get no gradient of what it does inside, though what it reads does. No copies, no operations."""
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 def _hold_out(encoded: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,9 +21,9 @@ def calibrate(predictor: Predictor, truth: Normal, encoded: Tensor) -> None:
     """
     n = len(predictor.widths)
     for source in range(n):
-        predictor.log_power[:, source] -= _excess(predictor, truth, encoded, [(source,)]).log()
+        predictor.log_power[source] -= _excess(predictor, truth, encoded, [(source,)]).log()
     for size in range(2, n):
-        predictor.log_power[size - 1] -= _excess(predictor, truth, encoded, combinations(range(n), size)).log()
+        predictor.log_power[:, size] -= _excess(predictor, truth, encoded, combinations(range(n), size)).log()
 
 
 def _excess(predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Iterable[tuple[int, ...]]) -> Tensor:

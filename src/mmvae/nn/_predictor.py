@@ -38,8 +38,8 @@ class Predictor(nn.Module):
             nn.ParameterDict({t: torch.empty(n, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
             for size in (n_hidden, 1)
         )
-        # By number of sources, from one on, source and target.
-        self.log_power = nn.Parameter(-torch.arange(1.0, n).log()[:, None, None].repeat(1, n, n))
+        # By source, number of sources, of which none has no meaning, and target.
+        self.log_power = nn.Parameter(-torch.arange(n).clamp_min(1).log()[:, None].repeat(n, 1, n))
         self.register_buffer("linked", ~torch.eye(n, dtype=torch.bool))
         modality_of_dim = torch.arange(n).repeat_interleave(torch.tensor(self.widths))
         self.register_buffer("modality_of_dim", modality_of_dim, persistent=False)
@@ -76,10 +76,10 @@ class Predictor(nn.Module):
         # Under mixed precision products are of half precision, in which a sum of precisions has few digits.
         loc, log_var = (torch.cat(part, dim=-1).to(latent.dtype) for part in zip(*read, strict=True))
         use = available.mT[:, :, None] & self.linked[:, None]
-        size = (use.sum(dim=0) - 1).clamp_min(0).expand_as(use)
-        power, use = (part[..., self.modality_of_dim] for part in (self.log_power.transpose(0, 1).gather(1, size), use))
-        share = torch.exp(power - log_var.clamp(*LOG_VAR_RANGE)) * use
-        precision = share.sum(dim=0) + ~use.any(dim=0)
+        power = torch.where(use, self.log_power.gather(1, use.sum(dim=0).expand_as(use)), -torch.inf)
+        share = torch.exp(power[..., self.modality_of_dim] - log_var.clamp(*LOG_VAR_RANGE))
+        precision = share.sum(dim=0)
+        precision = precision + (precision == 0)
         return Normal((share * loc).sum(dim=0) / precision, precision.rsqrt(), validate_args=False)
 
 

@@ -19,6 +19,7 @@ from mmvae.train import (
     Schedule,
     Snapshot,
     as_sent,
+    calibrate_imputation,
     check_arguments,
     defaults_for,
     divergence,
@@ -83,7 +84,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size, validation_size
-            Shares of the cells to train and to validate on, by default 0.9 and what training leaves.
+            Shares of the cells to train and to validate on, by default 0.9 and what training leaves. Validation cells choose
+            the epoch that is kept, and say how sure a latent is that is filled in where a cell lacks a modality.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
@@ -227,4 +229,5 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):
+                calibrate_imputation(self.module, cells.held_out())
                 self.remember(labelled=remember_labelled(reader, sample), **measure_modalities(reader, sample))

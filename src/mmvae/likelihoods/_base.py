@@ -129,6 +129,14 @@ class Likelihood(Component, family="likelihood"):
         """Expected values free of depth, shape ``(n_cells, n_features)``; unit in ``rate_unit``."""
         raise NotImplementedError
 
+    def loadings(self) -> list[Tensor]:
+        """Weights from the hidden layer to the features, which training shrinks: those of all layers that read it.
+
+        Override it where a layer gives something else than logarithms, logits or standardised values.
+        """
+        linear = [part for part in self.modules() if isinstance(part, nn.Linear)]
+        return [part.weight for part in linear if part.in_features == self.n_hidden]
+
 
 def head(n_hidden: int, n_features: int) -> nn.Linear:
     """Output layer that starts near its bias, so that training starts from the mean profile."""

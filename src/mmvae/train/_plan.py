@@ -25,6 +25,7 @@ TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "b
 TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": COUNT_OR_ZERO}
 NUMBERS = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": NOT_NEGATIVE, "n_epochs_kl_warmup": COUNT_OR_ZERO}
 NUMBERS |= {"n_steps_kl_warmup": COUNT_OR_ZERO, "max_kl_weight": NOT_NEGATIVE, "min_kl_weight": NOT_NEGATIVE}
+NUMBERS |= {"loading_sd": POSITIVE}
 OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
 
 
@@ -49,12 +50,24 @@ class MultiVAEPlan(TrainingPlan):
     after the warm-up, in nats per cell. Early stopping and the choice of the best epoch go by it.
 
     With ``cuda_graph`` the steps are those of a :class:`WholeStep`, where that is possible.
+
+    Weights from a decoder's hidden units to features have a Gaussian prior, under which what a cell's units together do
+    to a feature has the standard deviation ``loading_sd``: with H units, half of whose squares are 1, each weight has
+    the variance 2 sd^2 / H. One of ``n_cells`` cells bears its share of that, a decay of H / (2 sd^2 n_cells).
     """
 
     _kl_weight: tuple[Any, Tensor] | None = None
 
-    def __init__(self, *args: Any, cuda_graph: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        cuda_graph: bool = False,
+        loading_sd: float | None = None,
+        n_cells: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._shrinkage = 0.0 if loading_sd is None or n_cells is None else 0.5 / (loading_sd**2 * n_cells)
         self._wants_graph, self._looks_each_step = cuda_graph, False
         self._whole: WholeStep | None = None
         # Of each step since the last look.
@@ -241,13 +254,22 @@ class MultiVAEPlan(TrainingPlan):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, its rate falling as a cosine to a twentieth."""
-        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         captures = self._wants_graph and not why_not(self.trainer, self.module)
         # Lightning clips no gradients of a fused optimiser in mixed precision.
         options: dict[str, Any] = {"fused": captures or not isinstance(self.trainer.precision_plugin, MixedPrecision)}
         lr: Any = self.lr
         if captures:  # a number would stay what it was when the step was captured
             lr, options["capturable"] = torch.tensor(lr, dtype=torch.float32, device=self.device), True
-        optimizer = torch.optim.AdamW(parameters, lr, eps=self.eps, weight_decay=self.weight_decay, **options)
+        optimizer = torch.optim.Adam(self._parameters_by_decay(), lr, eps=self.eps, **options)
         schedule = CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs, eta_min=self.lr / 20)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _parameters_by_decay(self) -> list[dict[str, Any]]:
+        """Groups of the parameters that are trained: ``weight_decay`` acts on all, the loadings' prior on theirs."""
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        decays = dict.fromkeys(trained, self.weight_decay)
+        for loadings in (own for likelihood in self.module.likelihoods.values() for own in likelihood.loadings()):
+            if loadings.requires_grad:
+                decays[loadings] += self._shrinkage * loadings.shape[1]
+        values = dict.fromkeys(decays.values())
+        return [{"params": [p for p in trained if decays[p] == decay], "weight_decay": decay} for decay in values]

@@ -191,7 +191,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if as_raised is error:
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
-        return training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
+        report = training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
+        return keep.overtraining() + report
 
     def _init_from(self, cells: Cells) -> None:
         """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""

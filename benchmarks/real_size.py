@@ -1,8 +1,8 @@
-"""Which epoch to keep, and how long, wide and regular to train: one change at a time, scored on held-out cells.
+"""Which epoch to keep and what keeps cells from being learnt by heart: one change at a time, scored on held-out cells.
 
 ``python -m benchmarks.real_size --data FOLDER`` trains each of ``DESIGNS`` on four fifths of the cells of each data set
 and updates ``docs/_static/real_size.csv`` after each run; runs that the table has are skipped. ``--page`` writes the
-docs' table. The weights of several epochs of one training are scored, see ``KEPT``.
+docs' table. Of one training the weights of several epochs are scored, ``KEPT``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import time
 import warnings
 from itertools import combinations, product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mmvae.train import KeepWeights, defaults_for, schedule_for
 
-from . import inputs, table
+from . import inputs, markdown, table
 from .ablation._bounds import bounds
 from .ablation._imputation import imputation
 from .commands import listed, parser
@@ -34,48 +35,82 @@ from .training import train
 
 if TYPE_CHECKING:
     import argparse
-    from pathlib import Path
 
     from mudata import MuData
 
     from mmvae import MultiVAE
 
-HELD_OUT, N_HELD, N_LABELLED, N_CELLS, N_DRAWS = 0.2, 1_000, 2_000, 20_000, 8
+HELD_OUT, N_HELD, N_LABELLED, N_CELLS, N_DRAWS, AVERAGED_EPOCHS = 0.2, 1_000, 2_000, 20_000, 8, 10
 UNKNOWN = ("Mis", "unlabelled", "undefined", "none", "nan")
-RUN, COLUMNS = ["data", "design", "seed"], ["data", "design", "kept", "seed", "metric", "value"]
-GENES = "2,000 genes"
+RUN = ["data", "design", "seed"]
+COLUMNS = [*RUN, "kept", "metric", "value"]
+VARIABLE = "teaseq2000"
 SETS = {
     "multiome500": DATA_SETS["multiome500"],
     "cite600": DATA_SETS["cite600"],
-    f"teaseq, {GENES}": DATA_SETS["teaseq"],
+    VARIABLE: DATA_SETS["teaseq"],
     "teaseq": DATA_SETS["teaseq"],
     "pbmc10k": DataSet("citeseq_pbmc10k_paired.h5mu", "adtnorm_l2"),
     "snareseq": DATA_SETS["snareseq"],
     "studies": DataSet("adt_12studies_rna_bridge_mosaic.h5mu", "cell_type_fine", "batch"),
 }
+NO_PRIOR = {"plan_kwargs": {"loading_sd": None}}
 # Arguments of the model, and of its training.
 DESIGNS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "default": ({}, {}),
+    "no loading prior": ({}, NO_PRIOR),
+    "no loading prior + dropout 0.3": ({"dropout_rate": 0.3}, NO_PRIOR),
+    "no loading prior + input dropout 0.3": ({"input_dropout": 0.3}, NO_PRIOR),
+    "no loading prior + lr 5e-4": ({}, NO_PRIOR | {"lr": 5e-4}),
+    "loading_sd 0.5": ({}, {"plan_kwargs": {"loading_sd": 0.5}}),
+    "loading_sd 2": ({}, {"plan_kwargs": {"loading_sd": 2.0}}),
+    "loading_sd 2 + input dropout 0.3": ({"input_dropout": 0.3}, {"plan_kwargs": {"loading_sd": 2.0}}),
+    "input dropout 0.3": ({"input_dropout": 0.3}, {}),
+    "input dropout 0.3 of rna": ({"input_dropout": {"rna": 0.3}}, {}),
+    "n_latent 20": ({"n_latent": 20}, {}),
+    "n_hidden 256": ({"n_hidden": 256}, {}),
+    "n_layers 1": ({"n_layers": 1}, {}),
+    "batch_size 256": ({}, {"batch_size": 256}),
+    "warm-up of 100 steps": ({}, {"plan_kwargs": {"n_steps_kl_warmup": 100}}),
 }
 KEPT = {
-    "start": "best from the start of the priors on",
-    "warm": "best from the end of the KL's warm-up on",
-    "averaged": "as start, of weights averaged over some ten epochs",
-    "last": "the last",
+    "warm": "best since the KL warmed up",
+    "start": "best since the priors started",
+    "averaged": "that, averaged over epochs",
+    "last": "last",
 }
+TITLES = {
+    "epoch": "epoch",
+    "lowest epoch": "best of all epochs",
+    "iwae": "IWAE",
+    "gap": "train to validation",
+    "pearson_rna": "imputed rna",
+    "pearson_protein": "imputed protein",
+    "pearson_atac": "imputed atac",
+    "foscttm": "FOSCTTM",
+    "types rna": "types by rna",
+    "types protein": "by protein",
+    "types atac": "by atac",
+    "types unweighted": "by both",
+    "seconds": "seconds",
+}
+DIGITS = {"epoch": 0, "lowest epoch": 0, "iwae": 1, "gap": 1, "seconds": 0}
 
 
 class Averaged(Callback):
-    """Moving average of the weights at the ends of epochs, and what it was when another callback found its best."""
+    """Moving average of the weights at the ends of epochs; ``chosen`` is what it was when ``keep`` found its best."""
 
     def __init__(self, keep: KeepWeights) -> None:
-        self.keep, self.now, self.chosen = keep, None, {}
+        self.keep = keep
+        self.now: dict[str, Any] = {}
+        self.chosen: dict[str, Any] = {}
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """After ``keep``."""
+        """Called after that of ``keep``, which has the weights."""
         new = self.keep.last_weights
         old = self.now or new
-        self.now = {n: old[n] + 0.1 * (v - old[n]) if v.is_floating_point() else v for n, v in new.items()}
+        step = 1 / AVERAGED_EPOCHS
+        self.now = {n: old[n] + step * (v - old[n]) if v.is_floating_point() else v for n, v in new.items()}
         if self.keep.best_epoch == trainer.current_epoch:
             self.chosen = self.now
 
@@ -86,107 +121,121 @@ def main() -> None:
     folder = arguments.data or data_folder()
     warnings.simplefilter("ignore")
     for seed, design, data in product(arguments.seeds, arguments.designs, arguments.sets):
-        if (data, design, seed) not in table.runs(table.read(arguments.out, COLUMNS), RUN):
-            rows = [
-                (data, design, kept, seed, *score) for kept, *score in run(folder, data, design, seed, arguments.kept)
-            ]
-            rows = pd.DataFrame(rows, columns=COLUMNS)
-            table.update(arguments.out, rows, [*SETS, *DESIGNS, *KEPT], RUN, COLUMNS)
-            print(rows.pivot(index="metric", columns="kept", values="value").round(3).T, flush=True)
+        is_new = (data, design, seed) not in table.runs(table.read(arguments.out, COLUMNS), RUN)
+        if is_new and (folder / SETS[data].file).exists():
+            scored = run(folder, data, design, seed, arguments.kept)
+            rows = pd.DataFrame([(data, design, seed, *row) for row in scored], columns=COLUMNS)
+            table.update(arguments.out, rows, [*SETS, *DESIGNS], RUN, COLUMNS)
+            print(data, design, seed, flush=True)
+    if arguments.page:
+        arguments.page.write_text(page(table.read(arguments.out, COLUMNS)))
 
 
-def run(folder: Path, data: str, design: str, seed: int, which: list[str]) -> list[tuple[str, str, float]]:
-    """One training: kept epoch, metric and value."""
+def run(folder: Path, data: str, design: str, seed: int, kept: list[str]) -> list[tuple[str, str, float]]:
+    """Kept epoch, metric and value of one training."""
     from mmvae import MultiVAE
 
-    data_set = SETS[data]
-    mdata, held = cells_of(data_set.read(folder), data_set, seed, genes=GENES in data)
-    MultiVAE.setup_mudata(training := inputs.selected(mdata, dict.fromkeys(mdata.mod, ~held)), batch_key=data_set.batch)
-    settings, options = DESIGNS[design]
+    data_set, (settings, options) = SETS[data], DESIGNS[design]
+    mdata, held = cells_of(data_set.read(folder), seed, variable=data == VARIABLE)
+    training = inputs.selected(mdata, dict.fromkeys(mdata.mod, ~held))
+    MultiVAE.setup_mudata(training, batch_key=data_set.batch)
     model = MultiVAE(training, seed=seed, **settings)
-    defaults = defaults_for(training.n_obs)
-    given = {"epochs": options.get("max_epochs"), "size": options.get("batch_size")}
-    schedule = schedule_for(int(0.9 * training.n_obs), defaults, **given, plan=options.get("plan_kwargs", {}))
-    keeps = {
-        name: KeepWeights(model.module, first)
-        for name, first in {"start": schedule.early, "warm": schedule.late}.items()
-    }
-    start, averaged = time.perf_counter(), Averaged(keeps["start"])
-    train(model, None, callbacks=[*keeps.values(), averaged], accelerator="cpu", enable_model_summary=False, **options)
-    seconds = time.perf_counter() - start
-    curve = model.history["objective_validation"].iloc[:, 0].astype(float)
-    curve.to_csv(f"/tmp/epochs/curve_{data.replace(', ', '_')}_{design.replace(' ', '_')}_{seed}.csv")
-    weights = {name: keep.chosen for name, keep in keeps.items()}
-    weights |= {"averaged": averaged.chosen, "last": keeps["start"].last_weights}
-    epochs = {name: keep.best_epoch for name, keep in keeps.items()} | {"last": len(curve) - 1}
-    epochs["averaged"] = epochs["start"]
-    done: dict[Any, dict[str, float]] = {}
-    for kept in which:
-        key = kept if kept == "averaged" else epochs[kept]
-        if key not in done:
-            model.module.load_state_dict(weights[kept])
-            model.remember(shared=None)
-            done[key] = scores(model, mdata, held, data_set)
-        facts = {"epoch": epochs[kept], "epochs": len(curve), "seconds": seconds, "lowest": curve.min()}
-        facts |= {"lowest epoch": curve.astype(float).argmin(), "objective": curve.iloc[epochs[kept]]}
-        facts["gap"] = facts["objective"] - float(model.history["objective_train"].iloc[epochs[kept], 0])
-        done[key] = facts | done[key]
-    return [
-        (kept, metric, value)
-        for kept in which
-        for metric, value in done[kept if kept == "averaged" else epochs[kept]].items()
-    ]
+    found, start = [], time.perf_counter()
+    weights, epochs = trained(model, options)
+    shared = {"seconds": time.perf_counter() - start}
+    for name in kept:
+        model.module.load_state_dict(weights[name])
+        model.remember(shared=None)
+        own = shared | facts(model, epochs[name]) | scores(model, mdata, held, data_set)
+        found += [(name, metric, value) for metric, value in own.items()]
+    return found
 
 
-def cells_of(mdata: MuData, data_set: DataSet, seed: int, *, genes: bool) -> tuple[MuData, np.ndarray]:
-    """At most 20,000 cells, complete ones first, and which complete ones are held out, boolean, ``(C,)``."""
+def trained(model: MultiVAE, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+    """Weights and number of each epoch of ``KEPT``."""
+    n_cells = model.adata.n_obs
+    plan, size = options.get("plan_kwargs", {}), options.get("batch_size")
+    schedule = schedule_for(int(0.9 * n_cells), defaults_for(n_cells), options.get("max_epochs"), size, plan)
+    start, warm = (KeepWeights(model.module, first) for first in (schedule.early, schedule.late))
+    averaged = Averaged(start)
+    silent = {"accelerator": "cpu", "enable_model_summary": False}
+    train(model, None, callbacks=[start, warm, averaged], **silent, **options)
+    weights = {"warm": warm.chosen, "start": start.chosen, "averaged": averaged.chosen, "last": start.last_weights}
+    epochs = {"warm": warm.best_epoch, "start": start.best_epoch, "averaged": start.best_epoch, "last": warm.epoch - 1}
+    return weights, epochs
+
+
+def facts(model: MultiVAE, epoch: int) -> dict[str, float]:
+    """Where on its curve an epoch lies, in nats of the validation cells."""
+    train, curve = (model.history[f"objective_{part}"].iloc[:, 0].astype(float) for part in ("train", "validation"))
+    value, lowest = float(curve.iloc[epoch]), float(curve.min())
+    places = {"epoch": epoch, "epochs": len(curve), "lowest epoch": int(curve.argmin())}
+    return places | {"objective": value, "lowest": lowest, "gap": value - float(train.iloc[epoch])}
+
+
+def cells_of(mdata: MuData, seed: int, *, variable: bool) -> tuple[MuData, np.ndarray]:
+    """At most 20,000 cells, complete ones first, and which of the complete ones are held out, boolean, ``(C,)``."""
     rng = np.random.default_rng(seed)
     order = np.argsort(~inputs.presence(mdata).all(axis=1) + rng.random(mdata.n_obs))[:N_CELLS]
-    kept = np.isin(np.arange(mdata.n_obs), order)
-    mdata = inputs.selected(mdata, dict.fromkeys(mdata.mod, kept))
-    if genes:
-        chosen = dict(mdata.mod) | {"rna": mdata["rna"][:, most_variable(mdata["rna"].X)].copy()}
-        obs, mdata = mdata.obs, inputs.joined(chosen)
-        mdata.obs = obs
+    mdata = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.isin(np.arange(mdata.n_obs), order)))
+    if variable:
+        mdata.mod["rna"] = mdata["rna"][:, most_variable(mdata["rna"].X)].copy()
+        mdata = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.ones(mdata.n_obs, dtype=bool)))
     return mdata, (rng.random(mdata.n_obs) < HELD_OUT) & inputs.presence(mdata).all(axis=1)
 
 
 def scores(model: MultiVAE, mdata: MuData, held: np.ndarray, data_set: DataSet) -> dict[str, float]:
-    """Of held-out cells bounds, imputation, and how alike the views through single modalities are; types of all cells."""
+    """Of held-out cells bounds, imputation and how near their views through one modality are; types of all cells."""
     random.seed(0)
     np.random.seed(0)
     torch.manual_seed(0)
     held = held & (np.cumsum(held) <= N_HELD)
     unseen = inputs.selected(mdata, dict.fromkeys(mdata.mod, held))
-    found = bounds(model, unseen, N_DRAWS)
-    found |= imputation(model, SimpleNamespace(held=unseen, truth={}))
-    alone = {name: inputs.selected(mdata, {name: held}) for name in mdata.mod}
-    for readout in ("unweighted", "shared"):
-        views = [model.get_latent_representation(cells, representation=readout) for cells in alone.values()]
-        found[f"foscttm {readout}"] = float(np.mean([foscttm(*pair) for pair in combinations(views, 2)]))
+    found = bounds(model, unseen, N_DRAWS) | imputation(model, SimpleNamespace(held=unseen, truth={}))
+    alone = [inputs.selected(mdata, {name: held}) for name in mdata.mod]
+    for metric, readout in {"foscttm": "unweighted", "foscttm shared": "shared"}.items():
+        views = [model.get_latent_representation(cells, representation=readout) for cells in alone]
+        found[metric] = float(np.mean([foscttm(*pair) for pair in combinations(views, 2)]))
     return found | types(model, mdata, data_set)
 
 
 def types(model: MultiVAE, mdata: MuData, data_set: DataSet) -> dict[str, float]:
     """How well types are kept apart in the latent of each modality, and in all together."""
-    labels = mdata.obs[data_set.fine or data_set.labels].astype(str).to_numpy()
-    known = inputs.presence(mdata).all(axis=1) & ~np.isin(labels, UNKNOWN)
+    column = data_set.fine or data_set.labels
+    known = ~mdata.obs[column].astype(str).isin(UNKNOWN).to_numpy() & inputs.presence(mdata).all(axis=1)
     rows = np.random.default_rng(0).permutation(np.flatnonzero(known))[:N_LABELLED]
-    marked = np.isin(np.arange(mdata.n_obs), rows)
-    cells = inputs.selected(mdata, dict.fromkeys(mdata.mod, marked))
-    labels = cells.obs[data_set.fine or data_set.labels].astype(str).to_numpy()
-    readouts = [*mdata.mod, "unweighted"]
-    embedded = {name: model.get_latent_representation(cells, representation=name) for name in readouts}
-    return {f"types {name}": bio_conservation(latent, labels)["bio"] for name, latent in embedded.items()}
+    cells = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.isin(np.arange(mdata.n_obs), rows)))
+    labels, found = cells.obs[column].astype(str).to_numpy(), {}
+    for readout in (*mdata.mod, "unweighted"):
+        latent = model.get_latent_representation(cells, representation=readout)
+        found[f"types {readout}"] = bio_conservation(latent, labels)["bio"]
+    return found
+
+
+def page(scores: pd.DataFrame) -> str:
+    """A table for each data set: a row for each design and kept epoch, mean and standard deviation over seeds."""
+    parts = [f"{name}:\n\n{_table(scores[scores['data'] == name])}" for name in SETS if name in set(scores["data"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(scores: pd.DataFrame) -> str:
+    metrics = [metric for metric in TITLES if metric in set(scores["metric"])]
+    lines = [["design", "weights", "seeds", *(TITLES[metric] for metric in metrics)]]
+    for (design, kept), own in scores.groupby(["design", "kept"], sort=False):
+        values = {metric: rows["value"].to_numpy() for metric, rows in own.groupby("metric")}
+        cells = [markdown.spread(values[metric], DIGITS.get(metric, 3)) for metric in metrics]
+        lines.append([design, KEPT[kept], str(len(values["iwae"])), *cells])
+    return markdown.table(lines, ["design", "weights"])
 
 
 def _arguments() -> argparse.Namespace:
     made = parser("real_size", __doc__, STATIC / "real_size.csv")
     add = made.add_argument
-    add("--sets", type=lambda text: text.split(";"), default=list(SETS))
-    add("--designs", type=lambda text: text.split(";"), default=list(DESIGNS))
+    add("--sets", type=listed(known=SETS), default=list(SETS), help="data sets, separated by commas")
+    add("--designs", type=listed(known=DESIGNS), default=list(DESIGNS), help="names, separated by commas")
     add("--seeds", type=listed(int), default=[0, 1, 2])
     add("--kept", type=listed(known=KEPT), default=list(KEPT), help=f"of {', '.join(KEPT)}")
+    add("--page", type=Path, help="Markdown file to write")
     return made.parse_args()
 
 

@@ -148,7 +148,7 @@ class KeepWeights(Callback):
             return []
         early = min(self.objectives, key=lambda epoch: self.objectives[epoch])
         lost, gained = self.best - self.objectives[early], next(iter(self.objectives.values())) - self.objectives[early]
-        if lost <= OVERTRAINED * gained:
+        if lost <= max(MINIMUM_NATS, OVERTRAINED * gained):
             return []
         return [
             f"The validation ELBO was best in epoch {early}, before the KL had warmed up, and is {lost:.1f} nats worse in "

@@ -130,9 +130,10 @@ class Likelihood(Component, family="likelihood"):
         raise NotImplementedError
 
     def loadings(self) -> list[Tensor]:
-        """Weights from the hidden layer to the features, which training shrinks: those of all layers that read it.
+        """Weights from the hidden layer to the features, ``(G, H)`` each: those of all linear layers that read it.
 
-        Override it where a layer gives something else than logarithms, logits or standardised values.
+        Training gives them a Gaussian prior, on the scale of logarithms, logits or standardised values. Override it where
+        a layer's outputs are something else.
         """
         linear = [part for part in self.modules() if isinstance(part, nn.Linear)]
         return [part.weight for part in linear if part.in_features == self.n_hidden]

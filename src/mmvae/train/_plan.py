@@ -44,16 +44,17 @@ def check_arguments(given: Mapping[str, Any], plan: Mapping[str, Any] = {}) -> N
 
 
 class MultiVAEPlan(TrainingPlan):
-    """scvi-tools' plan with fused Adam, a cosine schedule, and a stop at the first loss that is not finite.
+    r"""scvi-tools' plan with fused Adam, a cosine schedule, and a stop at the first loss that is not finite.
 
     Beside scvi-tools' metrics it logs ``objective``, the negative ELBO under the modalities' weights and that of the KL
     after the warm-up, in nats per cell. Early stopping and the choice of the best epoch go by it.
 
     With ``cuda_graph`` the steps are those of a :class:`WholeStep`, where that is possible.
 
-    Weights from a decoder's hidden units to features have a Gaussian prior, under which what a cell's units together do
-    to a feature has the standard deviation ``loading_sd``: with H units, half of whose squares are 1, each weight has
-    the variance 2 sd^2 / H. One of ``n_cells`` cells bears its share of that, a decay of H / (2 sd^2 n_cells).
+    The loadings, weights from a decoder's hidden units to features, have the prior :math:`N(0, 2 \sigma^2 / H)` with
+    :math:`\sigma` = ``loading_sd``: the H units are a rectified layer of variance 1, whose squares are 1/2 in the mean, so
+    that together they give a feature the variance :math:`\sigma^2`. The loss is per cell, and so the penalty is
+    :math:`H w^2 / (4 \sigma^2 n)` with n = ``n_cells`` that are trained on.
     """
 
     _kl_weight: tuple[Any, Tensor] | None = None

@@ -223,7 +223,9 @@ def _table(scores: pd.DataFrame) -> str:
     by_kept = {key: own.set_index("metric")["value"] for key, own in scores.groupby(["design", "kept"], sort=False)}
     for design, kept in product(scores["design"].unique(), KEPT):
         own, first = by_kept.get((design, kept)), by_kept.get((design, next(iter(KEPT))))
-        if own is not None and (own is first or kept == "averaged" or list(own[["epoch"]]) != list(first[["epoch"]])):
+        if own is not None and (
+            first is None or own is first or kept == "averaged" or list(own[["epoch"]]) != list(first[["epoch"]])
+        ):
             cells = [markdown.spread(own[[metric]].to_numpy(), DIGITS.get(metric, 3)) for metric in metrics]
             lines.append([design, KEPT[kept], str(len(own[["iwae"]])), *cells])
     return markdown.table(lines, ["design", "weights"])

@@ -82,6 +82,7 @@ KEPT = {
 TITLES = {
     "epoch": "epoch",
     "lowest epoch": "best of all epochs",
+    "elbo": "ELBO",
     "iwae": "IWAE",
     "gap": "train to validation",
     "pearson_rna": "imputed rna",
@@ -93,7 +94,7 @@ TITLES = {
     "types atac": "by atac",
     "types unweighted": "by both",
 }
-DIGITS = {"epoch": 0, "lowest epoch": 0, "iwae": 1, "gap": 1}
+DIGITS = {"epoch": 0, "lowest epoch": 0, "elbo": 1, "iwae": 1, "gap": 1}
 
 
 class Averaged(Callback):
@@ -226,8 +227,8 @@ def _table(scores: pd.DataFrame) -> str:
         if own is not None and (
             first is None or own is first or kept == "averaged" or list(own[["epoch"]]) != list(first[["epoch"]])
         ):
-            cells = [markdown.spread(own[[metric]].to_numpy(), DIGITS.get(metric, 3)) for metric in metrics]
-            lines.append([design, KEPT[kept], str(len(own[["iwae"]])), *cells])
+            cells = [markdown.spread(own[own.index == metric].to_numpy(), DIGITS.get(metric, 3)) for metric in metrics]
+            lines.append([design, KEPT[kept], str(len(own[["epoch"]])), *cells])
     return markdown.table(lines, ["design", "weights"])
 
 

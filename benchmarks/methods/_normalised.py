@@ -69,7 +69,7 @@ def _block(name: str, adata: AnnData) -> np.ndarray:
 def _rna(counts: sp.csr_matrix) -> np.ndarray:
     logged = _per_total(counts, DEPTH_TOTAL).log1p()
     if logged.shape[1] > N_VARIABLE:
-        logged = logged[:, most_variable(counts)]
+        logged = logged[:, _most_variable(counts)]
     return logged.toarray()
 
 
@@ -98,7 +98,7 @@ def _per_total(counts: sp.csr_matrix, total: float) -> sp.csr_matrix:
     return sp.csr_matrix(sp.diags(total / np.where(sums > 0, sums, 1)) @ counts)
 
 
-def most_variable(counts: sp.csr_matrix) -> np.ndarray:
+def _most_variable(counts: sp.csr_matrix) -> np.ndarray:
     import anndata as ad
     import scanpy as sc
 

@@ -49,6 +49,7 @@ def test_what_the_prior_shrinks_are_the_loadings(build, train):
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(trained(model)))
 
 
+@pytest.mark.filterwarnings("ignore:The validation ELBO was best")
 def test_features_of_noise_are_not_learnt_by_heart(train):
     rng = np.random.default_rng(0)
     adata = ad.AnnData(rng.poisson(0.3, (100, 400)).astype(np.float32))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 import mmvae
-from benchmarks import inputs, real_size
-from benchmarks.real_size import COLUMNS, Averaged, cells_of, page
+from benchmarks import inputs
+from benchmarks.ablation import real_size
+from benchmarks.ablation.real_size import COLUMNS, Averaged, cells_of, page
 
 
 def test_cells_that_are_held_out_are_complete_and_the_rest_is_cut(monkeypatch):

@@ -1,6 +1,6 @@
 """Which epoch to keep and what keeps cells from being learnt by heart: one change at a time, scored on held-out cells.
 
-``python -m benchmarks.real_size --data FOLDER`` trains each of ``DESIGNS`` on four fifths of the cells of each data set
+``python -m benchmarks.ablation.real_size --data FOLDER`` trains each of ``DESIGNS`` on four fifths of the cells of each data set
 and updates ``docs/_static/real_size.csv`` after each run; runs that the table has are skipped. ``--page`` writes the
 docs' table. Of one training the weights of several epochs are scored, ``KEPT``.
 """
@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import scanpy as sc
 import torch
 from lightning.pytorch.callbacks import Callback
 
+from benchmarks import inputs, markdown, table
+from benchmarks.commands import listed, parser
+from benchmarks.data import DATA_SETS, DataSet, data_folder
+from benchmarks.paths import STATIC
+from benchmarks.scores.embedding import bio_conservation
+from benchmarks.scores.mosaic import foscttm
+from benchmarks.training import train
 from mmvae.train import KeepWeights, defaults_for, schedule_for
 
-from . import inputs, markdown, table
-from .ablation._bounds import bounds
-from .ablation._imputation import imputation
-from .commands import listed, parser
-from .data import DATA_SETS, DataSet, data_folder
-from .methods._normalised import most_variable
-from .paths import STATIC
-from .scores.embedding import bio_conservation
-from .scores.mosaic import foscttm
-from .training import train
+from ._bounds import bounds
+from ._imputation import imputation
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mmvae import MultiVAE
 
 HELD_OUT, N_HELD, N_LABELLED, N_CELLS, N_DRAWS, AVERAGED_EPOCHS = 0.2, 1_000, 2_000, 20_000, 8, 10
+N_GENES = 2_000
 UNKNOWN = ("Mis", "unlabelled", "undefined", "none", "nan")
 RUN = ["data", "design", "seed"]
 COLUMNS = [*RUN, "kept", "metric", "value"]
@@ -82,6 +83,7 @@ KEPT = {
 TITLES = {
     "epoch": "epoch",
     "lowest epoch": "best of all epochs",
+    "elbo": "ELBO",
     "iwae": "IWAE",
     "gap": "train to validation",
     "pearson_rna": "imputed rna",
@@ -93,7 +95,7 @@ TITLES = {
     "types atac": "by atac",
     "types unweighted": "by both",
 }
-DIGITS = {"epoch": 0, "lowest epoch": 0, "iwae": 1, "gap": 1}
+DIGITS = {"epoch": 0, "lowest epoch": 0, "elbo": 1, "iwae": 1, "gap": 1}
 
 
 class Averaged(Callback):
@@ -178,7 +180,10 @@ def cells_of(mdata: MuData, seed: int, *, variable: bool) -> tuple[MuData, np.nd
     order = np.argsort(~inputs.presence(mdata).all(axis=1) + rng.random(mdata.n_obs))[:N_CELLS]
     mdata = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.isin(np.arange(mdata.n_obs), order)))
     if variable:
-        mdata.mod["rna"] = mdata["rna"][:, most_variable(mdata["rna"].X)].copy()
+        variable_genes = sc.pp.highly_variable_genes(
+            mdata["rna"], flavor="seurat_v3", n_top_genes=N_GENES, inplace=False
+        )
+        mdata.mod["rna"] = mdata["rna"][:, variable_genes["highly_variable"].to_numpy()].copy()
         mdata = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.ones(mdata.n_obs, dtype=bool)))
     return mdata, (rng.random(mdata.n_obs) < HELD_OUT) & inputs.presence(mdata).all(axis=1)
 
@@ -223,14 +228,16 @@ def _table(scores: pd.DataFrame) -> str:
     by_kept = {key: own.set_index("metric")["value"] for key, own in scores.groupby(["design", "kept"], sort=False)}
     for design, kept in product(scores["design"].unique(), KEPT):
         own, first = by_kept.get((design, kept)), by_kept.get((design, next(iter(KEPT))))
-        if own is not None and (own is first or kept == "averaged" or list(own[["epoch"]]) != list(first[["epoch"]])):
-            cells = [markdown.spread(own[[metric]].to_numpy(), DIGITS.get(metric, 3)) for metric in metrics]
-            lines.append([design, KEPT[kept], str(len(own[["iwae"]])), *cells])
+        if own is not None and (
+            first is None or own is first or kept == "averaged" or list(own[["epoch"]]) != list(first[["epoch"]])
+        ):
+            cells = [markdown.spread(own[own.index == metric].to_numpy(), DIGITS.get(metric, 3)) for metric in metrics]
+            lines.append([design, KEPT[kept], str(len(own[["epoch"]])), *cells])
     return markdown.table(lines, ["design", "weights"])
 
 
 def _arguments() -> argparse.Namespace:
-    made = parser("real_size", __doc__, STATIC / "real_size.csv")
+    made = parser("ablation.real_size", __doc__, STATIC / "real_size.csv")
     add = made.add_argument
     add("--sets", type=listed(known=SETS), default=list(SETS), help="data sets, separated by commas")
     add("--designs", type=listed(known=DESIGNS), default=list(DESIGNS), help="names, separated by commas")

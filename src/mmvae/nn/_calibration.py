@@ -1,5 +1,6 @@
 """How far predictions of latents miss in cells that were not trained on: C cells, M modalities, L latent dimensions."""
 
+import math
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -16,23 +17,26 @@ CALIBRATION_DRAWS, LEARNED_COUNTS_FOR = 32, 20
 def calibrate(predictor: Predictor, truth: Normal, encoded: Tensor) -> None:
     """Give predictions the spread with which they miss the latents, ``truth``, ``(C, L)``, of cells not trained on.
 
-    First those of each pair, then those of each larger number of sources. What was learned counts for as much as 20 cells,
-    so that a few cells cannot mislead.
+    First those of each pair, then those of each larger number of sources; of so many as no cell has with the target, each
+    counts one over their number. What was learned counts for as much as 20 cells, so that a few cells cannot mislead.
     """
-    n = len(predictor.widths)
+    n, power = len(predictor.widths), predictor.log_power
     for source in range(n):
-        predictor.log_power[source] -= _excess(predictor, truth, encoded, [(source,)]).log()
+        power[source] -= _excess(predictor, truth, encoded, [(source,)])[0].log()
     for size in range(2, n):
-        predictor.log_power[:, size] -= _excess(predictor, truth, encoded, combinations(range(n), size)).log()
+        excess, n_cells = _excess(predictor, truth, encoded, combinations(range(n), size))
+        power[:, size] = torch.where(n_cells > 0, power[:, size] - excess.log(), power[:, 1] - math.log(size))
 
 
-def _excess(predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Iterable[tuple[int, ...]]) -> Tensor:
-    """By target, the factor that variances of predictions from subsets of sources want, nearer to 1, ``(M,)``."""
+def _excess(
+    predictor: Predictor, truth: Normal, encoded: Tensor, subsets: Iterable[tuple[int, ...]]
+) -> tuple[Tensor, Tensor]:
+    """By target, the factor that variances of predictions from subsets want, nearer to 1, and cells that tell, ``(M,)``."""
     found = [_wanted(predictor, truth, encoded, list(subset)) for subset in subsets]
     factors, counts = (torch.stack(part) for part in zip(*found, strict=True))
     n_cells = counts.amax(dim=0)
     mean = factors.sum(dim=0) / counts.sum(dim=0).clamp_min(1)
-    return (n_cells * mean.clamp_min(0.0) + LEARNED_COUNTS_FOR) / (n_cells + LEARNED_COUNTS_FOR)
+    return (n_cells * mean.clamp_min(0.0) + LEARNED_COUNTS_FOR) / (n_cells + LEARNED_COUNTS_FOR), n_cells
 
 
 def _wanted(predictor: Predictor, truth: Normal, encoded: Tensor, subset: list[int]) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,8 @@ class Predictor(nn.Module):
         r(z_t \mid z_S) \propto \prod_{s \in S} N(z_t;\, m_{st}(z_s), \operatorname{diag} v_{st}(z_s))^{a_{st|S|}}
 
     Sources tell in part the same, which a plain product counts once for each. So each pair has a power of its own for
-    every number of sources, learned with the rest. It starts at one over that number, and stays there where so many are
-    never seen with the target: if each alone is as sure as it should be, all together are then never too sure.
+    every number of sources, learned with the rest. It starts at one over that number, and goes back there where so many
+    are never seen with the target: if each alone is as sure as it should be, all together are then never too sure.
 
     One network with a hidden layer of width ``n_hidden`` for each ordered pair of modalities. Pairs, rather than one
     network with a mask as input, because in a mosaic many combinations are never seen together: a network asked for

@@ -20,7 +20,7 @@ import pandas as pd
 
 from . import inputs, markdown, table
 from .commands import listed, parser
-from .data import DATA_SETS, DataSet, data_folder
+from .data import DATA_SETS, data_folder
 from .machine import machine
 from .paths import STATIC
 from .training import train
@@ -38,7 +38,7 @@ WHOLE = ("cite600", "multiome500", "tcga")
 # Every second protein makes another modality, so that there are two to predict a third from.
 HALVED = {
     "teaseq halves": DATA_SETS["teaseq"],
-    "pbmc10k halves": DataSet("citeseq_pbmc10k_paired.h5mu", "cell_type"),
+    "pbmc10k halves": DATA_SETS["pbmc10k"],
 }
 SETS = (*WHOLE, SIMULATED, *HALVED)
 # As shares of the cells; the others are held out.

@@ -31,6 +31,8 @@ UNWEIGHTED: Final = "unweighted"
 SHARED: Final = "shared"
 # Where `mmvae.tl.embed` writes what it read, in `uns`.
 PROVENANCE: Final = "mmvae"
+# Where `mmvae.tl.domains` writes, in `obs` and `uns`.
+DOMAIN: Final = "mmvae_domain"
 # What `mmvae.pp.spatial` calls the modalities that it makes, and the places of spots in `obsm`.
 RNA: Final = "rna"
 SPATIAL: Final = "spatial"

@@ -87,6 +87,67 @@ def test_free_places_have_their_nearest_and_those_that_count_them():
     np.testing.assert_array_equal(graph.toarray(), np.maximum(among, among.T))
 
 
+def packed(n_tries: int = 20_000, side: float = 25.0) -> np.ndarray:
+    """Places at random of which none is nearer than 1 to another: cells packed as tightly as they will."""
+    found = np.empty((0, 2))
+    for place in np.random.default_rng(0).uniform(0, side, (n_tries, 2)):
+        if not (np.linalg.norm(found - place, axis=1) < 1).any():
+            found = np.vstack([found, place])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        pytest.param(hexagons(20, 20), 6, id="hexagons"),
+        pytest.param(squares(20, 20)[np.random.default_rng(0).random(400) > 0.3], 4, id="squares_with_holes"),
+        pytest.param(squares(20, 20) + np.random.default_rng(0).normal(0, 0.05, (400, 2)), 4, id="measured_squares"),
+        pytest.param(np.random.default_rng(0).uniform(0, 1, (400, 2)), 30, id="cells_at_random"),
+        pytest.param(packed(), 30, id="packed_cells"),
+        pytest.param(np.random.default_rng(0).uniform(0, 1, (20, 2)), 19, id="few_cells"),
+    ],
+)
+def test_the_number_of_neighbours_follows_the_places(places, expected):
+    mdata = mmvae.pp.spatial(spots(places))
+    # squares with holes have their ring less what is missing, and some cells are among the nearest of more than 30
+    assert degrees(mdata).min() <= expected <= degrees(mdata).max() <= 2 * expected
+    assert mdata["spatial"].uns["spatial_neighbors"]["mean_neighbors"] == degrees(mdata).mean()
+
+
+@pytest.mark.parametrize(("places", "two"), [(hexagons(25, 25), 18), (squares(25, 25), 12)])
+def test_rings_are_steps_along_the_graph(places, two):
+    one, wide = (mmvae.pp.spatial(spots(places), n_rings=n)["spatial"] for n in (1, 2))
+    graph = one.obsp["spatial_connectivities"].toarray()
+    expected = ((graph @ graph + graph) > 0) & ~np.eye(len(places), dtype=bool)
+    np.testing.assert_array_equal(wide.obsp["spatial_connectivities"].toarray(), expected)
+    assert expected.sum(axis=1).max() == two
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    np.testing.assert_allclose(wide.obsp["spatial_distances"].toarray(), np.where(expected, distances, 0), rtol=1e-5)
+
+
+def test_cells_may_share_a_rounded_place_and_ties_do_not_depend_on_their_order():
+    generator = np.random.default_rng(0)
+    places = np.round(generator.uniform(0, 200, (1_000, 2)))
+    adata = spots(places)
+    assert 0 < adata.n_obs - len(np.unique(places, axis=0)) < 0.05 * adata.n_obs
+    order = generator.permutation(adata.n_obs)
+    one, other = (mmvae.pp.spatial(a)["spatial"].obsp["spatial_connectivities"] for a in (adata, adata[order].copy()))
+    assert (one[order][:, order] != other).nnz == 0
+    distances = np.linalg.norm(places[:, None] - places[None], axis=-1)
+    within = distances <= np.sort(distances, axis=1)[:, [30]]
+    np.testing.assert_array_equal(one.toarray() > 0, (within | within.T) & ~np.eye(len(places), dtype=bool))
+
+
+def test_slides_taken_for_one_are_pointed_out_by_places_that_are_shared():
+    adata = spots(np.vstack([hexagons(5, 5), hexagons(5, 5)]), slides=[25, 25])
+    del adata.obs["section"]
+    with pytest.warns(UserWarning, match="25 of 50 spots are in the place of another one .* give slide_key"):
+        mmvae.pp.spatial(adata)
+    adata.obs["patient"] = "one"
+    with pytest.warns(UserWarning, match="check column 'patient'"):
+        mmvae.pp.spatial(adata, slide_key="patient")
+
+
 def test_a_radius_takes_what_lies_within_and_lone_spots_lack_the_modality():
     places = np.vstack([squares(4, 4), [[50.0, 50.0]]])
     mdata = mmvae.pp.spatial(spots(places), radius=1.0)
@@ -200,7 +261,7 @@ def test_all_faults_are_told_at_once():
     [
         (lambda a: a.obsm.__delitem__("spatial"), r"obsm has no 'spatial' \(spatial_key\)"),
         (lambda a: a.obsm.__setitem__("spatial", np.zeros((16, 1))), r"shape \(16, 1\); expected 2 or 3"),
-        (lambda a: a.obsm.__setitem__("spatial", np.zeros((16, 2))), "15 spots are in the place of another"),
+        (lambda a: a.obsm.__setitem__("spatial", np.zeros((16, 2))), "all spots of a slide are in one place"),
         (lambda a: setattr(a, "obs_names", ["a"] * 16), "15 names of spots are repeated"),
     ],
 )
@@ -212,7 +273,9 @@ def test_faults_of_places_and_names(change, message):
         mmvae.pp.spatial(adata)
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_neighbors", 2.5), ("n_neighbors", "6"), ("radius", "100")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_neighbors", 2.5), ("n_neighbors", "6"), ("radius", "100"), ("n_rings", 0)]
+)
 def test_numbers_of_another_kind_are_faults(name, value):
     with pytest.raises(SetupError, match=f"{name} is {value}"):
         mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})

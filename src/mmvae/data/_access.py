@@ -110,3 +110,14 @@ def within(graph: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
     inside = sp.csr_matrix(keep @ graph @ keep)
     inside.eliminate_zeros()
     return inside
+
+
+def reach(graph: sp.csr_matrix, n_steps: int) -> sp.csr_matrix:
+    """Which cells are at most so many steps along the graph from each, itself left out, 1 each, ``(n_cells, n_cells)``."""
+    step = (graph != 0).astype(np.float32)
+    found = step
+    for _ in range(n_steps - 1):
+        found = ((found @ step + found) != 0).astype(np.float32)
+    found.setdiag(0)
+    found.eliminate_zeros()
+    return found

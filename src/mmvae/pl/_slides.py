@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from mmvae._keys import SPATIAL
 from mmvae.data import modalities_of, rows_of
-from mmvae.pp._spatial_input import slide_columns
+from mmvae.pp._spatial_input import MOST_SHARED, slide_columns
 
 from ._values import find_column
 
@@ -72,7 +72,7 @@ def _place_faults(
             f"{there}."
         ]
     n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
-    if slide_key is not None or not n_shared:
+    if slide_key is not None or n_shared <= MOST_SHARED * len(places):
         return []
     columns = slide_columns(data.obs)
     hint = f", such as '{columns[0]}'" if columns else ""

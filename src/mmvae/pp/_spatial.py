@@ -9,24 +9,17 @@ import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
-from scipy.spatial import cKDTree
 
 from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import CONNECTIVITIES, DEFAULTS, DISTANCES, NEIGHBORS, RNA, SPATIAL
 from mmvae.data import by_rows, choose_layer, scan, values_of
 
-from ._spatial_input import matrix_faults, number_faults, place_faults, places_of, slide_columns, slides_of, table_of
+from ._spatial_input import matrix_faults, number_faults, place_faults, place_notes, places_of, slides_of, table_of
+from ._spot_graph import spot_graph
 
 if TYPE_CHECKING:
     from spatialdata import SpatialData
-
-# On a lattice, even one whose places were measured, distances to the nearest neighbour are much the same; of cells that
-# lie where they please the largest tenth is several times the smallest.
-LATTICE_SPREAD = 1.4
-# How much further than a ring of neighbours the next one is: 1.4 times and more on squares, 1.7 and then 1.15 on hexagons.
-RING_GAP = 1.12
-FIRST_RING = 6
 
 
 def spatial(
@@ -34,8 +27,9 @@ def spatial(
     *,
     spatial_key: str = SPATIAL,
     slide_key: str | None = None,
-    n_neighbors: int = 6,
+    n_neighbors: int | None = None,
     radius: float | None = None,
+    n_rings: int = 1,
     layer: str | None = None,
     features: Mapping[str, str] | None = None,
     table: str | None = None,
@@ -59,11 +53,15 @@ def spatial(
         Column of ``obs`` that names the slide, section or field of view: neighbours are spots of the same one. By default
         all spots are on one slide; of a SpatialData the column that names the regions is taken.
     n_neighbors
-        Neighbours of a spot. On a lattice whole rings of equally distant spots are taken, as many as make
-        ``n_neighbors``, and the first at the least: 6 are the 6 on Visium's hexagons and the 4 on squares, and a spot at a
-        border has fewer. On free coordinates the nearest ones are taken, and spots that count a spot among their nearest.
+        Neighbours of a spot, by default 6 on a lattice and 30 of single cells; how that is told, see the notes. On a
+        lattice whole rings of equally distant spots are taken, as many as make ``n_neighbors``, and the first at the
+        least: 6 are the 6 on Visium's hexagons and the 4 on squares, and a spot at a border has fewer. Of cells the nearest
+        ones are taken, those as near as the last of them, and cells that count a cell among their nearest.
     radius
         Take all spots within this distance, in the unit of the places, in place of ``n_neighbors``.
+    n_rings
+        Take the neighbours' neighbours, too, so many steps along the graph: 2 are the two rings, 18 spots, around one of
+        Visium's.
     layer
         Counts to take; by default X, or a layer named ``counts`` where X is not counts.
     features
@@ -94,10 +92,15 @@ def spatial(
     Warns
     -----
     UserWarning
-        If ``slide_key`` is not given and a column such as ``section`` has several values.
+        If ``slide_key`` is not given and a column such as ``section`` has several values, or if so many spots are in the
+        place of another one that they may be those of several slides.
 
     Notes
     -----
+    A slide is a lattice if the distances to the nearest spot are much the same, and hardly any spot lies between 1.15
+    and 1.35 times as far: the first ring is empty around. Cells of a tissue, even if they are packed as tightly as spots on
+    a lattice, have others there.
+
     The modality carries its own defaults for :class:`~mmvae.MultiVAE` in ``uns["mmvae_defaults"]``: the prior
     ``"gmrf"``, and as the weight of its likelihood one over the mean number of neighbours, because each count enters as
     often as its spot has neighbours. As neighbours share counts, hold out slides or blocks for validation, never single
@@ -113,29 +116,26 @@ def spatial(
     """
     adata, slide_key = table_of(data, table, slide_key)
     features = dict(features or {})
-    faults = number_faults(adata, n_neighbors, radius) + matrix_faults(adata, layer, features)
+    asked: dict[str, Any] = {"n_neighbors": n_neighbors, "radius": radius, "n_rings": n_rings}
+    faults = number_faults(adata, **asked) + matrix_faults(adata, layer, features)
     if faults := faults + place_faults(adata, slide_key, spatial_key):
         raise SetupError(faults)
-    if slide_key is None and (columns := slide_columns(adata.obs)):
-        key = columns[0]
-        msg = (
-            f"All {adata.n_obs:,} spots are taken for one slide, but column '{key}' has {adata.obs[key].nunique()} "
-            f"values. If it names slides, give slide_key='{key}'; neighbours are then spots of the same slide."
-        )
-        warnings.warn(msg, UserWarning, stacklevel=2)
+    for note in place_notes(adata, slide_key, spatial_key):
+        warnings.warn(note, UserWarning, stacklevel=2)
     places = places_of(adata, spatial_key)
     if layer is None:
         layer, found, _ = choose_layer(adata)
     else:
         found = scan(values_of(adata, layer))
-    connectivities, distances = _spot_graph(places, slides_of(adata, slide_key), n_neighbors, radius)
+    connectivities, distances = spot_graph(places, slides_of(adata, slide_key), n_neighbors, radius, n_rings)
     if connectivities.nnz == 0:
         raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
     surroundings = _surroundings(adata, layer, connectivities, distances, found.is_counts)
     surroundings.uns[NEIGHBORS] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
-        "params": {"n_neighbors": n_neighbors} | ({} if radius is None else {"radius": radius}),
+        "params": {name: value for name, value in asked.items() if value is not None},
+        "mean_neighbors": connectivities.nnz / surroundings.n_obs,
     }
     mods = {RNA: _own(adata, layer), SPATIAL: surroundings}
     # Copies and files of a MuData lose what `obsm` holds under the name of a modality.
@@ -191,47 +191,3 @@ def _matrix(adata: AnnData, key: str) -> AnnData:
     names = values.columns if is_frame else range(values.shape[1])
     var = pd.DataFrame(index=pd.Index([f"{key}:{name}" for name in names]))
     return AnnData(values.to_numpy() if is_frame else values, obs=pd.DataFrame(index=adata.obs_names), var=var)
-
-
-def _spot_graph(
-    coordinates: np.ndarray, slides: np.ndarray, n_neighbors: int, radius: float | None
-) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Neighbours as :func:`mmvae.pp.spatial` says: connectivities, 1 each, and distances, ``(N, N)``."""
-    order = np.argsort(slides, kind="stable")
-    pairs = [np.empty((0, 2), dtype=int)]
-    for members in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
-        pairs.append(members[_pairs(coordinates[members], n_neighbors, radius)])
-    edges = np.concatenate(pairs)
-    lengths = np.linalg.norm(coordinates[edges[:, 0]] - coordinates[edges[:, 1]], axis=1).astype(np.float32)
-    rows, columns = np.concatenate([edges, edges[:, ::-1]]).T
-    shape = (len(slides), len(slides))
-    distances = sp.csr_matrix((np.tile(lengths, 2), (rows, columns)), shape=shape)
-    return sp.csr_matrix((np.ones_like(rows, dtype=np.float32), (rows, columns)), shape=shape), distances
-
-
-def _pairs(coordinates: np.ndarray, n_neighbors: int, radius: float | None) -> np.ndarray:
-    """Pairs of neighbours on one slide, each once, the smaller number first, ``(n_pairs, 2)``."""
-    k = min(n_neighbors, len(coordinates) - 1)
-    if k < 1:
-        return np.empty((0, 2), dtype=int)
-    tree = cKDTree(coordinates)
-    if radius is not None:
-        return tree.query_pairs(radius, output_type="ndarray")
-    distances, nearest = tree.query(coordinates, min(max(k, FIRST_RING) + 2, len(coordinates)))
-    low, high = np.quantile(distances[:, 1], [0.1, 0.9])
-    if high <= LATTICE_SPREAD * low:
-        return tree.query_pairs(_ring_radius(np.quantile(distances[:, 1:], 0.1, axis=0), k), output_type="ndarray")
-    nearest = nearest[:, : k + 1]
-    # A spot's own place is among its nearest, if not first.
-    ends = np.stack([np.repeat(np.arange(len(nearest)), k + 1), nearest.ravel()], axis=1)
-    return np.unique(np.sort(ends[ends[:, 0] != ends[:, 1]], axis=1), axis=0)
-
-
-def _ring_radius(distances: np.ndarray, n_neighbors: int) -> float:
-    """Distance between the last whole ring within ``n_neighbors`` and the next; of ``distances`` to the nearest."""
-    last = np.flatnonzero(distances[1:] > RING_GAP * distances[:-1])
-    if not len(last):
-        return float(distances[-1] * RING_GAP)
-    inside = last[last < n_neighbors]
-    ring = inside[-1] if len(inside) else last[0]
-    return float(np.sqrt(distances[ring] * distances[ring + 1]))

@@ -1,0 +1,155 @@
+"""Domains of tissue, written to the data. C cells, K domains."""
+
+import warnings
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+from mudata import MuData
+
+from mmvae._checks import COUNT, COUNT_OR_ZERO, check_numbers
+from mmvae._keys import CONNECTIVITIES, DOMAIN, FUSED, embedding_key
+from mmvae.data import graph_of, reach
+
+from ._partition import by_leiden, by_mixture
+
+METHODS = {"mixture": by_mixture, "leiden": by_leiden}
+
+
+def domains(
+    mdata: MuData | AnnData,
+    n_domains: int | None = None,
+    *,
+    use_rep: str = embedding_key(FUSED),
+    method: Literal["mixture", "leiden"] = "mixture",
+    refine: int = 0,
+    key_added: str = DOMAIN,
+    random_state: int = 0,
+) -> None:
+    """Find domains of tissue: clusters of an embedding, over all sections together.
+
+    Parameters
+    ----------
+    mdata
+        Spots or cells with an embedding, such as :func:`mmvae.tl.embed` writes. Everything is computed before anything is
+        written.
+    n_domains
+        How many; by default as many as the Bayesian information criterion prefers among 1 to 20, or, of Leiden, as there
+        are at resolution 1.
+    use_rep
+        The embedding in ``obsm``. Cells in which it is not a finite number get no domain.
+    method
+        ``"mixture"``: a Gaussian mixture whose components have one covariance, the likeliest of ten that start from
+        k-means. ``"leiden"``: communities of the graph of 15 nearest cells in the embedding, at the resolution that has
+        ``n_domains``; needs igraph.
+    refine
+        Rings of neighbours in space whose most frequent domain a cell takes, along the graph that
+        :func:`mmvae.pp.spatial` stores, which never leaves a section; a cell without neighbours keeps its own. 0 is none; 1
+        are the six spots around one of Visium's, as SpaGCN :cite:p:`Hu2021` does; 4 come near to the 50 spots of GraphST
+        :cite:p:`Long2023`. What is smaller than the rings is lost.
+    key_added
+        Column of ``obs`` to write, and key of ``uns`` for how it was found.
+    random_state
+        Seed of the clusters.
+
+    Returns
+    -------
+    Nothing. Written are:
+
+    - ``obs[key_added]``: the domain of each cell, a category named by number, ``"0"`` for the largest;
+    - ``uns[key_added]``: under ``"params"`` the arguments, and the BIC by number of components or Leiden's resolution.
+
+    Raises
+    ------
+    ImportError
+        If Leiden is asked for and igraph is not installed.
+    ValueError
+        If there is no such embedding, fewer cells than domains, no graph to refine along, or no resolution with so many
+        domains.
+
+    Warns
+    -----
+    UserWarning
+        If cells have no embedding, or no neighbours to refine by.
+
+    Examples
+    --------
+    >>> mmvae.tl.embed(model, mdata)
+    >>> mmvae.tl.domains(mdata, 7)
+    >>> mmvae.pl.spatial(mdata, "mmvae_domain", slide_key="section")
+    """
+    check_numbers({"n_domains": COUNT, "refine": COUNT_OR_ZERO}, n_domains=n_domains, refine=refine)
+    points = _points(mdata, use_rep, method)
+    graph = _graph(mdata) if refine else None
+    has = np.isfinite(points).all(axis=1)
+    if (n_domains or 1) > has.sum():
+        msg = f"Expected at least as many cells with an embedding as domains, {n_domains or 1}; got {has.sum()}."
+        raise ValueError(msg)
+    partition = METHODS[method](points[has], n_domains, random_state)
+    codes = np.full(mdata.n_obs, -1)
+    codes[has] = partition.clusters
+    if graph is not None:
+        codes = _refined(codes, graph, refine)
+    params = {"n_domains": len(np.unique(partition.clusters)), "use_rep": use_rep, "method": method}
+    params |= {"refine": refine, "random_state": random_state}
+    for note in _notes(has, graph, use_rep):
+        warnings.warn(note, UserWarning, stacklevel=2)
+    mdata.obs[key_added] = _named(codes)
+    mdata.uns[key_added] = {"params": params, **partition.found}
+
+
+def _points(mdata: MuData | AnnData, use_rep: str, method: str) -> np.ndarray:
+    """The embedding, ``(n_cells, n_dimensions)``; ``ValueError`` if it or the method is unknown."""
+    faults = []
+    if method not in METHODS:
+        faults.append(f"Expected method as one of {list(METHODS)}; got {method!r}.")
+    if use_rep not in mdata.obsm:
+        faults.append(
+            f"Expected use_rep as one of {list(mdata.obsm)}; got {use_rep!r}. mmvae.tl.embed writes embeddings."
+        )
+    if faults:
+        raise ValueError(" ".join(faults))
+    return np.asarray(mdata.obsm[use_rep], dtype=np.float64)
+
+
+def _graph(mdata: MuData | AnnData) -> sp.csr_matrix:
+    graph = graph_of(mdata)
+    if graph is None:
+        msg = f"Expected neighbours in space in obsp['{CONNECTIVITIES}'] to refine by; got none. Make them with mmvae.pp.spatial."
+        raise ValueError(msg)
+    return graph
+
+
+def _notes(has: np.ndarray, graph: sp.csr_matrix | None, use_rep: str) -> list[str]:
+    """What a user should know of cells without an embedding and without neighbours, a sentence each."""
+    notes = []
+    if n_lost := int((~has).sum()):
+        notes.append(f"{_cells(n_lost)} no finite '{use_rep}' and get no domain.")
+    if graph is not None and (n_lone := int((np.diff(graph.indptr) == 0).sum())):
+        notes.append(f"{_cells(n_lone)} no neighbours in space; their domains are not refined.")
+    return notes
+
+
+def _cells(n_cells: int) -> str:
+    return "1 cell has" if n_cells == 1 else f"{n_cells:,} cells have"
+
+
+def _refined(codes: np.ndarray, graph: sp.csr_matrix, n_rings: int) -> np.ndarray:
+    """The most frequent of the neighbours' domains, a cell's own where it is one of these or there are none, ``(C,)``."""
+    has = np.flatnonzero(codes >= 0)
+    each = sp.csr_matrix((np.ones(len(has)), (has, codes[has])), shape=(len(codes), codes.max() + 1))
+    votes = (reach(graph, n_rings) @ each).toarray()
+    # Less than a whole vote: it decides between equals.
+    votes[has, codes[has]] += 0.5
+    return np.where((codes >= 0) & votes.any(axis=1), votes.argmax(axis=1), codes)
+
+
+def _named(codes: np.ndarray) -> pd.Categorical:
+    """Domains by number, the largest first; missing where a code is -1."""
+    sizes = np.bincount(codes[codes >= 0])
+    order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+    rank = np.full(len(sizes) + 1, -1)
+    rank[order] = np.arange(len(order))
+    return pd.Categorical.from_codes(rank[codes], pd.Index([str(k) for k in range(len(order))], dtype=object))

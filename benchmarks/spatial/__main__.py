@@ -19,6 +19,7 @@ dependency of this package (``_deep.py``) are run where they are installed.
 from __future__ import annotations
 
 import time
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,10 +39,13 @@ from ._tissues import SECTION, TISSUES, Tissue
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    import numpy as np
     from anndata import AnnData
 
-DOMAINS, HELD_OUT = "domains", "held_out"
+PARTITIONS, DOMAINS, HELD_OUT = "partitions", "domains", "held_out"
+TASKS = (PARTITIONS, DOMAINS, HELD_OUT)
 DEFAULT = [name for name in METHODS if name not in BY_SECTION]
 
 
@@ -55,23 +59,30 @@ def main() -> None:
             print(f"{name}: no {tissue.file} in the folder; skipped")
             continue
         adata = tissue.read(folder)
-        for task, seed, method in product(arguments.tasks, arguments.seeds, arguments.methods):
-            if task == HELD_OUT and (adata.obs[SECTION].nunique() == 1 or method in BY_SECTION):
-                continue
-            run = (name, task, method, 0 if method in UNSEEDED else seed)
-            if arguments.again or run not in table.done(arguments.out, None):
-                table.update(arguments.out, _rows(adata, run), [*TISSUES, *METHODS])
-                print(*run, flush=True)
+        for seed, method in product(arguments.seeds, arguments.methods):
+            embed = cache(partial(METHODS[method], adata, adata, seed))
+            for task in _tasks(arguments.tasks, method, adata):
+                run = (name, task, method, 0 if method in UNSEEDED else seed)
+                if arguments.again or run not in table.done(arguments.out, None):
+                    table.update(arguments.out, _rows(adata, run, embed), [*TISSUES, *METHODS])
+                    print(*run, flush=True)
     arguments.page.write_text(page(table.read(arguments.out)))
 
 
-def _rows(adata: AnnData, run: tuple[str, str, str, int]) -> pd.DataFrame:
+def _tasks(asked: list[str], method: str, adata: AnnData) -> list[str]:
+    """Tasks that a method can be given: no section can be held out where there is one, and some know one at a time."""
+    possible = [PARTITIONS] + [DOMAINS] * (method not in BY_SECTION)
+    possible += [HELD_OUT] * (method not in BY_SECTION and adata.obs[SECTION].nunique() > 1)
+    return [task for task in asked if task in possible]
+
+
+def _rows(adata: AnnData, run: tuple[str, str, str, int], embed: Callable[[], np.ndarray]) -> pd.DataFrame:
     _, task, method, seed = run
     started = time.perf_counter()
-    if task == DOMAINS:
-        embedding, together = METHODS[method](adata, adata, seed), method not in BY_SECTION
-        scores = partition_scores(embedding, adata, seed, together=together)
-        scores |= domain_scores(embedding, adata) | patch_scores(embedding, adata) if together else {}
+    if task == PARTITIONS:
+        scores = partition_scores(embed(), adata, seed, together=method not in BY_SECTION)
+    elif task == DOMAINS:
+        scores = domain_scores(embed(), adata) | patch_scores(embed(), adata)
     else:
         scores = {HELD_OUT: held_out_score(adata, method, seed)}
     seconds = time.perf_counter() - started
@@ -85,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     add("--sets", type=listed(known=TISSUES), default=list(TISSUES), help="data sets, separated by commas")
     add("--methods", type=listed(known=METHODS), default=DEFAULT, help="names, separated by commas")
     add("--seeds", type=listed(int), default=[0, 1, 2])
-    add("--tasks", type=listed(known=(DOMAINS, HELD_OUT)), default=[DOMAINS, HELD_OUT], help="of domains and held_out")
+    add("--tasks", type=listed(known=TASKS), default=list(TASKS), help="names, separated by commas")
     add("--again", action="store_true", help="run what the table has, too")
     add("--page", type=Path, default=EVIDENCE / "spatial.md", help="Markdown file to write")
     return made.parse_args()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks import markdown
 
 from ._methods import METHODS
@@ -43,19 +41,29 @@ def page(scores: pd.DataFrame) -> str:
     Values are means and standard deviations over seeds. Sets of fewer than 10 isolated spots are left out where the score
     is about these.
     """
-    scores = scores.assign(method=_rows(scores))
     few = scores[(scores["metric"] == "n_isolated") & (scores["value"] < FEWEST_ISOLATED)]["data"]
     scores = scores[~(scores["data"].isin(few) & (scores["metric"] == "isolated"))]
     shown = {metric: title for metric, title in TITLES.items() if (scores["metric"] == metric).any()}
     parts = [_domains(scores[scores["data"] == name], name) for name in DOMAINS if (scores["data"] == name).any()]
     parts += [
-        f"{title}:\n\n{markdown.by_set(scores[scores['metric'] == metric], list(TISSUES), _ordered(scores))}"
+        f"{title}:\n\n{markdown.by_set(scores[scores['metric'] == metric], list(TISSUES), list(METHODS))}"
         for metric, title in shown.items()
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _rows(scores: pd.DataFrame) -> pd.Series:
-    """Names of rows: a method, and its readout where that is not its first."""
-    readout = scores.get("readout", FIRST)
-    return scores["method"].where(readout == FIRST, scores["method"] + ", " + readout)
+def _domains(scores: pd.DataFrame, name: str) -> str:
+    """ARI by section and by way of clustering, and what others published."""
+    sections, columns = DOMAINS[name], [f"joint_mixture_ari:{section}" for section in DOMAINS[name]] + list(CLUSTERED)
+    published = any(section in values for values in BENCHMARKST.values() for section in sections)
+    lines = [["method", *sections, *CLUSTERED.values()] + (["as published"] if published else [])]
+    for method in (method for method in METHODS if method in set(scores["method"])):
+        own = scores[scores["method"] == method]
+        values = [own.loc[own["metric"] == column, "value"].to_numpy() for column in columns]
+        lines.append([method, *map(markdown.spread, values), *([_quoted(method, sections)] if published else [])])
+    return f"Domains of {name}, ARI at the true number of regions:\n\n{markdown.table(lines)}"
+
+
+def _quoted(method: str, sections: tuple[str, ...]) -> str:
+    found = BENCHMARKST.get(method, {})
+    return " / ".join(f"{found[section]:.3f}" for section in sections) if found else markdown.ABSENT

@@ -14,26 +14,32 @@ from ._regions import known_regions
 if TYPE_CHECKING:
     from anndata import AnnData
 
-STARTS = 10
+STARTS = 5
 SCORES = {"ari": adjusted_rand_score, "nmi": normalized_mutual_info_score}
 
 
-def kmeans(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """The best of ten k-means clusterings."""
-    return KMeans(n_clusters, n_init=STARTS, random_state=seed).fit_predict(points)
+def kmeans(points: np.ndarray, n_clusters: int, seed: int) -> list[np.ndarray]:
+    """The best of five k-means clusterings."""
+    return [KMeans(n_clusters, n_init=STARTS, random_state=seed).fit_predict(points)]
 
 
-def mixture(points: np.ndarray, n_clusters: int, seed: int) -> np.ndarray:
-    """The likeliest of ten Gaussian mixtures whose components have one covariance."""
-    found = GaussianMixture(n_clusters, covariance_type="tied", n_init=STARTS, random_state=seed)
-    return found.fit_predict(points.astype(np.float64))
+def mixture(points: np.ndarray, n_clusters: int, seed: int) -> list[np.ndarray]:
+    """Components of a Gaussian mixture with one covariance, as EM finds them from each of five starts.
+
+    The likeliest is often not the one that is nearest to the regions, so that one start is a draw of a lottery.
+    """
+    fits = (
+        GaussianMixture(n_clusters, covariance_type="tied", random_state=STARTS * seed + start)
+        for start in range(STARTS)
+    )
+    return [fit.fit_predict(points.astype(np.float64)) for fit in fits]
 
 
 CLUSTERS = {"kmeans": kmeans, "mixture": mixture}
 
 
 def partition_scores(embedding: np.ndarray, adata: AnnData, seed: int, *, together: bool = True) -> dict[str, float]:
-    """ARI and NMI of k-means and of a tied Gaussian mixture at the true number of regions.
+    """ARI and NMI of k-means and of tied Gaussian mixtures at the true number of regions.
 
     Scores are those of each section, named after it, and their mean over sections. ``joint_...`` are of clusters of all
     sections' spots, made only ``together``; ``each_...`` of clusters of each section's spots by themselves. Spots
@@ -47,18 +53,21 @@ def partition_scores(embedding: np.ndarray, adata: AnnData, seed: int, *, togeth
     scores: dict[str, float] = {}
     for name, cluster in CLUSTERS.items():
         each = {s: cluster(points[rows], len(np.unique(labels[rows])), seed) for s, rows in inside.items()}
-        scores |= _scores(f"each_{name}", {s: (labels[rows], each[s]) for s, rows in inside.items()})
+        scores |= _scores(f"each_{name}", labels, inside, each)
         if together:
             found = cluster(points, len(np.unique(labels)), seed)
-            scores |= _scores(f"joint_{name}", {s: (labels[rows], found[rows]) for s, rows in inside.items()})
+            joint = {s: [clusters[rows] for clusters in found] for s, rows in inside.items()}
+            scores |= _scores(f"joint_{name}", labels, inside, joint)
     return scores
 
 
-def _scores(name: str, pairs: dict[str, tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
-    """Scores of truth and clusters of each section, and their means."""
+def _scores(
+    name: str, labels: np.ndarray, inside: dict[str, np.ndarray], found: dict[str, list[np.ndarray]]
+) -> dict[str, float]:
+    """Scores of each section, means over its partitions, and their means over sections."""
     scores = {}
     for metric, score in SCORES.items():
-        values = {section: float(score(*pair)) for section, pair in pairs.items()}
+        values = {s: float(np.mean([score(labels[rows], c) for c in found[s]])) for s, rows in inside.items()}
         scores[f"{name}_{metric}"] = float(np.mean(list(values.values())))
         scores |= {f"{name}_{metric}:{section}": value for section, value in values.items() if len(values) > 1}
     return scores

@@ -39,7 +39,9 @@ def test_banksy_of_the_surroundings_alone_ignores_a_spot_s_own_counts(sections):
     counts = sections.X.toarray()
     counts[lone] = counts[lone + 20]
     changed.X = sp.csr_matrix(counts)
-    own, around = (np.abs(banksy(sections, changed, 0, share=s) - banksy(sections, sections, 0, share=s)) for s in (0, 1))
+    own, around = (
+        np.abs(banksy(sections, changed, 0, share=s) - banksy(sections, sections, 0, share=s)) for s in (0, 1)
+    )
     assert own[lone].max() > 1e-3 * own.max()
     assert np.abs(logged(changed) - logged(sections))[lone].max() > 0.1
     assert np.median(around[lone]) < np.median(own[lone])

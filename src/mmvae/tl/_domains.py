@@ -39,8 +39,8 @@ def domains(
         How many; by default as many as Leiden finds at resolution 0.2, which is nearest to what was annotated on four sets
         of sections, and needs igraph. The Bayesian information criterion asks for two or three times as many.
     use_rep
-        The embedding in ``obsm``; of single cells rather ``"X_mmvae_spatial"``, as the fused one holds each cell's own
-        type, too. Cells in which it is not a finite number get no domain.
+        The embedding in ``obsm``. Where single cells of many types make up a domain, try ``"X_mmvae_spatial"``: the fused
+        latent holds each cell's own type, too. Cells in which it is not a finite number get no domain.
     method
         ``"mixture"``: a Gaussian mixture whose components have one covariance, the likeliest of ten that start from
         k-means, of the principal components with 99.5% of the embedding's variance. ``"leiden"``: communities of the graph

@@ -10,7 +10,7 @@ from benchmarks.training import train
 
 from ._deep import by_section, graphst, spaceflow, stagate
 from ._tissues import SECTION
-from ._untrained import banksy, diffused, mean, pca, pca_of_sums, smoothed, twice
+from ._untrained import around, banksy, diffused, mean, pca, pca_of_sums, smoothed, twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +37,21 @@ def scvi(trained: AnnData, shown: AnnData, seed: int) -> np.ndarray:
 
 
 def mmvae(
-    trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, batch: str | None = SECTION, **settings: Any
+    trained: AnnData,
+    shown: AnnData,
+    seed: int,
+    *,
+    spatial: bool = True,
+    batch: str | None = SECTION,
+    n_neighbors: int | None = None,
+    **settings: Any,
 ) -> np.ndarray:
     """The fused latent of mmvae with its defaults; a new section is read as if from the first batch, which encoders ignore."""
     import mmvae as package
 
-    first, second = (package.pp.spatial(adata, slide_key=SECTION) for adata in (trained, shown))
+    first, second = (
+        package.pp.spatial(adata, slide_key=SECTION, n_neighbors=n_neighbors) for adata in (trained, shown)
+    )
     if not spatial:
         first, second = first["rna"].copy(), second["rna"].copy()
     known = trained.obs[SECTION].astype(str).unique()
@@ -56,6 +65,11 @@ def mmvae(
         warnings.simplefilter("ignore")
         train(model, None)
     return model.get_latent_representation(second)
+
+
+def mmvae_smoothed(trained: AnnData, shown: AnnData, seed: int, **settings: Any) -> np.ndarray:
+    """The same, averaged over each spot and its surroundings, as ``mmvae.tl.domains(smooth=1)`` does."""
+    return around(shown, mmvae(trained, shown, seed, **settings))
 
 
 METHODS: dict[str, Callable[[AnnData, AnnData, int], np.ndarray]] = {
@@ -75,6 +89,9 @@ METHODS: dict[str, Callable[[AnnData, AnnData, int], np.ndarray]] = {
     "mmvae normal": partial(mmvae, prior={"spatial": "normal"}),
     "mmvae mog": partial(mmvae, prior={"spatial": "mog"}),
     "mmvae gmrf": mmvae,
+    "mmvae gmrf of 6": partial(mmvae, n_neighbors=6),
+    "mmvae gmrf smoothed": mmvae_smoothed,
+    "mmvae gmrf of 6 smoothed": partial(mmvae_smoothed, n_neighbors=6),
     "mmvae gmrf with adversary": partial(mmvae, batch_adversary=10.0),
 }
 UNSEEDED = tuple(name for name in METHODS if name.startswith(("pca", "banksy")))

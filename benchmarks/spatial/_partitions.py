@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.mixture import GaussianMixture
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 STARTS = 5
+# As mmvae.tl.domains: one covariance undoes the scale of dimensions, and those that hold nothing would count as any.
+KEPT_VARIANCE = 0.995
 SCORES = {"ari": adjusted_rand_score, "nmi": normalized_mutual_info_score}
 
 
@@ -26,13 +29,15 @@ def kmeans(points: np.ndarray, n_clusters: int, seed: int) -> list[np.ndarray]:
 def mixture(points: np.ndarray, n_clusters: int, seed: int) -> list[np.ndarray]:
     """Components of a Gaussian mixture with one covariance, as EM finds them from each of five starts.
 
+    Of the principal components with 99.5% of the variance.
     The likeliest is often not the one that is nearest to the regions, so that one start is a draw of a lottery.
     """
+    kept = PCA(KEPT_VARIANCE, svd_solver="full").fit_transform(points.astype(np.float64))
     fits = (
         GaussianMixture(n_clusters, covariance_type="tied", random_state=STARTS * seed + start)
         for start in range(STARTS)
     )
-    return [fit.fit_predict(points.astype(np.float64)) for fit in fits]
+    return [fit.fit_predict(kept) for fit in fits]
 
 
 CLUSTERS = {"kmeans": kmeans, "mixture": mixture}

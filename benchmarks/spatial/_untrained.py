@@ -51,6 +51,11 @@ def mean(adata: AnnData, values: np.ndarray, *, n_neighbors: int) -> np.ndarray:
     return averaging(neighbours(adata, n_neighbors)) @ values
 
 
+def around(adata: AnnData, values: np.ndarray) -> np.ndarray:
+    """Mean over a spot and its 30 nearest, or the whole rings on a lattice that make no more."""
+    return averaging(neighbours(adata, 2 * N_NEAREST) + sp.eye(adata.n_obs)) @ values
+
+
 def twice(adata: AnnData, values: np.ndarray) -> np.ndarray:
     """Mean over a spot and its six neighbours, twice."""
     once = averaging(neighbours(adata) + sp.eye(adata.n_obs))

@@ -55,12 +55,12 @@ def page(scores: pd.DataFrame) -> str:
 def _domains(scores: pd.DataFrame, name: str) -> str:
     """ARI by section and by way of clustering, and what others published."""
     sections, columns = DOMAINS[name], [f"joint_mixture_ari:{section}" for section in DOMAINS[name]] + list(CLUSTERED)
-    published = any(section in values for values in BENCHMARKST.values() for section in sections)
-    lines = [["method", *sections, *CLUSTERED.values()] + (["as published"] if published else [])]
-    for method in (method for method in METHODS if method in set(scores["method"])):
+    quoted = {method for method, values in BENCHMARKST.items() if set(sections) <= set(values)}
+    lines = [["method", *sections, *CLUSTERED.values()] + (["as published"] if quoted else [])]
+    for method in (method for method in METHODS if method in quoted | set(scores["method"])):
         own = scores[scores["method"] == method]
         values = [own.loc[own["metric"] == column, "value"].to_numpy() for column in columns]
-        lines.append([method, *map(markdown.spread, values), *([_quoted(method, sections)] if published else [])])
+        lines.append([method, *map(markdown.spread, values), *([_quoted(method, sections)] if quoted else [])])
     return f"Domains of {name}, ARI at the true number of regions:\n\n{markdown.table(lines)}"
 
 

@@ -75,7 +75,7 @@ def banksy(trained: AnnData, shown: AnnData, seed: int, *, share: float) -> np.n
     ``share`` of the variance, BANKSY's lambda, is that of the surroundings, two thirds of it the mean's.
     """
     first, second = (_banksy_parts(adata, share) for adata in (trained, shown))
-    return PCA(N_COMPONENTS, svd_solver="covariance_eigh").fit(first).transform(second)
+    return PCA(N_COMPONENTS, svd_solver="arpack", random_state=seed).fit(first).transform(second)
 
 
 def logged(adata: AnnData) -> np.ndarray:

@@ -165,7 +165,7 @@ def test_smoothing_finds_domains_whose_cells_are_of_all_kinds():
     mmvae.tl.domains(mdata, 3)
     plain = accuracy(mdata)
     mmvae.tl.domains(mdata, 3, smooth=2)
-    assert accuracy(mdata) > max(0.95, plain + 0.1)
+    assert accuracy(mdata) > plain + 0.3
     np.testing.assert_array_equal(mdata.obsm["X_mmvae"], before)
     assert mdata.uns["mmvae_domain"]["params"]["smooth"] == 2
 

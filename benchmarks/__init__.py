@@ -7,6 +7,7 @@ Each of these is a command, ``python -m benchmarks.<name>``, that updates a tabl
 - ``spatial``: regions of tissue; ``spatial.pdac``: tissues of sections that were never seen.
 - ``design``: what was tried for the defaults.
 - ``labels``: labels of cells from those of a tenth of them.
+- ``fills``: whether filled latents are as sure as they should be.
 - ``atlas``: a mosaic of a quarter of a million cells of twelve studies, beside peers.
 - ``peaks``: the Poisson likelihood of all peaks, and of sampled ones, on growing numbers of peaks.
 - ``speed``: seconds and memory of mmvae and its peers, on a CPU or a card, and how both grow with the data.

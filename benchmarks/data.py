@@ -33,6 +33,9 @@ class DataSet:
 
 
 DATA_SETS = {
+    "pbmc10k": DataSet(
+        "citeseq_pbmc10k_paired.h5mu", "cell_type", None, ("unlabelled", "undefined", "none"), "adtnorm_l2"
+    ),
     "teaseq": DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"),
     "cite600": DataSet("neurips_bmmc_cite600.h5mu", "cell_type_coarse", "batch", fine="cell_type"),
     "multiome500": DataSet("neurips_bmmc_multiome500.h5mu", "cell_type_coarse", "batch", fine="cell_type"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import argparse
 
 SIMULATION = "sim"
-REAL = ("cite600", "multiome500", "teaseq", "trimodal")
+REAL = ("pbmc10k", "cite600", "multiome500", "teaseq", "trimodal")
 SEEDS = {SIMULATION: (0, 1, 2, 3, 4)} | dict.fromkeys(REAL, (0, 1, 2))
 ARMS = ("A0", "A1", "A2", "A3", "A4g", "A4f")
 

@@ -11,6 +11,8 @@ from benchmarks import inputs
 from benchmarks.scores import embedding, mosaic, neighbours
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.methods.outcome import Outcome
     from benchmarks.tasks import Problem
 
@@ -29,7 +31,7 @@ def score(outcome: Outcome, problem: Problem) -> dict[str, dict[str, float]]:
 def _of_neighbours(readout: neighbours.Neighbours, problem: Problem) -> dict[str, float]:
     labels, batch, known = _columns(problem)
     part = readout.among(known)
-    scores = neighbours.bio_conservation(part, labels[known])
+    scores = _of_types(lambda kept, types: neighbours.bio_conservation(readout.among(kept), types), problem)
     if batch is not None:
         scores |= {
             name: neighbours.batch_mixing(part, own[known], batch[known]) for name, own in _mixed_within(problem)
@@ -41,7 +43,7 @@ def _of_neighbours(readout: neighbours.Neighbours, problem: Problem) -> dict[str
 def _of_embedding(readout: np.ndarray, problem: Problem) -> dict[str, float]:
     labels, batch, known = _columns(problem)
     part, own = readout[known], labels[known]
-    scores = embedding.bio_conservation(part, own)
+    scores = _of_types(lambda kept, types: embedding.bio_conservation(readout[kept], types), problem)
     if batch is not None:
         scores |= {name: embedding.batch_mixing(part, own[known], batch[known]) for name, own in _mixed_within(problem)}
         scores["ilisi"] = embedding.ilisi(*embedding.nearest(readout), batch)
@@ -50,6 +52,17 @@ def _of_embedding(readout: np.ndarray, problem: Problem) -> dict[str, float]:
         scores["pattern_mixing"] = embedding.batch_mixing(part, own, patterns)
         scores |= mosaic.transfer(part, own, patterns, "+".join(problem.mdata.mod))
     return scores
+
+
+def _of_types(score: Callable[[np.ndarray, np.ndarray], dict[str, float]], problem: Problem) -> dict[str, float]:
+    """The ``score`` of the cells whose type is known, marked, and their types; of finer types too, where there are any."""
+    labels, _, known = _columns(problem)
+    found, fine = score(known, labels[known]), problem.data_set.fine
+    if fine is not None:
+        labels = problem.mdata.obs[fine].astype(str).to_numpy()
+        known = ~np.isin(labels, problem.data_set.unknown)
+        found |= {f"{name}_fine": value for name, value in score(known, labels[known]).items()}
+    return found
 
 
 def _of_single(embeddings: dict[str, np.ndarray]) -> dict[str, float]:

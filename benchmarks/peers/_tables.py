@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TITLES = {
+    "pbmc10k": "CITE-seq PBMC 10k, rna + 14 proteins",
     "teaseq": "TEA-seq PBMC, rna + protein",
     "cite600": "CITE-seq bone marrow, rna + protein",
     "multiome500": "Multiome bone marrow, rna + atac",

@@ -81,9 +81,9 @@ def _mmvae(mdata: MuData, batch: str | None, seed: int, sizes: Mapping[str, int]
 def _settle(model: Any) -> None:
     """What mmvae measures at the end of a training, and weighs the modalities' latents by."""
     from mmvae.model._reader import Reader
-    from mmvae.model.readouts import measure_reliability
+    from mmvae.model.readouts import measure_modalities
 
-    model.remember(**measure_reliability(Reader(model)))
+    model.remember(**measure_modalities(Reader(model)))
 
 
 def _multivi(mdata: MuData, batch: str | None, seed: int, sizes: Mapping[str, int]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from benchmarks.data import DataSet
+from benchmarks.data import DATA_SETS, DataSet
 
 from ._methods import CAPTURED, METHODS, MULTIVI, MULTIVI_SPARSE, OURS, SAMPLED, TOTALVI
 from ._simulated import Size, repeated, simulated
@@ -50,11 +50,9 @@ class Simulated:
 Source: TypeAlias = Real | Simulated
 WITH_PEAKS = (OURS, CAPTURED, SAMPLED, MULTIVI, MULTIVI_SPARSE)
 SETS: dict[str, Source] = {
-    "snareseq": Real(DataSet("snareseq_mouse_cortex.h5mu", "cell_type", "batch", ("Mis",)), WITH_PEAKS),
-    "teaseq": Real(DataSet("teaseq_pbmc_rna_adt_paired.h5mu", "cell_type"), (OURS, CAPTURED, TOTALVI)),
-    "pbmc10k": Real(
-        DataSet("citeseq_pbmc10k_paired.h5mu", "cell_type", None, ("unlabelled",)), (OURS, CAPTURED, TOTALVI)
-    ),
+    "snareseq": Real(DATA_SETS["snareseq"], WITH_PEAKS),
+    "teaseq": Real(DATA_SETS["teaseq"], (OURS, CAPTURED, TOTALVI)),
+    "pbmc10k": Real(DATA_SETS["pbmc10k"], (OURS, CAPTURED, TOTALVI)),
     "peaks100k": Simulated(Size(3_000, rna=2_000, atac=100_000), WITH_PEAKS),
     "million": Simulated(Size(1_000_000, rna=4_000, protein=100), (OURS,)),
 }

@@ -190,6 +190,14 @@ def test_the_encoders_learn_from_the_imputation_but_not_from_the_predictor_s_own
     assert all(leaf.grad is None for leaf in LEAVES.values())
 
 
+def test_the_predictor_learns_from_latents_and_not_from_what_is_made_of_its_imputation():
+    fusion = build("concat")
+    fusion.draw(posteriors_of(MIXED)).latent.square().sum().backward()
+    assert all(weight.grad is None for weight in fusion.parameters())
+    fusion.imputation_loss(posteriors_of(torch.ones(8, 3, dtype=torch.bool))).sum().backward()
+    assert all(weight.grad is not None for weight in fusion.parameters())
+
+
 def test_the_imputation_depends_on_what_the_cell_has():
     fusion = build("concat")
     one = posteriors_of(torch.tensor([[1, 0, 0]], dtype=torch.bool), seed=0)

@@ -51,6 +51,17 @@ def test_gradient_reaches_every_parameter(likelihood):
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in likelihood.parameters())
 
 
+def test_loadings_join_hidden_units_to_features(likelihood):
+    loadings = likelihood.loadings()
+    assert loadings
+    assert all(tuple(weights.shape) == (G, H) and weights.requires_grad for weights in loadings)
+
+
+def test_ratios_are_not_shrunk():
+    likelihood = Likelihood.build("nb_mixture", n_features=G, n_hidden=H, n_batch=2)
+    assert not any(weights is likelihood.foreground.weight for weights in likelihood.loadings())
+
+
 def test_no_rows_give_no_rows(likelihood):
     empty = values_for(likelihood)[:0]
     assert explained(likelihood, empty).distribution.log_prob(empty).shape == (0, G)

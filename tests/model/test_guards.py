@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 
 import mmvae
 from mmvae import MultiVAE, TrainingDivergedError
-from mmvae.train import training_report
+from mmvae.train import KeepWeights, training_report
 
 
 @pytest.fixture
@@ -80,6 +83,16 @@ def test_a_validation_bound_that_never_improves_is_named():
         history = {"objective_validation": pd.DataFrame({"objective_validation": bounds})}
         lines = training_report(history, {}, None, np.array([]))
         assert any("never improved" in line for line in lines) == expected
+
+
+@pytest.mark.parametrize(("last", "expected"), [(75.0, ["best in epoch 1, .* 15.0 nats worse in epoch 2"]), (65.0, [])])
+def test_an_epoch_much_worse_than_an_earlier_one_is_named(last, expected):
+    keep = KeepWeights(torch.nn.Linear(1, 1), 2)
+    for epoch, value in enumerate([100.0, 60.0, last]):
+        keep.value = value
+        keep.on_train_epoch_end(SimpleNamespace(current_epoch=epoch), None)
+    for line, words in zip(keep.overtraining(), expected, strict=True):
+        assert re.search(words, line)
 
 
 @pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")

@@ -1,4 +1,4 @@
-"""Reliability of a modality's latent, and the readout that is weighted by it."""
+"""Reliability and agreement of modalities' latents, and the readout that is weighted by them."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def model(data):
     return model
 
 
+@pytest.fixture(scope="module")
+def markers():
+    """A model of four types, of which the counts of three markers tell one each apart from the fourth."""
+    rng = np.random.default_rng(0)
+    types = rng.integers(4, size=400)
+    genes = rng.poisson(np.exp(rng.normal(0, 1, (4, 100)))[types])
+    panel = rng.poisson(np.array([[100, 10, 10], [10, 100, 10], [10, 10, 100], [30, 30, 30]])[types])
+    made = {"rna": genes, "markers": panel}
+    made = {name: ad.AnnData(counts.astype(np.float32)) for name, counts in made.items()}
+    for name, adata in made.items():
+        adata.var_names = [f"{name}_{number}" for number in range(adata.n_vars)]
+    mdata = md.MuData(made)
+    MultiVAE.setup_mudata(mdata)
+    model = MultiVAE(mdata)
+    model.train(max_epochs=EPOCHS, enable_progress_bar=False)
+    return model
+
+
 def test_noise_is_less_reliable_than_structure(model):
     reliability = model.get_reliability()
     assert list(reliability.index) == ["rna", "noise"]
@@ -51,11 +69,38 @@ def test_noise_is_less_reliable_than_structure(model):
     assert reliability["noise"] < 0.3
 
 
-def test_draws_of_fused_are_as_wide_as_they_are_reliable(model):
+def test_a_modality_of_noise_hardly_counts(model):
+    weights = model.get_modality_weights()
+    assert list(weights.columns) == ["reliability", "certainty", "agreement", "weight"]
+    assert weights["agreement"].max() < 0.3  # of training cells, whose latents have seen each other's counts
+    assert weights.loc["rna", "weight"] == 1
+    assert weights.loc["noise", "weight"] < 0.4
+
+
+def test_draws_of_fused_are_as_wide_as_the_weights_say(model):
     drawn = model.get_latent_representation(indices=model.train_indices_, give_mean=False)
     width = model.module.fusion.n_latent["rna"]
-    for block, reliability in zip((drawn[:, :width], drawn[:, width:]), model.get_reliability(), strict=True):
-        assert block.var(axis=0).sum() == pytest.approx(reliability**2, rel=0.1)
+    for block, weight in zip((drawn[:, :width], drawn[:, width:]), model.get_modality_weights()["weight"], strict=True):
+        assert block.var(axis=0).sum() == pytest.approx(weight**2, rel=0.1)
+
+
+def test_markers_that_each_tell_something_of_their_own_count(markers):
+    """No half of three markers tells what the other does, but the rna tells it, too."""
+    weights = markers.get_modality_weights()
+    assert weights.loc["markers", "reliability"] < 0.5
+    assert weights.loc["markers", "agreement"] > 0.5
+    assert weights.loc["markers", "weight"] > 0.5
+
+
+def test_agreement_is_of_the_cells_that_have_both(data):
+    few = md.MuData({"rna": data["rna"][:150].copy(), "noise": data["noise"][110:].copy()})
+    MultiVAE.setup_mudata(few)
+    model = MultiVAE(few, n_hidden=16, n_latent=4, prior="normal")
+    model.train(max_epochs=2, enable_progress_bar=False)
+    weights = model.get_modality_weights()
+    assert weights["agreement"].isna().all()  # 40 cells have both
+    repeats = weights["reliability"] * weights["certainty"]
+    np.testing.assert_allclose(weights["weight"], repeats / repeats.max())
 
 
 def test_variances_of_fused_are_scaled_as_its_means(model):
@@ -78,7 +123,7 @@ def test_a_query_keeps_the_weights_of_its_reference(model):
     assert query.memory.scale == model.memory.scale
 
 
-def test_an_attentive_concatenation_is_as_wide_as_it_is_reliable(data):
+def test_an_attentive_concatenation_is_as_wide_as_the_weights_say(data):
     MultiVAE.setup_mudata(data)
     model = MultiVAE(data, fusion="attention", n_hidden=16)
     with torch.no_grad():
@@ -90,7 +135,7 @@ def test_an_attentive_concatenation_is_as_wide_as_it_is_reliable(data):
     width = model.module.fusion.n_latent["rna"]
     variance = np.mean([drawn[:, :width].var(axis=0).sum() for drawn in draws])
     # The model scales by the variance of a single draw.
-    assert variance == pytest.approx(model.get_reliability()["rna"] ** 2, rel=0.3)
+    assert variance == pytest.approx(model.get_modality_weights().loc["rna", "weight"] ** 2, rel=0.3)
 
 
 def test_weights_are_those_of_the_last_training(data):

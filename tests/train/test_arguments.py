@@ -42,6 +42,7 @@ OF_PLAN = {
     "weight_decay": NEGATIVE,
     "n_epochs_kl_warmup": [-1, 1.5],
     "n_steps_kl_warmup": [-1, 1.5],
+    "loading_sd": NOT_RATES,
     "max_kl_weight": NEGATIVE,
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import anndata as ad
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -13,14 +15,51 @@ from mmvae.train import MultiVAEPlan
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 
 
+def trained(model):
+    return (weights for weights in model.module.parameters() if weights.requires_grad)
+
+
 def decays(model) -> list[float]:
     (optimizer,) = model.trainer.optimizers
     return [group["weight_decay"] for group in optimizer.param_groups]
 
 
-@pytest.mark.parametrize(("plan_kwargs", "expected"), [(None, [0.0]), ({"weight_decay": 0.1}, [0.1])])
-def test_weights_decay_where_asked(build, train, plan_kwargs, expected):
-    assert decays(train(build(), 1, plan_kwargs=plan_kwargs)) == expected
+# A hidden layer of 16 and 72 training cells.
+SHRUNK = 16 / (2 * 72)
+
+
+@pytest.mark.parametrize(
+    ("plan_kwargs", "expected"),
+    [
+        (None, [0.0, SHRUNK]),
+        ({"weight_decay": 0.1}, [0.1, 0.1 + SHRUNK]),
+        ({"loading_sd": 0.5}, [0.0, 4 * SHRUNK]),
+        ({"loading_sd": None}, [0.0]),
+    ],
+)
+def test_weights_decay_as_their_prior_says_and_where_asked(build, train, plan_kwargs, expected):
+    assert sorted(decays(train(build(), 1, plan_kwargs=plan_kwargs))) == pytest.approx(expected)
+
+
+def test_what_the_prior_shrinks_are_the_loadings(build, train):
+    model = train(build(), 1)
+    (optimizer,) = model.trainer.optimizers
+    (shrunk,) = [group["params"] for group in optimizer.param_groups if group["weight_decay"]]
+    assert {tuple(weights.shape) for weights in shrunk} == {(20, 16), (6, 16)}
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(trained(model)))
+
+
+@pytest.mark.filterwarnings("ignore:The validation ELBO was best")
+def test_features_of_noise_are_not_learnt_by_heart(train):
+    rng = np.random.default_rng(0)
+    adata = ad.AnnData(rng.poisson(0.3, (100, 400)).astype(np.float32))
+    MultiVAE.setup_anndata(adata)
+    lost = {}
+    for sd in (1.0, None):
+        model = train(MultiVAE(adata, n_hidden=32), 60, early_stopping=False, plan_kwargs={"loading_sd": sd})
+        curve = model.history_["objective_validation"].iloc[:, 0].astype(float)
+        lost[sd] = curve.iloc[-1] - curve.min()
+    assert lost[1.0] < 0.75 * lost[None]
 
 
 def test_weights_of_a_reference_never_decay():

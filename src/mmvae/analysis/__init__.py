@@ -3,4 +3,5 @@
 from ._canonical_correlation import SharedSubspace
 from ._discriminant import DiscriminantAnalysis, few_of_each
 from ._mixtures import batch_evenness, effective_number, responsibilities, top_features
-from ._scores import outlier_share, split_half_reliability, total_scale, two_sample_auc, verdict
+from ._scores import outlier_share, two_sample_auc, verdict
+from ._weights import certain_share, modality_weights, split_half_reliability, told_by_neighbors, total_scale

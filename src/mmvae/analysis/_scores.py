@@ -1,4 +1,4 @@
-"""Scores of latents and their priors: outliers, a two-sample test, reliability. C cells, M modalities, D dimensions."""
+"""Scores of latents and their priors: outliers, a two-sample test. C cells, M modalities, D dimensions."""
 
 import numpy as np
 from scipy.special import logit
@@ -8,7 +8,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-from torch import Tensor
 
 MIN_CELLS = 50
 N_FOLDS = 3
@@ -23,9 +22,6 @@ JOINT_VERDICTS = {
     "roughly": "the priors miss some of how the modalities' latents go together",
     "differs": "the priors do not know how the modalities' latents go together; drawn at once they make no cell",
 }
-LEAST_RELIABILITY = 0.01
-# Standard deviation below which a latent does not vary, relative to its largest value: rounding of single precision.
-RESOLUTION = 1e-5
 
 
 def outlier_share(energy: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -88,27 +84,3 @@ def verdict(auc: float, *, joint: bool) -> str:
         return f"not tested: fewer than {MIN_CELLS} cells"
     word = "close" if auc < CLOSE else "roughly" if auc < ROUGHLY else "differs"
     return f"{word}: {(JOINT_VERDICTS if joint else VERDICTS)[word]}"
-
-
-def split_half_reliability(first: Tensor, second: Tensor) -> float:
-    """Spearman-Brown reliability of a latent :cite:p:`Spearman1910`, from its means by either half of the features.
-
-    Means are ``(C, D)``, of at least one cell. Between 0.01 and 1; 0.01 where they do not differ between cells, which
-    tells nothing of them.
-    """
-    largest = max(first.abs().max(), second.abs().max())
-    a, b = first - first.mean(dim=0), second - second.mean(dim=0)
-    variance = (a.square().sum() + b.square().sum()) / 2
-    if variance <= a.numel() * (RESOLUTION * largest).square():
-        return LEAST_RELIABILITY
-    agreement = float((a * b).sum() / variance)
-    return max(LEAST_RELIABILITY, 2 * agreement / (1 + agreement)) if agreement > 0 else LEAST_RELIABILITY
-
-
-def total_scale(drawn: Tensor) -> float:
-    """Root of the total variance of draws, ``(C, D)``; 1 if there is none.
-
-    Of draws and not of means: those of a modality that tells nothing hardly vary, and need not be blown up.
-    """
-    total = float(drawn.var(dim=0, correction=0).sum()) if len(drawn) else 0.0
-    return total**0.5 if total > 0 else 1.0

@@ -137,6 +137,9 @@ class Fusion(Component, family="fusion"):
         """Cost in nats of what the fusion trains beside the ELBO to impute missing latents, ``(n_cells,)``, if any."""
         return None
 
+    def calibrate(self, posteriors: Posteriors) -> None:
+        """Take the posteriors of cells that were not trained on, at the end of a training, to impute as surely as is right."""
+
     def set_pair_counts(self, shared: Tensor) -> None:
         """Take how many training cells each pair of modalities shares, ``(n_modalities, n_modalities)``."""
 

@@ -1,14 +1,15 @@
 """Concatenation: C cells, M modalities, D_m latent dimensions of modality m, L = U = sum of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import accumulate
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
 from mmvae._keys import COUPLED
-from mmvae.nn import Predictor
+from mmvae.nn import Predictor, calibrate
 
 from ._base import Fusion, JointPrior, LatentDraw, PriorTerm, as_vector
 from ._posteriors import Posteriors
@@ -18,11 +19,13 @@ class Concatenation(Fusion, name="concat"):
     r"""Concatenate the modalities' latents, :math:`u = [z_1; \dots; z_M]`.
 
     Every modality keeps a latent and a prior of its own. The latent of a modality that a cell lacks is imputed by
-    :class:`~mmvae.nn.Predictor` from those it has. The predictor learns from jointly profiled cells, which sends no
-    gradient to the encoders, and from what the decoders make of its imputation, which does: so an encoder learns to tell
-    of its cell what the other modalities would. Under a coupled prior there is no predictor: the prior charges for all
-    latents at once, and its conditional distribution imputes the missing ones. There is no network between the
-    concatenation and the decoders: in simulation one made the embeddings of different missing patterns differ.
+    :class:`~mmvae.nn.Predictor` from those it has. The predictor learns from the latents of jointly profiled cells, which
+    sends no gradient to the encoders, and validation cells tell in the end how sure it may be. What the decoders make of its
+    imputation does train the encoders, so that one learns to tell of its cell what the other modalities would; the
+    predictor learns nothing of it, as it would learn to be surer than is right. Under a coupled prior there is no
+    predictor: the prior charges for all latents at once, and its conditional distribution imputes the missing ones. There
+    is no network between the concatenation and the decoders: in simulation one made the embeddings of different missing
+    patterns differ.
     """
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:
@@ -90,6 +93,10 @@ class Concatenation(Fusion, name="concat"):
         counted = (targets & self.predictor.is_informed(sources))[:, self.predictor.modality_of_dim]
         return torch.where(counted, kl_divergence(truth, guess), 0.0).sum(dim=-1)
 
+    def calibrate(self, posteriors: Posteriors) -> None:
+        if self.predictor is not None:
+            calibrate(self.predictor, posteriors.joined, posteriors.encoded)
+
     def _joint_draw(self, posteriors: Posteriors, own: Tensor) -> LatentDraw:
         (prior,) = self._joint_prior
         observed = None if posteriors.is_complete else posteriors.observed_dims
@@ -108,13 +115,27 @@ class Concatenation(Fusion, name="concat"):
         if self.predictor is None:
             return values, q
         for _ in range(self.predictor.n_rounds):
-            guess = self.predictor(values, known)
+            with _untrained(self.predictor):  # decoders are best off with what is surer than is right
+                guess = self.predictor(values, known)
             reached = self.predictor.is_informed(known) & ~known
             new, known = reached[:, self.predictor.modality_of_dim], known | reached
             values = torch.where(new, read(guess), values)
             loc, scale = torch.where(new, guess.loc, q.loc), torch.where(new, guess.scale, q.scale)
             q = Normal(loc, scale, validate_args=False)
         return values, q
+
+
+@contextmanager
+def _untrained(module: nn.Module) -> Iterator[None]:
+    """Weights of a module get no gradient of what it does inside, though what it reads does. No copies, no operations."""
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 def _hold_out(encoded: Tensor) -> tuple[Tensor, Tensor]:

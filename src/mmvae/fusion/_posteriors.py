@@ -1,6 +1,6 @@
 """What the encoders hand to a fusion: C cells, M modalities, D_m latent dimensions of modality m, L of all together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -48,6 +48,16 @@ class Posteriors:
             loc, scale = q.loc.masked_fill(lacks, 0.0), q.scale.masked_fill(lacks, 1.0)
             kept[name] = Normal(loc, scale, validate_args=False)
         return cls(kept, encoded)
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Those of several minibatches."""
+        normals = {}
+        for name in parts[0].normals:
+            own = [part.normals[name] for part in parts]
+            loc, scale = torch.cat([q.loc for q in own]), torch.cat([q.scale for q in own])
+            normals[name] = Normal(loc, scale, validate_args=False)
+        return cls(normals, torch.cat([part.encoded for part in parts]), all(part.is_complete for part in parts))
 
     def mask(self, name: str) -> Tensor:
         """Which cells have a posterior of modality ``name``, boolean, ``(n_cells,)``."""

@@ -129,6 +129,15 @@ class Likelihood(Component, family="likelihood"):
         """Expected values free of depth, shape ``(n_cells, n_features)``; unit in ``rate_unit``."""
         raise NotImplementedError
 
+    def loadings(self) -> list[Tensor]:
+        """Weights from the hidden layer to the features, ``(G, H)`` each: those of all linear layers that read it.
+
+        Training gives them a Gaussian prior, on the scale of logarithms, logits or standardised values. Override it where
+        a layer's outputs are something else.
+        """
+        linear = [part for part in self.modules() if isinstance(part, nn.Linear)]
+        return [part.weight for part in linear if part.in_features == self.n_hidden]
+
 
 def head(n_hidden: int, n_features: int) -> nn.Linear:
     """Output layer that starts near its bias, so that training starts from the mean profile."""

@@ -75,6 +75,10 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
         scale = self.background_log_scale(hidden).clamp(*LOG_SCALE_RANGE).exp()
         return Normal(prior.loc + self.background_shift(hidden), scale, validate_args=False)
 
+    def loadings(self) -> list[Tensor]:
+        # Not of the foreground, a ratio that may be large.
+        return [self.background_shift.weight, self.background_log_scale.weight, self.background_logits.weight]
+
     def _fold(self, hidden: Tensor) -> Tensor:
         return 1.0 + softplus(self.foreground(hidden)) + 1e-4
 

@@ -18,7 +18,7 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._data import DataAccess, digest_of
 
-PRIOR_CELLS, PRIOR_BATCH, SAMPLE_CELLS = 10_000, 512, 10_000
+PRIOR_CELLS, PRIOR_BATCH, SAMPLE_CELLS, HELD_OUT_CELLS = 10_000, 512, 10_000, 5_000
 Summary: TypeAlias = tuple[FeatureStatistics, float | None]  # of values; median of the user's size factors, if any
 
 
@@ -55,8 +55,18 @@ class OwnCells:
             labels = np.asarray(self.manager.get_from_registry(REGISTRY_KEYS.LABELS_KEY)).ravel()
             rare = np.column_stack([rare, (labels >= 0) & (labels < model.module.n_labels)])
         chosen = [cells[:PRIOR_CELLS], *(cells[has[cells]][:PRIOR_CELLS] for has in rare.T)]
-        for tensors in model._loader(model.adata, np.unique(np.concatenate(chosen)), PRIOR_BATCH):
-            yield {key: value.to(model.module.device) for key, value in tensors.items()}
+        yield from self._read(np.unique(np.concatenate(chosen)))
+
+    def held_out(self) -> Iterator[dict[str, Tensor]]:
+        """Validation cells of several modalities, always the same ones, at random; none without validation."""
+        cells = self.parts[1][self.presence[self.parts[1]].sum(axis=1) > 1]
+        chosen = np.random.default_rng(0).permutation(cells)[:HELD_OUT_CELLS]
+        return self._read(np.sort(chosen)) if len(chosen) else iter(())
+
+    def _read(self, cells: np.ndarray) -> Iterator[dict[str, Tensor]]:
+        """Minibatches of cells, on the model's device."""
+        for tensors in self.model._loader(self.model.adata, cells, PRIOR_BATCH):
+            yield {key: value.to(self.model.module.device) for key, value in tensors.items()}
 
     def batch_and_patterns(self) -> tuple[Column | None, np.ndarray]:
         """The column of batches, if there is one, and what each cell has, in words."""
@@ -89,13 +99,18 @@ class StreamedCells:
         """Minibatches of the first training cells of a pass."""
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
-        found: list[dict[str, Tensor]] = []
-        for batch in self.datamodule.train_dataloader():
-            found.append(self.datamodule.on_before_batch_transfer(batch, 0))
-            _check(found[-1], self.module.names)
-            if sum(len(tensors[PRESENT]) for tensors in found) >= SAMPLE_CELLS:
-                break
-        return found
+        return list(self._first(self.datamodule.train_dataloader(), SAMPLE_CELLS))
+
+    def _first(self, loader: Iterable[Any], n_cells: int) -> Iterator[dict[str, Tensor]]:
+        """Minibatches of a loader, until they have ``n_cells``."""
+        n_found = 0
+        for batch in loader:
+            tensors = self.datamodule.on_before_batch_transfer(batch, 0)
+            _check(tensors, self.module.names)
+            yield tensors
+            n_found += len(tensors[PRESENT])
+            if n_found >= n_cells:
+                return
 
     @property
     def presence(self) -> np.ndarray:
@@ -105,6 +120,12 @@ class StreamedCells:
     def some(self) -> Iterator[dict[str, Tensor]]:
         """The sample, on the model's device."""
         for tensors in self.sample:
+            yield {key: value.to(self.module.device) for key, value in tensors.items()}
+
+    def held_out(self) -> Iterator[dict[str, Tensor]]:
+        """The first validation cells, on the model's device; none without validation."""
+        loader = self.datamodule.val_dataloader() if self.has_validation else ()
+        for tensors in self._first(loader, HELD_OUT_CELLS):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}
 
     def summaries(self) -> dict[str, Summary]:

@@ -13,6 +13,7 @@ from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
+from mmvae.analysis import modality_weights
 from mmvae.data import graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
 from mmvae.module import MultiVAEModule
@@ -31,11 +32,20 @@ class ReferenceMemory:
     cells: str | None = None  # digest of the cells' names
     labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
     reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
+    certainty: dict[str, float] | None = None  # share of its variance that is of the posterior means
+    agreement: dict[str, float] | None = None  # share of its variance that another modality tells
     scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
     shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
     n_categories: dict[str, int] | None = None  # of each table of weights when the training ended
     known_categories: dict[str, int] | None = None  # in a query, those of its reference, which stay as they are
     dropout_is_frozen: bool = False  # whether a query is trained without
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """How much each modality's latent counts in the fused representation; the largest is 1."""
+        if self.reliability is None or self.certainty is None or self.agreement is None:
+            return None
+        return modality_weights(self.reliability, self.certainty, self.agreement)
 
     @property
     def is_query(self) -> bool:

@@ -19,6 +19,7 @@ from mmvae.train import (
     Schedule,
     Snapshot,
     as_sent,
+    calibrate_imputation,
     check_arguments,
     defaults_for,
     divergence,
@@ -34,7 +35,7 @@ from mmvae.train import (
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
 from ._data import DataAccess
 from ._reader import Reader
-from .readouts import measure_reliability, remember_labelled
+from .readouts import measure_modalities, remember_labelled
 
 
 class Training(UnsupervisedTrainingMixin, DataAccess):
@@ -83,7 +84,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         lr
             Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
         train_size, validation_size
-            Shares of the cells to train and to validate on, by default 0.9 and what training leaves.
+            Shares of the cells to train and to validate on, by default 0.9 and what training leaves. Validation cells choose
+            the epoch that is kept, and say how sure a latent is that is filled in where a cell lacks a modality.
         split_by
             What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
             default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
@@ -91,7 +93,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         early_stopping, early_stopping_patience
             Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
             not improved for so many epochs, counted from the end of the KL warm-up, but at the latest from two thirds
-            of ``max_epochs``. The weights of the best of these epochs are kept either way.
+            of ``max_epochs``. The weights of the best of these epochs are kept either way. The ELBO of earlier ones is
+            comparable, too, and may be better where cells are few and features many; but their latents tell less of
+            types and of each other.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
         tf32
@@ -102,8 +106,11 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             operations. What cannot be captured runs as without, with a warning. Not yet tried on a card: see
             ``docs/large.md``.
         plan_kwargs
-            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``, and
-            ``weight_decay``, of which there is none by default, nor in a query.
+            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``,
+            ``weight_decay`` (an L2 penalty on all weights, none by default, nor in a query), and ``loading_sd``, 1 by
+            default: the standard deviation that the Gaussian prior of the decoders' last weights gives to the log fold
+            changes of a feature between cells (logits, or standardised values, under other likelihoods). It keeps
+            features of few cells from being learnt by heart, and hardly touches those of many; ``None`` leaves it out.
         datamodule
             Data in place of the model's own, for a model that was made with ``registry``, with splits and minibatches
             of their own: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another
@@ -117,8 +124,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         -----
         UserWarning
             If cells are held out one by one where neighbours share counts, or steps cannot be captured. At the end, in
-            words: if the validation ELBO never improved, a modality's latent carries under 1 nat per cell, a prior had
-            too few cells to learn from, or a batch coincides with a missing pattern.
+            words: if the validation ELBO never improved, or was much better in an epoch before those to choose from, a
+            modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a batch
+            coincides with a missing pattern.
         """
         plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
         check_arguments(locals(), plan)
@@ -174,7 +182,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         try:
             self.best_epoch_ = None
             if not self.memory.is_query:  # whose encoders stay what they are
-                self.remember(shared=None, reliability=None, scale=None)
+                self.remember(shared=None, reliability=None, certainty=None, agreement=None, scale=None)
                 if self.memory.n_categories is None:
                     self._init_from(cells)
             if self.adata is not None:
@@ -191,7 +199,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if as_raised is error:
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
-        return training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
+        report = training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
+        return keep.overtraining() + report
 
     def _init_from(self, cells: Cells) -> None:
         """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""
@@ -227,4 +236,5 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):
-                self.remember(labelled=remember_labelled(reader, sample), **measure_reliability(reader, sample))
+                calibrate_imputation(self.module, cells.held_out())
+                self.remember(labelled=remember_labelled(reader, sample), **measure_modalities(reader, sample))

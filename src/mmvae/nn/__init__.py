@@ -1,5 +1,6 @@
 """Networks and the registry mechanism. Torch only."""
 
+from ._calibration import calibrate
 from ._component import Component
 from ._decoder import CategoryTable, Covariates, Decoder
 from ._encoder import Encoder

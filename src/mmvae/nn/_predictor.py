@@ -11,9 +11,14 @@ LOG_VAR_RANGE = (-8.0, 3.0)
 
 
 class Predictor(nn.Module):
-    r"""Pairwise predictors, combined as a product of experts.
+    r"""Pairwise predictors, combined as a product of experts, each to a power.
 
-    .. math:: r(z_t \mid z_S) \propto \prod_{s \in S} N(z_t;\, m_{st}(z_s), \operatorname{diag} v_{st}(z_s))
+    .. math::
+        r(z_t \mid z_S) \propto \prod_{s \in S} N(z_t;\, m_{st}(z_s), \operatorname{diag} v_{st}(z_s))^{a_{st|S|}}
+
+    Sources tell in part the same, which a plain product counts once for each. So each pair has a power of its own for
+    every number of sources, learned with the rest. It starts at one over that number, and goes back there where so many
+    are never seen with the target: if each alone is as sure as it should be, all together are then never too sure.
 
     One network with a hidden layer of width ``n_hidden`` for each ordered pair of modalities. Pairs, rather than one
     network with a mask as input, because in a mosaic many combinations are never seen together: a network asked for
@@ -33,6 +38,8 @@ class Predictor(nn.Module):
             nn.ParameterDict({t: torch.empty(n, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
             for size in (n_hidden, 1)
         )
+        # By source, number of sources, of which none has no meaning, and target.
+        self.log_power = nn.Parameter(-torch.arange(n).clamp_min(1).log()[:, None].repeat(n, 1, n))
         self.register_buffer("linked", ~torch.eye(n, dtype=torch.bool))
         modality_of_dim = torch.arange(n).repeat_interleave(torch.tensor(self.widths))
         self.register_buffer("modality_of_dim", modality_of_dim, persistent=False)
@@ -43,8 +50,10 @@ class Predictor(nn.Module):
         self.linked.copy_(linked & ~torch.eye(len(self.widths), dtype=torch.bool, device=linked.device))
         self.n_rounds = _longest_path(self.linked)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # Models that were saved without powers are plain products.
+        state_dict.setdefault(f"{prefix}log_power", torch.zeros_like(self.log_power))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.n_rounds = _longest_path(self.linked)
 
     def is_informed(self, available: Tensor) -> Tensor:
@@ -66,9 +75,11 @@ class Predictor(nn.Module):
         ]
         # Under mixed precision products are of half precision, in which a sum of precisions has few digits.
         loc, log_var = (torch.cat(part, dim=-1).to(latent.dtype) for part in zip(*read, strict=True))
-        use = (available.mT[:, :, None] & self.linked[:, None])[..., self.modality_of_dim]
-        share = torch.exp(-log_var.clamp(*LOG_VAR_RANGE)) * use
-        precision = share.sum(dim=0) + ~use.any(dim=0)
+        use = available.mT[:, :, None] & self.linked[:, None]
+        power = torch.where(use, self.log_power.gather(1, use.sum(dim=0).expand_as(use)), -torch.inf)
+        share = torch.exp(power[..., self.modality_of_dim] - log_var.clamp(*LOG_VAR_RANGE))
+        precision = share.sum(dim=0)
+        precision = precision + (precision == 0)
         return Normal((share * loc).sum(dim=0) / precision, precision.rsqrt(), validate_args=False)
 
 

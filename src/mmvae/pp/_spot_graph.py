@@ -10,7 +10,7 @@ from mmvae.data import reach
 # smallest; of cells that lie where they please 1.4 times and more.
 LATTICE_SPREAD = 1.4
 # Cells that are packed have nearest distances as even as a lattice's, but no empty space around the first ring: of the
-# neighbours within 1.35 pitches it holds a third or more, on a lattice, jittered by a twentieth of its pitch, a fifth at most.
+# neighbours within 1.35 pitches it holds a third or more, on a lattice that is jittered by a twentieth of its pitch under a quarter.
 EMPTY, MOST_IN_EMPTY = (1.15, 1.35), 0.3
 # How much further than a ring of neighbours the next one is: 1.4 times and more on squares, 1.7 and then 1.15 on hexagons.
 RING_GAP = 1.12

@@ -37,8 +37,8 @@ def domains(
         Spots or cells with an embedding, such as :func:`mmvae.tl.embed` writes. Everything is computed before anything is
         written.
     n_domains
-        How many; by default as many as Leiden finds at resolution 0.2, which is nearest to what was annotated on four sets
-        of sections, and needs igraph. The Bayesian information criterion asks for two or three times as many.
+        How many; by default as many as Leiden finds at resolution 0.2, which needs igraph: that is nearest to what was
+        annotated on four sets of sections. The Bayesian information criterion asks for far more.
     use_rep
         The embedding in ``obsm``. Where single cells of many types make up a domain, try ``"X_mmvae_spatial"``: the fused
         latent holds each cell's own type, too. Cells in which it is not a finite number get no domain.
@@ -54,7 +54,7 @@ def domains(
     refine
         Rings of neighbours in space whose most frequent domain a cell takes, along the graph that
         :func:`mmvae.pp.spatial` stores, which never leaves a section; a cell without neighbours keeps its own. 0 is none; 1
-        are the six spots around one of Visium's, as SpaGCN :cite:p:`Hu2021` does; 4 come near to the 50 spots of GraphST
+        are the six spots around one of Visium's, as in SpaGCN :cite:p:`Hu2021`, which asks for more than half of them; 4 come near to the 50 spots of GraphST
         :cite:p:`Long2023`. What is smaller than the rings is lost.
     key_added
         Column of ``obs`` to write, and key of ``uns`` for how it was found.

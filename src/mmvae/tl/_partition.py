@@ -16,7 +16,7 @@ KEPT_VARIANCE = 0.995
 N_STARTS, TOLERANCE, MAX_ITERATIONS = 10, 1e-5, 1_000
 N_NEIGHBORS = 15
 # Leiden's number of communities at it is nearest to that of the annotated regions: of mob (5), pdac_a (4), STARmap (4) and
-# DLPFC (7) it finds 3, 4, 4 or 5, and 6. At 0.3 it is 4, 5, 5 to 7, 8, and the BIC asks for 10 to 12 on all of them.
+# DLPFC (7) it finds 3, 4, 4 or 5, and 6. At 0.3 it is 4, 5, 5 to 7, 8, and the BIC asks for 10 to 12, of 12 tried.
 RESOLUTION = 0.2
 RESOLUTIONS, N_HALVINGS = (0.01, 8.0), 16
 

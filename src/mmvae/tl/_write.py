@@ -12,7 +12,7 @@ from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
 from mmvae.model import MultiVAE
 
 MEANINGS = {
-    FUSED: "latents of all modalities, each at variance 1 times its reliability; where there is one joint latent, that",
+    FUSED: "latents of all modalities, each at variance 1 times its weight; where there is one joint latent, that",
     SHARED: "what the modalities agree on: generalised canonical correlation of their latents",
 }
 

@@ -1,5 +1,6 @@
 """Training, of which the model is not known: schedule, split, plan, callbacks, what to do where it fails."""
 
+from ._calibration import calibrate_imputation
 from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors, training_report
 from ._divergence import NonFiniteError, divergence
 from ._forecast import Forecast, memory_needed, memory_note

@@ -23,6 +23,7 @@ from ._divergence import NonFiniteError, are_finite, weights_of
 MONITOR = f"{OBJECTIVE}_validation"
 Read = Callable[[], Iterable[dict[str, Tensor]]]
 MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
+OVERTRAINED = 0.25  # of what training gained in nats, where the epoch that is kept has lost as much again
 
 
 @torch.no_grad()
@@ -92,6 +93,9 @@ class InitPriors(Callback):
 class KeepWeights(Callback):
     """Remembers the weights of the last epoch and of the one of the best validation objective from epoch ``first`` on.
 
+    Objectives are comparable before, too, but latents that the KL has not shaped tell less of types and of each other
+    than those of a later epoch, also where the latter's objective is worse.
+
     And the exception that ended training, of which Lightning may make another or none.
     """
 
@@ -102,6 +106,7 @@ class KeepWeights(Callback):
         self.best_epoch: int | None = None
         self.best_weights: dict[str, Any] = {}
         self.last_weights: dict[str, Any] = {}
+        self.objectives: dict[int, float] = {}
         self.exception: BaseException | None = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -116,6 +121,8 @@ class KeepWeights(Callback):
             raise NonFiniteError("the weights are not finite", trainer.current_epoch)
         self.last_weights, self.epoch = weights, trainer.current_epoch + 1
         value, self.value = self.value, None
+        if value is not None:
+            self.objectives[trainer.current_epoch] = value
         if value is not None and trainer.current_epoch >= self.first and value < self.best:
             self.best, self.best_epoch, self.best_weights = value, trainer.current_epoch, weights
 
@@ -134,6 +141,20 @@ class KeepWeights(Callback):
         if self.best_epoch is not None:
             return f"weights of epoch {self.best_epoch}, the best so far"
         return f"weights of epoch {self.epoch - 1}"
+
+    def overtraining(self) -> list[str]:
+        """A sentence if the chosen epoch has lost much of what an earlier one had gained."""
+        if self.best_epoch is None:
+            return []
+        early = min(self.objectives, key=lambda epoch: self.objectives[epoch])
+        lost, gained = self.best - self.objectives[early], next(iter(self.objectives.values())) - self.objectives[early]
+        if lost <= max(MINIMUM_NATS, OVERTRAINED * gained):
+            return []
+        return [
+            f"The validation ELBO was best in epoch {early}, before the KL had warmed up, and is {lost:.1f} nats worse in "
+            f"epoch {self.best_epoch}, whose weights are kept: training cells were learnt by heart. Take fewer features, "
+            "those that vary most, or less freedom for them, plan_kwargs={'loading_sd': 0.5}."
+        ]
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:

@@ -25,6 +25,7 @@ TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "b
 TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": COUNT_OR_ZERO}
 NUMBERS = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": NOT_NEGATIVE, "n_epochs_kl_warmup": COUNT_OR_ZERO}
 NUMBERS |= {"n_steps_kl_warmup": COUNT_OR_ZERO, "max_kl_weight": NOT_NEGATIVE, "min_kl_weight": NOT_NEGATIVE}
+NUMBERS |= {"loading_sd": POSITIVE}
 OTHERS = ("compile", "compile_kwargs", "on_step", "on_epoch")
 
 
@@ -43,18 +44,31 @@ def check_arguments(given: Mapping[str, Any], plan: Mapping[str, Any] = {}) -> N
 
 
 class MultiVAEPlan(TrainingPlan):
-    """scvi-tools' plan with fused Adam, a cosine schedule, and a stop at the first loss that is not finite.
+    r"""scvi-tools' plan with fused Adam, a cosine schedule, and a stop at the first loss that is not finite.
 
     Beside scvi-tools' metrics it logs ``objective``, the negative ELBO under the modalities' weights and that of the KL
     after the warm-up, in nats per cell. Early stopping and the choice of the best epoch go by it.
 
     With ``cuda_graph`` the steps are those of a :class:`WholeStep`, where that is possible.
+
+    The loadings, weights from a decoder's hidden units to features, have the prior :math:`N(0, 2 \sigma^2 / H)` with
+    :math:`\sigma` = ``loading_sd``: the H units are a rectified layer of variance 1, whose squares are 1/2 in the mean, so
+    that together they give a feature the variance :math:`\sigma^2`. The loss is per cell, and so the penalty is
+    :math:`H w^2 / (4 \sigma^2 n)` with n = ``n_cells`` that are trained on.
     """
 
     _kl_weight: tuple[Any, Tensor] | None = None
 
-    def __init__(self, *args: Any, cuda_graph: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        cuda_graph: bool = False,
+        loading_sd: float | None = None,
+        n_cells: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self._shrinkage = 0.0 if loading_sd is None or n_cells is None else 0.5 / (loading_sd**2 * n_cells)
         self._wants_graph, self._looks_each_step = cuda_graph, False
         self._whole: WholeStep | None = None
         # Of each step since the last look.
@@ -241,13 +255,22 @@ class MultiVAEPlan(TrainingPlan):
 
     def configure_optimizers(self) -> dict[str, Any]:
         """Adam, its rate falling as a cosine to a twentieth."""
-        parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         captures = self._wants_graph and not why_not(self.trainer, self.module)
         # Lightning clips no gradients of a fused optimiser in mixed precision.
         options: dict[str, Any] = {"fused": captures or not isinstance(self.trainer.precision_plugin, MixedPrecision)}
         lr: Any = self.lr
         if captures:  # a number would stay what it was when the step was captured
             lr, options["capturable"] = torch.tensor(lr, dtype=torch.float32, device=self.device), True
-        optimizer = torch.optim.AdamW(parameters, lr, eps=self.eps, weight_decay=self.weight_decay, **options)
+        optimizer = torch.optim.Adam(self._parameters_by_decay(), lr, eps=self.eps, **options)
         schedule = CosineAnnealingLR(optimizer, T_max=self.trainer.max_epochs, eta_min=self.lr / 20)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _parameters_by_decay(self) -> list[dict[str, Any]]:
+        """Groups of the parameters that are trained: ``weight_decay`` acts on all, the loadings' prior on theirs."""
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        decays = dict.fromkeys(trained, self.weight_decay)
+        for loadings in (own for likelihood in self.module.likelihoods.values() for own in likelihood.loadings()):
+            if loadings.requires_grad:
+                decays[loadings] += self._shrinkage * loadings.shape[1]
+        values = dict.fromkeys(decays.values())
+        return [{"params": [p for p in trained if decays[p] == decay], "weight_decay": decay} for decay in values]

@@ -9,7 +9,7 @@ from ._callbacks import MONITOR
 SMALL, MEDIUM = 3_000, 30_000
 KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000
 WARM_START_EPOCHS, LATEST_START = 10, 2 / 3
-GRADIENT_NORM = 50.0
+GRADIENT_NORM, LOADING_SD = 50.0, 1.0
 FEWEST_MINIBATCHES, SMALLEST_MINIBATCH = 4, 8
 
 
@@ -74,7 +74,8 @@ def schedule_for(
     by_default = max(1, min(int(epochs * KL_WARMUP_SHARE), KL_WARMUP_STEPS // steps))
     # An epoch of more steps than the warm-up takes would else be one without a KL.
     in_steps = KL_WARMUP_STEPS if steps > KL_WARMUP_STEPS and "n_epochs_kl_warmup" not in plan else None
-    plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "n_steps_kl_warmup": in_steps} | dict(plan)
+    by_default_plan = {"lr": chosen.lr, "eps": 1e-8, "weight_decay": 0.0, "loading_sd": LOADING_SD, "n_cells": n_cells}
+    plan = by_default_plan | {"n_steps_kl_warmup": in_steps} | dict(plan)
     plan = {"n_epochs_kl_warmup": by_default if plan["n_steps_kl_warmup"] is None else None} | plan
     # As the training plan reads them: epochs come first, and neither is no warm-up.
     warmup = plan["n_epochs_kl_warmup"] or -(-(plan["n_steps_kl_warmup"] or 0) // steps)

@@ -4,8 +4,9 @@ from ._components import ComponentMethods
 from ._contributions import ContributionMethods
 from ._expression import ExpressionMethods
 from ._labels import LabelMethods, remember_labelled
-from ._latent import LatentMethods, measure_reliability
+from ._latent import LatentMethods
 from ._priors import PriorMethods
+from ._weights import measure_modalities
 
 
 class Readouts(LatentMethods, ComponentMethods, PriorMethods, ContributionMethods, ExpressionMethods, LabelMethods):

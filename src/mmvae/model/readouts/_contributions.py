@@ -11,7 +11,8 @@ from mmvae.model._reader import Reader
 from mmvae.module import Inference, Minibatch, MultiVAEModule, Step, emission_kl, reconstruction
 from mmvae.train import seeded
 
-from ._posteriors import UnimodalPosterior, by_modality, fused_mean, weighted
+from ._posteriors import UnimodalPosterior, by_modality, fused_mean
+from ._weights import weighted
 
 SCALE_CELLS = 2_000
 

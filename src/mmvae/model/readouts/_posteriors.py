@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from mmvae.fusion import Fusion, Posteriors
-from mmvae.model._data import ReferenceMemory
 from mmvae.model._reader import Reader
 from mmvae.priors import PriorContext
 
@@ -20,18 +19,6 @@ N_DRAWS, CERTAIN = 16, 1e-4
 def fused_mean(fusion: Fusion, posteriors: Posteriors) -> Tensor:
     """What the decoders read at the posterior mean, ``(n_cells, n_output)``."""
     return fusion.fuse(fusion.posterior(posteriors).loc, posteriors)
-
-
-def weighted(fusion: Fusion, memory: ReferenceMemory, fused: Tensor) -> Tensor:
-    """Each modality's part of what the decoders read, its draws at total variance 1, shrunk by its reliability.
-
-    A learned prior lets a latent have any scale. The factor is Kelley's: the expectation of a true score, given an
-    observed one of reliability r, is r times that.
-    """
-    parts = fusion.split(fused)
-    if not parts or memory.reliability is None or memory.scale is None:
-        return fused
-    return torch.cat([memory.reliability[name] / memory.scale[name] * part for name, part in parts.items()], dim=-1)
 
 
 def fused_from(fusion: Fusion, latent: str, values: Tensor, *, draw: bool) -> Tensor:

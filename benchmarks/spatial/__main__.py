@@ -2,8 +2,12 @@
 
 ``python -m benchmarks.spatial --data FOLDER`` embeds the spots of each data set with each method, updates
 ``docs/_static/spatial.csv`` after each run and then writes the docs' table; runs that the table has are skipped. All methods
-are given the same 2,000 genes of the same spots, and the section as batch where they take one.
+are given the same 2,000 genes of the same spots, and the section as batch where they take one. Deep peers that are no
+dependency of this package (``_deep.py``) are run where they are installed.
 
+- ``joint_mixture_ari`` and the like: clusters at the true number of regions, by a Gaussian mixture of one covariance or by
+  k-means, of all sections' spots together (``joint``) or of each section's by themselves (``each``); the score of each section
+  is named after it, and that without a name is their mean.
 - ``nmi`` and ``ari``: Leiden clusters of all spots of a set against the regions, the best of a fixed set of resolutions.
 - ``nmi_within`` and ``ari_within``: the same of the clusters of each section's spots by themselves, a mean over sections.
 - ``isolated`` and ``others``: accuracy of a classifier of regions, in five folds over patches of the tissue, on spots whose
@@ -15,6 +19,7 @@ are given the same 2,000 genes of the same spots, and the section as batch where
 from __future__ import annotations
 
 import time
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +31,22 @@ from benchmarks.commands import listed, parser
 from benchmarks.data import data_folder
 from benchmarks.paths import EVIDENCE, STATIC
 
-from ._methods import METHODS, UNSEEDED
+from ._methods import BY_SECTION, METHODS, UNSEEDED
 from ._page import page
+from ._partitions import partition_scores
 from ._scores import domain_scores, held_out_score, patch_scores
 from ._tissues import SECTION, TISSUES, Tissue
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
+    import numpy as np
     from anndata import AnnData
 
-DOMAINS, HELD_OUT = "domains", "held_out"
+PARTITIONS, DOMAINS, HELD_OUT = "partitions", "domains", "held_out"
+TASKS = (PARTITIONS, DOMAINS, HELD_OUT)
+DEFAULT = [name for name in METHODS if name not in BY_SECTION]
 
 
 def main() -> None:
@@ -49,21 +59,30 @@ def main() -> None:
             print(f"{name}: no {tissue.file} in the folder; skipped")
             continue
         adata = tissue.read(folder)
-        tasks = [task for task in arguments.tasks if task == DOMAINS or adata.obs[SECTION].nunique() > 1]
-        for task, seed, method in product(tasks, arguments.seeds, arguments.methods):
-            run = (name, task, method, 0 if method in UNSEEDED else seed)
-            if arguments.again or run not in table.done(arguments.out, None):
-                table.update(arguments.out, _rows(adata, run), [*TISSUES, *METHODS])
-                print(*run, flush=True)
+        for seed, method in product(arguments.seeds, arguments.methods):
+            embed = cache(partial(METHODS[method], adata, adata, seed))
+            for task in _tasks(arguments.tasks, method, adata):
+                run = (name, task, method, 0 if method in UNSEEDED else seed)
+                if arguments.again or run not in table.done(arguments.out, None):
+                    table.update(arguments.out, _rows(adata, run, embed), [*TISSUES, *METHODS])
+                    print(*run, flush=True)
     arguments.page.write_text(page(table.read(arguments.out)))
 
 
-def _rows(adata: AnnData, run: tuple[str, str, str, int]) -> pd.DataFrame:
+def _tasks(asked: list[str], method: str, adata: AnnData) -> list[str]:
+    """Tasks that a method can be given: no section can be held out where there is one, and some know one at a time."""
+    possible = [PARTITIONS] + [DOMAINS] * (method not in BY_SECTION)
+    possible += [HELD_OUT] * (method not in BY_SECTION and adata.obs[SECTION].nunique() > 1)
+    return [task for task in asked if task in possible]
+
+
+def _rows(adata: AnnData, run: tuple[str, str, str, int], embed: Callable[[], np.ndarray]) -> pd.DataFrame:
     _, task, method, seed = run
     started = time.perf_counter()
-    if task == DOMAINS:
-        embedding = METHODS[method](adata, adata, seed)
-        scores = domain_scores(embedding, adata) | patch_scores(embedding, adata)
+    if task == PARTITIONS:
+        scores = partition_scores(embed(), adata, seed, together=method not in BY_SECTION)
+    elif task == DOMAINS:
+        scores = domain_scores(embed(), adata) | patch_scores(embed(), adata)
     else:
         scores = {HELD_OUT: held_out_score(adata, method, seed)}
     seconds = time.perf_counter() - started
@@ -75,9 +94,9 @@ def _arguments() -> argparse.Namespace:
     made = parser("spatial", __doc__, STATIC / "spatial.csv")
     add = made.add_argument
     add("--sets", type=listed(known=TISSUES), default=list(TISSUES), help="data sets, separated by commas")
-    add("--methods", type=listed(known=METHODS), default=list(METHODS), help="names, separated by commas")
+    add("--methods", type=listed(known=METHODS), default=DEFAULT, help="names, separated by commas")
     add("--seeds", type=listed(int), default=[0, 1, 2])
-    add("--tasks", type=listed(known=(DOMAINS, HELD_OUT)), default=[DOMAINS, HELD_OUT], help="of domains and held_out")
+    add("--tasks", type=listed(known=TASKS), default=list(TASKS), help="names, separated by commas")
     add("--again", action="store_true", help="run what the table has, too")
     add("--page", type=Path, default=EVIDENCE / "spatial.md", help="Markdown file to write")
     return made.parse_args()

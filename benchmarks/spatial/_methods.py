@@ -6,28 +6,17 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import scanpy as sc
-import scipy.sparse as sp
-from sklearn.decomposition import PCA
-
 from benchmarks.training import train
 
+from ._deep import by_section, graphst, spaceflow, stagate
 from ._tissues import SECTION
+from ._untrained import around, banksy, diffused, mean, pca, pca_of_sums, smoothed, twice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from anndata import AnnData
-
-N_COMPONENTS = 20
-DEPTH_TOTAL = 1e4
-
-
-def pca(trained: AnnData, shown: AnnData, seed: int, *, smooth: bool) -> np.ndarray:
-    """Principal components of log-normalised counts, ``(n_spots, 20)``; ``smooth`` adds each spot's neighbours' counts."""
-    first, second = (_logged(adata, smooth=smooth) for adata in (trained, shown))
-    return PCA(N_COMPONENTS, svd_solver="full").fit(first).transform(second)
 
 
 def scvi(trained: AnnData, shown: AnnData, seed: int) -> np.ndarray:
@@ -48,12 +37,21 @@ def scvi(trained: AnnData, shown: AnnData, seed: int) -> np.ndarray:
 
 
 def mmvae(
-    trained: AnnData, shown: AnnData, seed: int, *, spatial: bool = True, batch: str | None = SECTION, **settings: Any
+    trained: AnnData,
+    shown: AnnData,
+    seed: int,
+    *,
+    spatial: bool = True,
+    batch: str | None = SECTION,
+    n_neighbors: int | None = None,
+    **settings: Any,
 ) -> np.ndarray:
     """The fused latent of mmvae with its defaults; a new section is read as if from the first batch, which encoders ignore."""
     import mmvae as package
 
-    first, second = (package.pp.spatial(adata, slide_key=SECTION) for adata in (trained, shown))
+    first, second = (
+        package.pp.spatial(adata, slide_key=SECTION, n_neighbors=n_neighbors) for adata in (trained, shown)
+    )
     if not spatial:
         first, second = first["rna"].copy(), second["rna"].copy()
     known = trained.obs[SECTION].astype(str).unique()
@@ -69,30 +67,33 @@ def mmvae(
     return model.get_latent_representation(second)
 
 
-def _logged(adata: AnnData, *, smooth: bool) -> np.ndarray:
-    adata = adata.copy()
-    if smooth:
-        import mmvae as package
-
-        found = package.pp.spatial(adata, slide_key=SECTION)["spatial"]
-        graph = sp.csr_matrix(found.obsp["spatial_connectivities"])
-        rows = adata.obs_names.get_indexer(found.obs_names)
-        summed = sp.lil_matrix(adata.X, dtype=np.float32)
-        summed[rows] = graph @ adata.X[rows] + adata.X[rows]
-        adata.X = summed.tocsr()
-    sc.pp.normalize_total(adata, target_sum=DEPTH_TOTAL)
-    sc.pp.log1p(adata)
-    return adata.X.toarray()
+def mmvae_smoothed(trained: AnnData, shown: AnnData, seed: int, **settings: Any) -> np.ndarray:
+    """The same, averaged over each spot and its surroundings, as ``mmvae.tl.domains(smooth=1)`` does."""
+    return around(shown, mmvae(trained, shown, seed, **settings))
 
 
 METHODS: dict[str, Callable[[AnnData, AnnData, int], np.ndarray]] = {
-    "pca": partial(pca, smooth=False),
-    "pca smoothed": partial(pca, smooth=True),
+    "pca": pca,
+    "pca smoothed": pca_of_sums,
+    "pca mean of 6": partial(smoothed, smooth=partial(mean, n_neighbors=6)),
+    "pca mean of 30": partial(smoothed, smooth=partial(mean, n_neighbors=30)),
+    "pca smoothed twice": partial(smoothed, smooth=twice),
+    "pca diffused": partial(smoothed, smooth=diffused),
+    "banksy 0.8": partial(banksy, share=0.8),
+    "banksy 0.2": partial(banksy, share=0.2),
     "scvi": scvi,
+    "graphst": partial(by_section, embed=graphst),
+    "stagate": partial(by_section, embed=stagate),
+    "spaceflow": partial(by_section, embed=spaceflow),
     "mmvae rna alone": partial(mmvae, spatial=False, batch_adversary=0.0),
     "mmvae normal": partial(mmvae, prior={"spatial": "normal"}),
     "mmvae mog": partial(mmvae, prior={"spatial": "mog"}),
     "mmvae gmrf": mmvae,
+    "mmvae gmrf of 6": partial(mmvae, n_neighbors=6),
+    "mmvae gmrf smoothed": mmvae_smoothed,
+    "mmvae gmrf of 6 smoothed": partial(mmvae_smoothed, n_neighbors=6),
     "mmvae gmrf with adversary": partial(mmvae, batch_adversary=10.0),
 }
-UNSEEDED = ("pca", "pca smoothed")
+UNSEEDED = tuple(name for name in METHODS if name.startswith(("pca", "banksy")))
+# Trained on each section by itself, so that their sections have no place in common and no section can be held out.
+BY_SECTION = ("graphst", "stagate", "spaceflow")

@@ -14,21 +14,22 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.scores.embedding import clustered
 
+from ._graph import neighbours
 from ._methods import METHODS
-from ._tissues import LABEL, SECTION
+from ._regions import known_regions
+from ._tissues import SECTION
 
 if TYPE_CHECKING:
     from anndata import AnnData
     from sklearn.base import ClassifierMixin
 
-UNKNOWN = ("unlabelled", "undetermined", "unknown", "nan")
 N_BLOCKS = 20
 
 
 def domain_scores(embedding: np.ndarray, adata: AnnData) -> dict[str, float]:
     """NMI and ARI of clusters, over spots that have a region; of all sections' spots, and within sections."""
-    known = _known(adata)
-    embedding, labels, sections = embedding[known], _labels(adata)[known], adata.obs[SECTION].to_numpy(dtype=str)[known]
+    labels, known, sections = known_regions(adata)
+    embedding, labels, sections = embedding[known], labels[known], sections[known]
     nmi, ari = clustered(embedding, labels)
     inside = [sections == section for section in np.unique(sections)]
     # One region only is no question to clusters.
@@ -39,14 +40,10 @@ def domain_scores(embedding: np.ndarray, adata: AnnData) -> dict[str, float]:
 
 def patch_scores(embedding: np.ndarray, adata: AnnData) -> dict[str, float]:
     """Accuracy of a classifier of regions on isolated spots and on the others, patches of tissue left out in turn."""
-    import mmvae
-
-    labels, known = _labels(adata), _known(adata)
-    spots = mmvae.pp.spatial(adata, slide_key=SECTION)["spatial"]
-    rows = adata.obs_names.get_indexer(spots.obs_names)
-    edges = sp.coo_matrix(spots.obsp["spatial_connectivities"])
+    labels, known, _ = known_regions(adata)
+    edges = sp.coo_matrix(neighbours(adata))
     same = np.zeros(adata.n_obs)
-    np.add.at(same, rows[edges.row], labels[rows[edges.row]] == labels[rows[edges.col]])
+    np.add.at(same, edges.row, labels[edges.row] == labels[edges.col])
     isolated = known & (same == 0)
     guess = np.full(adata.n_obs, "", dtype=object)
     guess[known] = cross_val_predict(
@@ -59,7 +56,7 @@ def patch_scores(embedding: np.ndarray, adata: AnnData) -> dict[str, float]:
 
 def held_out_score(adata: AnnData, method: str, seed: int) -> float:
     """Macro-F1 of regions in a section that neither method nor classifier saw, over regions that others have, too."""
-    labels, known, sections = _labels(adata), _known(adata), adata.obs[SECTION].to_numpy(dtype=str)
+    labels, known, sections = known_regions(adata)
     scores = []
     for section in np.unique(sections):
         out = sections == section
@@ -74,14 +71,6 @@ def held_out_score(adata: AnnData, method: str, seed: int) -> float:
 def classifier() -> ClassifierMixin:
     """A logistic regression, of balanced classes, of standardised dimensions."""
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=2_000, class_weight="balanced"))
-
-
-def _labels(adata: AnnData) -> np.ndarray:
-    return adata.obs[LABEL].astype(str).to_numpy()
-
-
-def _known(adata: AnnData) -> np.ndarray:
-    return ~np.isin(_labels(adata), UNKNOWN)
 
 
 def _patches(adata: AnnData) -> np.ndarray:

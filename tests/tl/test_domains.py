@@ -9,6 +9,7 @@ from anndata import AnnData
 from scipy import sparse
 
 import mmvae
+from mmvae.tl._domains import _smoothed
 
 N_ROWS, N_COLUMNS = 12, 30
 SIZES = {"a": 180, "b": 108, "c": 72}
@@ -130,6 +131,7 @@ def test_how_it_was_found_survives_a_file(tmp_path):
     assert back.uns["layers"]["params"] == {
         "use_rep": "X_mmvae",
         "method": "mixture",
+        "smooth": 0,
         "refine": 0,
         "random_state": 0,
         "n_domains": 3,
@@ -145,7 +147,7 @@ def test_how_it_was_found_survives_a_file(tmp_path):
         ({"n_domains": 2.5}, "n_domains as a whole number above 0; got 2.5"),
         ({"n_domains": 721}, "at least 721 cells that differ in 'X_mmvae', as many as domains; got 720"),
         ({"refine": -1}, "refine as a whole number of at least 0; got -1"),
-        ({"refine": 1}, "neighbours in space .* to refine by; got none"),
+        ({"refine": 1}, "neighbours in space .* to smooth or refine by; got none"),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_written(arguments, message):
@@ -154,3 +156,21 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(arguments, message):
         mmvae.tl.domains(adata, **arguments)
     assert "mmvae_domain" not in adata.obs
     assert "mmvae_domain" not in adata.uns
+
+
+def test_smoothing_finds_domains_whose_cells_are_of_all_kinds():
+    adata = sections(noise=2.0)
+    mdata = with_neighbours(adata)
+    before = mdata.obsm["X_mmvae"].copy()
+    mmvae.tl.domains(mdata, 3)
+    plain = accuracy(mdata)
+    mmvae.tl.domains(mdata, 3, smooth=2)
+    assert accuracy(mdata) > plain + 0.3
+    np.testing.assert_array_equal(mdata.obsm["X_mmvae"], before)
+    assert mdata.uns["mmvae_domain"]["params"]["smooth"] == 2
+
+
+def test_smoothing_leaves_sections_and_lone_cells_to_themselves():
+    graph = sparse.csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=float))
+    found = _smoothed(np.array([[0.0], [2.0], [9.0]]), graph, 3)
+    np.testing.assert_allclose(found.ravel(), [1, 1, 9])

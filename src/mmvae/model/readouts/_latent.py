@@ -138,20 +138,20 @@ class LatentMethods(DataAccess):
     def get_modality_weights(self) -> pd.DataFrame:
         r"""How much each modality counts in the ``"fused"`` representation, and why.
 
-        A modality counts by how much of its latent repeats, over how much it has to itself. Of the latent's variance, the
-        posterior means have the share :math:`c_m`, and another modality tells the share :math:`a_m`. With the reliability
-        :math:`r_m` of :meth:`get_reliability`,
+        A modality counts by how much of its latent repeats, over how much it has to itself. The posterior means have the
+        share :math:`c_m` of the latent's variance, and another modality tells the share :math:`a_m` of that of the means.
+        With the reliability :math:`r_m` of :meth:`get_reliability`,
 
-        .. math:: w_m \propto \frac{\max(c_m r_m, a_m)}{1 - a_m}
+        .. math:: w_m \propto c_m \frac{\max(r_m, a_m)}{1 - a_m}
 
-        Both :math:`c_m r_m` and :math:`a_m` are lower bounds of what is no noise. Few markers that each tell something of
-        their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality of noise both
-        are small. Peaks repeat in other peaks, but where no other modality knows of what they repeat, they count less.
-        Where modalities are independent, each counts by what is reliable of it.
+        Both :math:`r_m` and :math:`a_m` are lower bounds of what of the means is no noise. Few markers that each tell
+        something of their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality
+        of noise both are small. Peaks repeat in other peaks, but where no other modality knows of what they repeat, they
+        count less. Where modalities are independent, each counts by what is reliable of it.
 
-        :math:`a_m` is :math:`c_m` times the variance of the means that the mean of a cell's 15 nearest neighbours in the
-        latent of another modality explains, corrected for the noise of that mean; the largest over the others. The rule
-        has no label in it. ``benchmarks/weights.py`` scores it beside others, on the sets on which it was chosen.
+        :math:`a_m` is what the mean of a cell's 15 nearest neighbours in the latent of another modality explains, corrected
+        for the noise of that mean; the largest over the others. The rule has no label in it. ``benchmarks/weights.py`` scores
+        it beside others, on the sets on which it was chosen.
 
         Returns
         -------

@@ -150,7 +150,8 @@ def _done(path: Path) -> set[tuple[Any, ...]]:
 def _arguments() -> argparse.Namespace:
     made = parser("weights", __doc__, STATIC / "weights.csv")
     add = made.add_argument
-    add("--cases", type=listed(known=CASES), default=list(CASES), help=f"of {', '.join(CASES)}")
+    names = ", ".join(CASES).replace("%", "%%")
+    add("--cases", type=listed(known=CASES), default=list(CASES), help=f"of {names}")
     add("--seeds", type=listed(int), default=[0, 1, 2])
     add("--page", type=Path, help="Markdown file to write")
     return made.parse_args()

@@ -74,6 +74,10 @@ def test_what_another_modality_tells_weighs_more_than_what_a_half_does():
     assert weights([0.25, 0.9], [1, 0.8], [0.9, 0.5]) == pytest.approx([1, 0.16])
 
 
+def test_latents_without_any_information_weigh_alike():
+    assert weights([0.01, 0.01], [0.0, 0.0], [0.0, float("nan")]) == [1, 1]
+
+
 def test_a_copy_of_another_modality_is_not_all_that_counts():
     assert weights([1.0] * 3, [1.0] * 3, [1.0, 0.99, 0.0]) == pytest.approx([1, 1, 0.02])
 

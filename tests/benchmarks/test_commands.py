@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]
 # Commands that other commands start take their arguments by place and have no help.
 INNER = {"peers.run", "ablation.run", "speed.memory"}
-NAMED = {name for page in PAGES for name in re.findall(r"python -m benchmarks\.([a-z.]+[a-z])", page.read_text())}
+NAMED = {name for page in PAGES for name in re.findall(r"python -m benchmarks\.([a-z_.]+[a-z])", page.read_text())}
 
 
 def test_pages_name_commands():

@@ -67,7 +67,7 @@ def modality_weights(
     weights = {}
     for name, told in agreement.items():
         known = float(np.nan_to_num(told))
-        repeated = certainty[name] * max(reliability[name], known)
+        repeated = max(certainty[name] * max(reliability[name], known), LEAST_RELIABILITY)
         weights[name] = repeated / max(1 - known, LEAST_UNIQUENESS)
     largest = max(weights.values())
     return {name: weight / largest for name, weight in weights.items()}

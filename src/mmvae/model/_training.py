@@ -200,7 +200,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
         report = training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
-        return keep.overtraining() + report
+        return report if self.memory.is_query else keep.overtraining() + report
 
     def _init_from(self, cells: Cells) -> None:
         """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""

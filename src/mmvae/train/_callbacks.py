@@ -23,6 +23,7 @@ from ._divergence import NonFiniteError, are_finite, weights_of
 MONITOR = f"{OBJECTIVE}_validation"
 Read = Callable[[], Iterable[dict[str, Tensor]]]
 MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
+ENOUGH_EPOCHS = 10  # to tell learning by heart from the noise of a start
 OVERTRAINED = 0.25  # of what training gained in nats, where the epoch that is kept has lost as much again
 
 
@@ -144,7 +145,7 @@ class KeepWeights(Callback):
 
     def overtraining(self) -> list[str]:
         """A sentence if the chosen epoch has lost much of what an earlier one had gained."""
-        if self.best_epoch is None:
+        if self.best_epoch is None or len(self.objectives) < ENOUGH_EPOCHS:
             return []
         early = min(self.objectives, key=lambda epoch: self.objectives[epoch])
         lost, gained = self.best - self.objectives[early], next(iter(self.objectives.values())) - self.objectives[early]

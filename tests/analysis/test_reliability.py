@@ -70,7 +70,7 @@ def test_independent_modalities_weigh_as_they_are_reliable():
 
 
 def test_what_another_modality_tells_weighs_more_than_what_a_half_does():
-    """The rule of the docstring, by hand: max(.25, .9) / .1 against .8 x max(.9, .5) / .5."""
+    """The rule of the docstring, by hand: max(.25, .9) / .1 against max(.9 x .8, .5) / .5."""
     assert weights([0.25, 0.9], [1, 0.8], [0.9, 0.5]) == pytest.approx([1, 0.16])
 
 

@@ -210,6 +210,30 @@ def test_a_data_module_of_another_trains(foreign):
     assert model.adata is None
 
 
+def test_several_loaders_of_validation_cells_are_read(foreign, monkeypatch):
+    data = foreign()
+    monkeypatch.setattr(Foreign, "val_dataloader", lambda own: [DataLoader(own.validation, batch_size=None)])
+    model = fit(MultiVAE(registry=data.registry, **SMALL), 2, datamodule=data)
+    assert (model.get_modality_weights()["weight"] > 0).all()
+
+
+def test_what_fails_in_the_validation_cells_is_raised_and_the_model_is_whole(foreign, monkeypatch):
+    data = foreign()
+    model = MultiVAE(registry=data.registry, **SMALL)
+
+    def fails(own):
+        if model.history_ is None:  # not the loader of the training itself, which was asked for before
+            return DataLoader(own.validation, batch_size=None)
+        msg = "the file is gone"
+        raise OSError(msg)
+
+    monkeypatch.setattr(Foreign, "val_dataloader", fails)
+    with pytest.raises(OSError, match="the file is gone"):
+        fit(model, 2, datamodule=data)
+    assert model.is_trained_
+    assert (model.get_modality_weights()["weight"] > 0).all()
+
+
 def test_likelihoods_start_alike_from_a_sample_and_from_the_data(foreign, mosaic):
     mdata = registered(mosaic, size_factor_keys={"rna": "depth"})
     own = MosaicDataModule(mdata, train_size=1.0, batch_size=32)

@@ -99,7 +99,7 @@ def test_agreement_is_of_the_cells_that_have_both(data):
     model.train(max_epochs=2, enable_progress_bar=False)
     weights = model.get_modality_weights()
     assert weights["agreement"].isna().all()  # 40 cells have both
-    repeats = weights["reliability"] * weights["certainty"]
+    repeats = (weights["reliability"] * weights["certainty"]).clip(0.01)
     np.testing.assert_allclose(weights["weight"], repeats / repeats.max())
 
 
@@ -114,6 +114,15 @@ def test_the_same_after_save_and_load(model, data, tmp_path):
     model.save(tmp_path / "model")
     loaded = MultiVAE.load(tmp_path / "model", adata=data)
     assert loaded.get_reliability().equals(model.get_reliability())
+
+
+def test_a_model_that_knows_no_weights_says_so(model, data, tmp_path):
+    model.save(tmp_path / "model")
+    older = MultiVAE.load(tmp_path / "model", adata=data)
+    older.remember(certainty=None, agreement=None)
+    assert older.get_reliability().equals(model.get_reliability())
+    with pytest.raises(RuntimeError, match="by this version of mmvae"):
+        older.get_modality_weights()
 
 
 def test_a_query_keeps_the_weights_of_its_reference(model):

@@ -256,6 +256,14 @@ def test_all_faults_are_told_at_once():
         assert part in text
 
 
+def test_one_slide_of_two_in_one_place_is_a_fault():
+    adata = spots(hexagons(4, 4))
+    adata.obsm["spatial"][12:] = 0.0
+    adata.obs["slide"] = ["a"] * 12 + ["b"] * 4
+    with pytest.raises(SetupError, match="all spots of a slide are in one place"):
+        mmvae.pp.spatial(adata, slide_key="slide")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

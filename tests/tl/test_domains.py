@@ -52,6 +52,13 @@ def test_a_mixture_finds_domains_of_any_shape():
     assert "resolution" not in adata.uns["mmvae_domain"]
 
 
+def test_domains_have_no_scale():
+    adata = sections()
+    adata.obsm["X_mmvae"] *= 1e-4
+    mmvae.tl.domains(adata, 3)
+    assert accuracy(adata) > 0.99
+
+
 def test_dimensions_that_hold_nothing_do_not_count():
     adata = sections()
     # two groups that have nothing to do with regions, in what a model has given up

@@ -60,14 +60,14 @@ def modality_weights(
 ) -> dict[str, float]:
     """Weight of each modality's latent of variance 1, the largest 1: what repeats of it over what it has to itself.
 
-    ``certainty`` is the share of a latent's variance that is of its posterior means, ``agreement`` the share of the means'
-    variance that another modality tells, NaN where that is not known, which counts as 0. What repeats of the means is what
-    is reliable, or what another modality tells: of two lower bounds the greater.
+    ``certainty`` and ``agreement`` are shares of a latent's variance: that of the posterior means, and what another modality
+    tells, NaN where that is not known, which counts as 0. What repeats is the reliable part of the means, or what another
+    modality tells: of two lower bounds the greater.
     """
     weights = {}
     for name, told in agreement.items():
         known = float(np.nan_to_num(told))
-        repeated = max(certainty[name] * max(reliability[name], known), LEAST_RELIABILITY)
+        repeated = max(reliability[name] * certainty[name], known, LEAST_RELIABILITY)
         weights[name] = repeated / max(1 - known, LEAST_UNIQUENESS)
     largest = max(weights.values())
     return {name: weight / largest for name, weight in weights.items()}

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import CombinedLoader
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from scvi import REGISTRY_KEYS
 from torch import Tensor
@@ -124,8 +125,8 @@ class StreamedCells:
 
     def held_out(self) -> Iterator[dict[str, Tensor]]:
         """The first validation cells, on the model's device; none without validation."""
-        loader = self.datamodule.val_dataloader() if self.has_validation else ()
-        for tensors in self._first(loader, HELD_OUT_CELLS):
+        loaders = CombinedLoader(self.datamodule.val_dataloader() if self.has_validation else [], "sequential")
+        for tensors in self._first((batch for batch, *_ in loaders), HELD_OUT_CELLS):
             yield {key: value.to(self.module.device) for key, value in tensors.items()}
 
     def summaries(self) -> dict[str, Summary]:

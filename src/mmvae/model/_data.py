@@ -33,7 +33,7 @@ class ReferenceMemory:
     labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
     reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
     certainty: dict[str, float] | None = None  # share of its variance that is of the posterior means
-    agreement: dict[str, float] | None = None  # share of the means' variance that another modality tells
+    agreement: dict[str, float] | None = None  # share of its variance that another modality tells
     scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
     shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
     n_categories: dict[str, int] | None = None  # of each table of weights when the training ended

@@ -1,6 +1,7 @@
 """Training."""
 
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -193,6 +194,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if keep.exception is not None:
                 raise keep.exception
             before.load(self.module, keep.best_weights or self.module.state_dict())
+            self._calibrate(cells)
             self._remember(keep, len(before.history.get("elbo_train", ())), cells)
         except BaseException as error:
             as_raised = self._after(error, before, keep, cells)
@@ -219,6 +221,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             before.load(self.module, keep.chosen)
             self.is_trained_ = True
             self.train_indices_, self.validation_indices_, self.test_indices_ = tuple[Any, ...](cells.parts)
+            with suppress(Exception):  # what reads the cells may be what failed
+                self._calibrate(cells)
             self._remember(keep, 0, cells)
         else:
             before.restore(self)
@@ -228,6 +232,12 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             return TrainingDivergedError(diverged.describe(cells.names_of, state))
         return as_sent(error, keep)
 
+    def _calibrate(self, cells: Cells) -> None:
+        """Make the imputation of a reference as sure as validation cells prove it."""
+        if not self.memory.is_query:
+            with seeded(0):
+                calibrate_imputation(self.module, cells.held_out())
+
     def _remember(self, keep: KeepWeights, n_before: int, cells: Cells) -> None:
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
         self._clear_graphs()
@@ -236,5 +246,4 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):
-                calibrate_imputation(self.module, cells.held_out())
                 self.remember(labelled=remember_labelled(reader, sample), **measure_modalities(reader, sample))

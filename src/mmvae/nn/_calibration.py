@@ -1,6 +1,5 @@
 """How far predictions of latents miss in cells that were not trained on: C cells, M modalities, L latent dimensions."""
 
-import math
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -25,7 +24,7 @@ def calibrate(predictor: Predictor, truth: Normal, encoded: Tensor) -> None:
         power[source] -= _excess(predictor, truth, encoded, [(source,)])[0].log()
     for size in range(2, n):
         excess, n_cells = _excess(predictor, truth, encoded, combinations(range(n), size))
-        power[:, size] = torch.where(n_cells > 0, power[:, size] - excess.log(), power[:, 1] - math.log(size))
+        power[:, size] = torch.where(n_cells > 0, power[:, size] - excess.log(), power[:, 1])
 
 
 def _excess(

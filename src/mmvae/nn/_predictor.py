@@ -28,6 +28,7 @@ class Predictor(nn.Module):
 
     linked: Tensor
     modality_of_dim: Tensor
+    even_power: Tensor
 
     def __init__(self, n_latent: Mapping[str, int], *, n_hidden: int = 64) -> None:
         super().__init__()
@@ -38,8 +39,9 @@ class Predictor(nn.Module):
             nn.ParameterDict({t: torch.empty(n, size, 2 * d).uniform_(-bound, bound) for t, d in n_latent.items()})
             for size in (n_hidden, 1)
         )
-        # By source, number of sources, of which none has no meaning, and target.
-        self.log_power = nn.Parameter(-torch.arange(n).clamp_min(1).log()[:, None].repeat(n, 1, n))
+        # By source, number of sources, of which none has no meaning, and target; beside one over the number.
+        self.log_power = nn.Parameter(torch.zeros(n, n, n))
+        self.register_buffer("even_power", -torch.arange(n).clamp_min(1).log()[:, None].expand(n, n), persistent=False)
         self.register_buffer("linked", ~torch.eye(n, dtype=torch.bool))
         modality_of_dim = torch.arange(n).repeat_interleave(torch.tensor(self.widths))
         self.register_buffer("modality_of_dim", modality_of_dim, persistent=False)
@@ -52,7 +54,7 @@ class Predictor(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # Models that were saved without powers are plain products.
-        state_dict.setdefault(f"{prefix}log_power", torch.zeros_like(self.log_power))
+        state_dict.setdefault(f"{prefix}log_power", -self.even_power.expand_as(self.log_power))
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self.n_rounds = _longest_path(self.linked)
 
@@ -76,7 +78,9 @@ class Predictor(nn.Module):
         # Under mixed precision products are of half precision, in which a sum of precisions has few digits.
         loc, log_var = (torch.cat(part, dim=-1).to(latent.dtype) for part in zip(*read, strict=True))
         use = available.mT[:, :, None] & self.linked[:, None]
-        power = torch.where(use, self.log_power.gather(1, use.sum(dim=0).expand_as(use)), -torch.inf)
+        power = torch.where(
+            use, (self.log_power + self.even_power).gather(1, use.sum(dim=0).expand_as(use)), -torch.inf
+        )
         share = torch.exp(power[..., self.modality_of_dim] - log_var.clamp(*LOG_VAR_RANGE))
         precision = share.sum(dim=0)
         precision = precision + (precision == 0)

@@ -71,14 +71,15 @@ def _place_faults(
             f"obsm has no places of cells '{spatial_key}' (spatial_key), an array of two or three columns; there are "
             f"{there}."
         ]
-    n_shared = int(pd.DataFrame(places).dropna().duplicated().sum())
-    if slide_key is not None or n_shared <= MOST_SHARED * len(places):
+    placed = pd.DataFrame(places).dropna()
+    n_shared = int(placed.duplicated().sum())
+    if slide_key is not None or n_shared <= MOST_SHARED * len(placed):
         return []
     columns = slide_columns(data.obs)
     hint = f", such as '{columns[0]}'" if columns else ""
     return [
-        f"{n_shared:,} cells are in the place of another one, so the data hold several slides. Give slide_key, the "
-        f"column that names them{hint}."
+        f"{n_shared:,} cells are in the place of another one, more than rounded places make likely. If the data hold several "
+        f"slides, give slide_key, the column that names them{hint}; if they hold one, a column with one value."
     ]
 
 

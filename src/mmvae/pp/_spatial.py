@@ -56,7 +56,7 @@ def spatial(
         Neighbours of a spot, by default 6 on a lattice and 30 of single cells; how that is told, see the notes. On a
         lattice whole rings of equally distant spots are taken, as many as make ``n_neighbors``, and the first at the
         least: 6 are the 6 on Visium's hexagons and the 4 on squares, and a spot at a border has fewer. Of cells the nearest
-        ones are taken, those as near as the last of them, and cells that count a cell among their nearest.
+        ones are taken, those as near as the last of them (up to eight), and cells that count a cell among their nearest.
     radius
         Take all spots within this distance, in the unit of the places, in place of ``n_neighbors``.
     n_rings
@@ -97,7 +97,7 @@ def spatial(
 
     Notes
     -----
-    A slide is a lattice if the distances to the nearest spot are much the same, and hardly any spot lies between 1.15
+    A slide is a lattice if the distances to the nearest spot are much the same, and few neighbours lie between 1.15
     and 1.35 times as far: the first ring is empty around. Cells of a tissue, even if they are packed as tightly as spots on
     a lattice, have others there.
 

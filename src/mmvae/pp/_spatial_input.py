@@ -39,11 +39,10 @@ def place_faults(adata: AnnData, slide_key: str | None, spatial_key: str) -> lis
     faults = _slide_faults(adata, slide_key) + _coordinate_faults(adata, spatial_key)
     if faults:
         return faults
-    n_distinct, n_slides = (
-        len(_where(adata, slide_key, spatial_key).drop_duplicates()),
-        slides_of(adata, slide_key).max() + 1,
-    )
-    if n_distinct == n_slides < adata.n_obs:
+    slides = slides_of(adata, slide_key)
+    n_distinct = pd.Series(slides[~_where(adata, slide_key, spatial_key).duplicated().to_numpy()]).value_counts()
+    heaped = (n_distinct == 1) & (pd.Series(slides).value_counts() > 1)
+    if heaped.any():
         return [f"all spots of a slide are in one place. Put where they lie in obsm['{spatial_key}']."]
     return []
 

@@ -87,8 +87,8 @@ def domains(
     >>> mmvae.tl.domains(mdata, 7)
     >>> mmvae.pl.spatial(mdata, "mmvae_domain", slide_key="section")
     """
-    kinds = {"n_domains": COUNT, "smooth": COUNT_OR_ZERO, "refine": COUNT_OR_ZERO}
-    check_numbers(kinds, n_domains=n_domains, smooth=smooth, refine=refine)
+    kinds = {"n_domains": COUNT, "smooth": COUNT_OR_ZERO, "refine": COUNT_OR_ZERO, "random_state": COUNT_OR_ZERO}
+    check_numbers(kinds, n_domains=n_domains, smooth=smooth, refine=refine, random_state=random_state)
     points = _points(mdata, use_rep, method)
     graph = _graph(mdata) if smooth or refine else None
     has = np.isfinite(points).all(axis=1)
@@ -103,7 +103,7 @@ def domains(
     codes[has] = partition.clusters
     if graph is not None and refine:
         codes = _refined(codes, graph, refine)
-    params: dict[str, Any] = {"n_domains": len(np.unique(partition.clusters)), "use_rep": use_rep, "method": method}
+    params: dict[str, Any] = {"n_domains": len(np.unique(codes[codes >= 0])), "use_rep": use_rep, "method": method}
     params |= {"smooth": smooth, "refine": refine, "random_state": random_state}
     for note in _notes(has, graph, use_rep):
         warnings.warn(note, UserWarning, stacklevel=2)
@@ -118,13 +118,13 @@ def _points(mdata: MuData | AnnData, use_rep: str, method: str) -> np.ndarray:
     faults = []
     if method not in METHODS:
         faults.append(f"Expected method as one of {list(METHODS)}; got {method!r}.")
-    if use_rep not in mdata.obsm:
-        faults.append(
-            f"Expected use_rep as one of {list(mdata.obsm)}; got {use_rep!r}. mmvae.tl.embed writes embeddings."
-        )
+    masks = mdata.mod if isinstance(mdata, MuData) else {}
+    if use_rep not in (known := [key for key in mdata.obsm if key not in masks]):
+        faults.append(f"Expected use_rep as one of {known}; got {use_rep!r}. mmvae.tl.embed writes embeddings.")
     if faults:
         raise ValueError(" ".join(faults))
-    return np.array(mdata.obsm[use_rep], dtype=np.float64)
+    found = mdata.obsm[use_rep]
+    return np.array(found.toarray() if sp.issparse(found) else found, dtype=np.float64)
 
 
 def _graph(mdata: MuData | AnnData) -> sp.csr_matrix:

@@ -35,6 +35,7 @@ def by_mixture(points: np.ndarray, n_clusters: int | None, seed: int) -> Partiti
         found = by_leiden(points, None, seed)
         n_clusters, resolution = len(np.unique(found.clusters)), found.resolution
     kept = PCA(KEPT_VARIANCE, svd_solver="full").fit_transform(points)
+    kept /= kept.std()  # what scikit-learn adds to the covariance has no scale
     fit = {"n_init": N_STARTS, "tol": TOLERANCE, "max_iter": MAX_ITERATIONS}
     mixture = GaussianMixture(n_clusters, covariance_type="tied", random_state=seed, **fit)
     return Partition(mixture.fit_predict(kept), resolution)

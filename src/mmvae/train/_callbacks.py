@@ -149,12 +149,12 @@ class KeepWeights(Callback):
             return []
         early = min(self.objectives, key=lambda epoch: self.objectives[epoch])
         lost, gained = self.best - self.objectives[early], next(iter(self.objectives.values())) - self.objectives[early]
-        if lost <= max(MINIMUM_NATS, OVERTRAINED * gained):
+        if gained <= 0 or lost <= max(MINIMUM_NATS, OVERTRAINED * gained):
             return []
         return [
-            f"The validation ELBO was best in epoch {early}, before the KL had warmed up, and is {lost:.1f} nats worse in "
+            f"The validation ELBO was best in epoch {early}, before those to choose from, and is {lost:.1f} nats worse in "
             f"epoch {self.best_epoch}, whose weights are kept: training cells were learnt by heart. Take fewer features, "
-            "those that vary most, or less freedom for them, plan_kwargs={'loading_sd': 0.5}."
+            "those that vary most, or less freedom for them, a smaller plan_kwargs={'loading_sd': ...} than 1."
         ]
 
 

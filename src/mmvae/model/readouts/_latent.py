@@ -132,39 +132,57 @@ class LatentMethods(DataAccess):
         -------
         Reliability by modality, between 0.01 and 1, over training cells; 0.01 for a modality whose latent is the same for
         all cells, and 1 for one of a single feature or without training cells.
+
+        Raises
+        ------
+        RuntimeError
+            If no training has come to its end.
         """
-        return self.get_modality_weights()["reliability"]
+        return pd.Series(_remembered(Reader(self).model.memory.reliability), name="reliability")
 
     def get_modality_weights(self) -> pd.DataFrame:
         r"""How much each modality counts in the ``"fused"`` representation, and why.
 
-        A modality counts by how much of its latent repeats, over how much it has to itself. The posterior means have the
-        share :math:`c_m` of the latent's variance, and another modality tells the share :math:`a_m` of that of the means.
-        With the reliability :math:`r_m` of :meth:`get_reliability`,
+        A modality counts by how much of its latent repeats, over how much it has to itself. Of the latent's variance, the
+        posterior means have the share :math:`c_m`, and another modality tells the share :math:`a_m`. With the reliability
+        :math:`r_m` of :meth:`get_reliability`,
 
-        .. math:: w_m \propto c_m \frac{\max(r_m, a_m)}{1 - a_m}
+        .. math:: w_m \propto \frac{\max(c_m r_m, a_m)}{1 - a_m}
 
-        Both :math:`r_m` and :math:`a_m` are lower bounds of what of the means is no noise. Few markers that each tell
-        something of their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality
-        of noise both are small. Peaks repeat in other peaks, but where no other modality knows of what they repeat, they
-        count less. Where modalities are independent, each counts by what is reliable of it.
+        Both :math:`c_m r_m` and :math:`a_m` are lower bounds of what is no noise. Few markers that each tell something of
+        their own have a small :math:`r_m`, and a large :math:`a_m` where the rna tells it, too. In a modality of noise both
+        are small. Peaks repeat in other peaks, but where no other modality knows of what they repeat, they count less.
+        Where all modalities are independent, each counts by what is reliable of it; where some agree, one that none of them
+        knows of counts little, and ``"unweighted"`` may show more of it. A joint latent, such as fusion ``"poe"`` has, is not
+        weighed.
 
-        :math:`a_m` is what the mean of a cell's 15 nearest neighbours in the latent of another modality explains, corrected
-        for the noise of that mean; the largest over the others. The rule has no label in it. ``benchmarks/weights.py`` scores
-        it beside others, on the sets on which it was chosen.
+        :math:`a_m` is :math:`c_m` times the variance of the means that the mean of a cell's 15 nearest neighbours in the
+        latent of another modality explains, corrected for the noise of that mean; the largest over the others. The rule
+        has no label in it. ``benchmarks/weights.py`` scores it beside others, on the sets on which it was chosen.
 
         Returns
         -------
         By modality the columns ``"reliability"``, :math:`r_m`, ``"certainty"``, :math:`c_m`, ``"agreement"``, :math:`a_m`,
         NaN where fewer than 50 training cells have the modality and another one, and ``"weight"``, the largest of which is
         1. All are over 10,000 training cells at the most, and as many of those with several modalities.
+
+        Raises
+        ------
+        RuntimeError
+            If no training has come to its end, or that of a version that knew no weights.
         """
         memory = Reader(self).model.memory
-        if memory.weights is None:
-            msg = "Expected a model whose training has come to its end; got none. Call train."
-            raise RuntimeError(msg)
+        weights = _remembered(memory.weights)
         columns = {name: getattr(memory, name) for name in ("reliability", "certainty", "agreement")}
-        return pd.DataFrame(columns | {"weight": memory.weights})
+        return pd.DataFrame(columns | {"weight": weights})
+
+
+def _remembered(values: dict[str, float] | None) -> dict[str, float]:
+    """What was measured at the end of a training; ``RuntimeError`` where that was not."""
+    if values is None:
+        msg = "Expected a model trained to its end by this version of mmvae; got another. Call train."
+        raise RuntimeError(msg)
+    return values
 
 
 def _place(reader: Reader, representation: str, posteriors: Posteriors, *, draw: bool = False) -> Tensor:

@@ -70,10 +70,12 @@ def measure_modalities(
             start += len(minibatch)
     read = {name: own for name, own in found.items() if own.rows}
     ones = dict.fromkeys(reader.names, 1.0)
+    certainty = ones | {name: certain_share(own.of("means"), own.of("variances")) for name, own in read.items()}
+    told = _told(read)
     return {
         "reliability": ones | {name: split_half_reliability(*own.of("halves", 1)) for name, own in read.items()},
-        "certainty": ones | {name: certain_share(own.of("means"), own.of("variances")) for name, own in read.items()},
-        "agreement": dict.fromkeys(reader.names, float("nan")) | _told(read),
+        "certainty": certainty,
+        "agreement": {name: certainty[name] * told.get(name, float("nan")) for name in reader.names},
         "scale": ones | {name: total_scale(own.of("drawn")) for name, own in read.items()},
     }
 

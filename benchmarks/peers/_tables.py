@@ -159,4 +159,4 @@ def _mean_line(table: pd.DataFrame, measure: Measure, headings: dict[tuple[str, 
     by_set = table[table["data"].isin(MEAN_OVER)].groupby(["method", "readout", "data"])[measure.name].mean()
     means = by_set.groupby(["method", "readout"]).mean()[by_set.groupby(["method", "readout"]).size() == len(MEAN_OVER)]
     values = [np.array([means[key]]) if key in means.index else np.array([]) for key in headings]
-    return ["*mean of the first three*", *_cells(values, list(headings), measure)]
+    return ["*mean of TEA-seq, CITE-seq bone marrow and Multiome*", *_cells(values, list(headings), measure)]

@@ -61,6 +61,10 @@ The same without the silhouette, which is unreliable between embeddings of diffe
 
 {bio3}
 
+The four scores with the finer labels of the annotators, where peers were scored by them, too:
+
+{bio_fine}
+
 mmvae beside each peer on the data sets that both take, means of the four scores (WNN, whose silhouette is of another
 kind, only below):
 

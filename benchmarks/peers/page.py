@@ -75,6 +75,7 @@ def text(table: pd.DataFrame) -> str:
         bio3=grid(
             without_silhouette(complete).rename(columns={"value": "bio3"}), Measure("bio3", best=HIGHER), mean=True
         ),
+        bio_fine=_grid(_with_peers(complete, "bio_fine"), "bio_fine", HIGHER),
         bio_pairs=pairs(complete[(complete["metric"] == "bio") & (complete["method"] != "wnn")]),
         bio3_pairs=pairs(without_silhouette(complete)),
         parts=_parts(complete),
@@ -109,6 +110,12 @@ def _mosaics(found: pd.DataFrame) -> pd.DataFrame:
 def _grid(table: pd.DataFrame, metric: str, best: object) -> str:
     own = of_metric(table, metric)
     return grid(own, Measure(metric, best=best)) if len(own) else "No runs yet."
+
+
+def _with_peers(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Rows of the data sets on which a peer has the metric."""
+    theirs = table[(table["metric"] == metric) & (table["method"] != OWN)]
+    return table[table["data"].isin(theirs["data"])]
 
 
 def _losses(found: pd.DataFrame) -> str:

@@ -106,8 +106,8 @@ def spatial(
     often as its spot has neighbours. As neighbours share counts, hold out slides or blocks for validation, never single
     spots: :meth:`~mmvae.MultiVAE.train` does so for such data.
 
-    Give sections as ``batch_key`` where they are of the same anatomy, such as adjacent ones: their layers stay
-    (``docs/evidence.md``, Space). Where each is a tissue of its own, the tissue would be taken out with the section: give none.
+    Give sections as ``batch_key`` where they are of the same anatomy, such as adjacent ones. Where each is a tissue of its
+    own, the tissue would be taken out with the section (``docs/evidence.md``, Space): give none.
 
     Surroundings help to find regions that are larger than the reach of the neighbours. Layers of one or two spots they blur
     (``docs/evidence.md``, Space): there read ``get_latent_representation(representation="rna")`` as well.

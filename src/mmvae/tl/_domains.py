@@ -49,8 +49,7 @@ def domains(
     smooth
         How often each cell's place in the embedding is first replaced by its mean with those of its neighbours in space,
         along the graph of :func:`mmvae.pp.spatial`. Domains of single cells of many types are found better by it: ARI 0.80
-        in place of 0.73 on STARmap, once over 30 neighbours (two trainings), and 0.83 in place of 0.73, twice over 6
-        (three). Spots gained nothing, and layers of one or two spots are lost by it.
+        in place of 0.73 on STARmap, once over 30 neighbours (two trainings). Spots of Visium gained nothing.
     refine
         Rings of neighbours in space whose most frequent domain a cell takes, along the graph that
         :func:`mmvae.pp.spatial` stores, which never leaves a section; a cell without neighbours keeps its own. 0 is none; 1

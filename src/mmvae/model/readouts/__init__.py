@@ -3,11 +3,20 @@
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
 from ._expression import ExpressionMethods
+from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
 from ._priors import PriorMethods
 from ._weights import measure_modalities
 
 
-class Readouts(LatentMethods, ComponentMethods, PriorMethods, ContributionMethods, ExpressionMethods, LabelMethods):
+class Readouts(
+    LatentMethods,
+    ComponentMethods,
+    PriorMethods,
+    ContributionMethods,
+    ExpressionMethods,
+    ImputationMethods,
+    LabelMethods,
+):
     """All of them."""

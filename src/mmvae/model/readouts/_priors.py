@@ -17,7 +17,7 @@ from mmvae.model._reader import Reader
 from mmvae.priors import GaussianMarkovField, Prior, PriorContext
 from mmvae.train import seeded
 
-from ._expression import Request
+from ._decoding import Request
 from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
 MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000

@@ -114,6 +114,22 @@ def test_the_number_of_neighbours_follows_the_places(places, expected):
     assert mdata["spatial"].uns["spatial_neighbors"]["mean_neighbors"] == degrees(mdata).mean()
 
 
+def test_whether_spots_are_on_a_lattice_is_decided_once_for_all_slides():
+    """A small, torn slide has the neighbours that its pitch gives it elsewhere, not thirty."""
+    torn = np.array([[0.0, 0.0], [2.2, 0.3], [3.1, 0.2], [7.9, 4.0], [5.0, 8.1]])
+    places = np.concatenate([hexagons(9, 9), torn])
+    adata = spots(places)
+    adata.obs["slide"] = ["whole"] * 81 + ["torn"] * 5
+    found = mmvae.pp.spatial(adata, slide_key="slide")
+    assert found["spatial"].uns["spatial_neighbors"]["params"]["coord_type"] == "grid"
+    few = adata[[*range(3), *range(81, 86)]].copy()
+    few.obsm["spatial"][:3] = [[0, 0], [1, 5], [9, 2]]
+    assert (
+        mmvae.pp.spatial(few, slide_key="slide")["spatial"].uns["spatial_neighbors"]["params"]["coord_type"]
+        == "generic"
+    )
+
+
 @pytest.mark.parametrize(("places", "two"), [(hexagons(25, 25), 18), (squares(25, 25), 12)])
 def test_rings_are_steps_along_the_graph(places, two):
     one, wide = (mmvae.pp.spatial(spots(places), n_rings=n)["spatial"] for n in (1, 2))

@@ -181,3 +181,14 @@ def test_smoothing_leaves_sections_and_lone_cells_to_themselves():
     graph = sparse.csr_matrix(np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=float))
     found = _smoothed(np.array([[0.0], [2.0], [9.0]]), graph, 3)
     np.testing.assert_allclose(found.ravel(), [1, 1, 9])
+
+
+@pytest.mark.parametrize("argument", ["smooth", "refine"])
+def test_cells_whose_neighbours_all_lack_the_embedding_are_named(argument):
+    mdata = with_neighbours(sections())
+    around = mdata["spatial"].obsp["spatial_connectivities"][0].indices
+    mdata.obsm["X_mmvae"][around] = np.nan
+    with pytest.warns(UserWarning, match="1 cell has no neighbours in space with 'X_mmvae'"):
+        with pytest.warns(UserWarning, match=f"{len(around)} cells have no finite"):
+            mmvae.tl.domains(mdata, 3, **{argument: 1})
+    assert mdata.obs["mmvae_domain"].notna().iloc[0]

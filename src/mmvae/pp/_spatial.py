@@ -99,7 +99,8 @@ def spatial(
     -----
     A slide is a lattice if the distances to the nearest spot are much the same, and few neighbours lie between 1.15
     and 1.35 times as far: the first ring is empty around. Cells of a tissue, even if they are packed as tightly as spots on
-    a lattice, have others there.
+    a lattice, have others there. It is decided once for all slides, by what most of the spots are on, and written to
+    ``uns["spatial_neighbors"]["params"]["coord_type"]``: ``"grid"`` or ``"generic"``, squidpy's words.
 
     The modality carries its own defaults for :class:`~mmvae.MultiVAE` in ``uns["mmvae_defaults"]``: the prior
     ``"gmrf"``, and as the weight of its likelihood one over the mean number of neighbours, because each count enters as
@@ -130,14 +131,16 @@ def spatial(
         layer, found, _ = choose_layer(adata)
     else:
         found = scan(values_of(adata, layer))
-    connectivities, distances = spot_graph(places, slides_of(adata, slide_key), n_neighbors, radius, n_rings)
+    found_graph = spot_graph(places, slides_of(adata, slide_key), n_neighbors, radius, n_rings)
+    connectivities = found_graph.connectivities
     if connectivities.nnz == 0:
         raise SetupError(["no spot has a neighbour. Give a larger radius, or check what slide_key names."])
-    surroundings = _surroundings(adata, layer, connectivities, distances, found.is_counts)
+    surroundings = _surroundings(adata, layer, connectivities, found_graph.distances, found.is_counts)
     surroundings.uns[NEIGHBORS] = {
         "connectivities_key": CONNECTIVITIES,
         "distances_key": DISTANCES,
-        "params": {name: value for name, value in asked.items() if value is not None},
+        "params": {name: value for name, value in asked.items() if value is not None}
+        | {"coord_type": "grid" if found_graph.on_lattice else "generic"},
         "mean_neighbors": connectivities.nnz / surroundings.n_obs,
     }
     mods = {RNA: _own(adata, layer), SPATIAL: surroundings}

@@ -1,5 +1,7 @@
 """Which spots of a slide are neighbours. N spots, S slides."""
 
+from typing import NamedTuple
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.spatial import cKDTree
@@ -19,20 +21,31 @@ FIRST_RING, FREE_NEIGHBORS = 6, 30
 MOST_TIES = 8
 
 
+class SpotGraph(NamedTuple):
+    """Connectivities, 1 each, and distances, ``(N, N)``, and whether the places were taken for those of a lattice."""
+
+    connectivities: sp.csr_matrix
+    distances: sp.csr_matrix
+    on_lattice: bool
+
+
 def spot_graph(
     places: np.ndarray, slides: np.ndarray, n_neighbors: int | None, radius: float | None, n_rings: int
-) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-    """Neighbours as :func:`mmvae.pp.spatial` says: connectivities, 1 each, and distances, ``(N, N)``."""
+) -> SpotGraph:
+    """Neighbours as :func:`mmvae.pp.spatial` says."""
     order = np.argsort(slides, kind="stable")
+    by_slide = np.split(order, np.flatnonzero(np.diff(slides[order])) + 1)
+    # One answer for all slides, which come from one instrument: a small or torn one alone may look like the other kind.
+    on_lattice = 2 * sum(len(members) for members in by_slide if is_lattice(places[members])) > len(slides)
     pairs = [np.empty((0, 2), dtype=int)]
-    for members in np.split(order, np.flatnonzero(np.diff(slides[order])) + 1):
-        pairs.append(members[_pairs(places[members], n_neighbors, radius)])
+    for members in by_slide:
+        pairs.append(members[_pairs(places[members], n_neighbors, radius, on_lattice)])
     graph = _symmetric(np.concatenate(pairs), len(slides))
     if n_rings > 1:
         graph = reach(graph, n_rings)
     ends = sp.coo_matrix(graph)
     lengths = np.linalg.norm(places[ends.row] - places[ends.col], axis=1).astype(np.float32)
-    return graph, sp.csr_matrix((lengths, (ends.row, ends.col)), shape=graph.shape)
+    return SpotGraph(graph, sp.csr_matrix((lengths, (ends.row, ends.col)), shape=graph.shape), on_lattice)
 
 
 def is_lattice(places: np.ndarray) -> bool:
@@ -53,14 +66,14 @@ def _symmetric(pairs: np.ndarray, n_spots: int) -> sp.csr_matrix:
     return sp.csr_matrix((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n_spots, n_spots))
 
 
-def _pairs(places: np.ndarray, n_neighbors: int | None, radius: float | None) -> np.ndarray:
+def _pairs(places: np.ndarray, n_neighbors: int | None, radius: float | None, on_lattice: bool) -> np.ndarray:
     """Pairs of neighbours on one slide, each once, the smaller number first, ``(n_pairs, 2)``."""
     if len(places) < 2:
         return np.empty((0, 2), dtype=int)
     tree = cKDTree(places)
     if radius is not None:
         return tree.query_pairs(radius, output_type="ndarray")
-    if is_lattice(places):
+    if on_lattice:
         return tree.query_pairs(_ring_radius(places, n_neighbors or FIRST_RING), output_type="ndarray")
     return _nearest(tree, places, min(n_neighbors or FREE_NEIGHBORS, len(places) - 1))
 

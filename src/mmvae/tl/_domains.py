@@ -139,8 +139,11 @@ def _notes(has: np.ndarray, graph: sp.csr_matrix | None, use_rep: str) -> list[s
     notes = []
     if n_lost := int((~has).sum()):
         notes.append(f"{_cells(n_lost)} no finite '{use_rep}' and get no domain.")
-    if graph is not None and (n_lone := int((np.diff(graph.indptr) == 0).sum())):
-        notes.append(f"{_cells(n_lone)} no neighbours in space; they are neither smoothed nor refined.")
+    # Neighbours without an embedding have neither a place to average nor a domain to take.
+    if graph is not None and (n_lone := int((np.diff(graph[has][:, has].indptr) == 0).sum())):
+        notes.append(
+            f"{_cells(n_lone)} no neighbours in space with '{use_rep}'; they are neither smoothed nor refined."
+        )
     return notes
 
 

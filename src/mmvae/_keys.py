@@ -29,6 +29,8 @@ COUPLED: Final = "coupled"
 FUSED: Final = "fused"
 UNWEIGHTED: Final = "unweighted"
 SHARED: Final = "shared"
+# A library size that is each cell's own, as scvi-tools calls it.
+LATENT: Final = "latent"
 # Where `mmvae.tl.embed` writes what it read, in `uns`.
 PROVENANCE: Final = "mmvae"
 # Where `mmvae.tl.domains` writes, in `obs` and `uns`.

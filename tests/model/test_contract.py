@@ -118,7 +118,7 @@ def test_library_size_multiplies_shares(model):
 def test_chosen_features_are_those_of_the_whole(model, mdata):
     names = list(mdata["atac"].var_names[[4, 2]])
     whole = model.get_normalized_expression(modality="atac", indices=[5, 6])
-    assert np.allclose(model.get_normalized_expression(modality="atac", indices=[5, 6], features=names), whole[names])
+    assert np.allclose(model.get_normalized_expression(modality="atac", indices=[5, 6], gene_list=names), whole[names])
 
 
 def test_more_samples_average_rates(model):
@@ -152,12 +152,11 @@ def test_imputation_withholds_the_own_measurement(mdata, model):
     ("call", "match"),
     [
         (lambda m: m.impute("proteins"), "one of"),
-        (lambda m: m.get_normalized_expression(), "one of"),
-        (lambda m: m.get_normalized_expression(modality="rna", features=["nope"]), "unknown, such as 'nope'"),
+        (lambda m: m.get_normalized_expression(modality="rna", gene_list=["nope"]), "unknown, such as 'nope'"),
         (lambda m: m.get_normalized_expression(modality="rna", transform_batch="nope"), "transform_batch among"),
         (lambda m: m.get_latent_representation(representation="shared", return_dist=True), "return_dist=False"),
     ],
-    ids=["unknown modality", "no modality", "unknown feature", "unknown batch", "shared has no distribution"],
+    ids=["unknown modality", "unknown feature", "unknown batch", "shared has no distribution"],
 )
 def test_bad_requests_say_what_is_known(model, call, match):
     with pytest.raises(ValueError, match=match):

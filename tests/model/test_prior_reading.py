@@ -62,7 +62,7 @@ def test_summary_covers_cells_and_weights(model):
 def test_top_features_are_higher_in_the_cells_of_the_component(model):
     first = model.prior_summary(5).query("latent == 'rna'").iloc[0]
     member = model.get_responsibilities(latent="rna")[first["component"]]
-    values = model.get_normalized_expression(modality="rna", features=first["top_rna"].split(", "))
+    values = model.get_normalized_expression(modality="rna", gene_list=first["top_rna"].split(", "))
     assert (values[member > 0.5].mean() > values[member < 0.1].mean()).all()
 
 

@@ -55,7 +55,7 @@ def test_cells_of_the_reference_are_read_by_a_trained_query_as_by_the_reference(
     np.testing.assert_array_equal(mapped.get_latent_representation(cells), model.get_latent_representation())
     for name in SIZES:
         np.testing.assert_array_equal(
-            mapped.get_normalized_expression(cells, name), model.get_normalized_expression(modality=name)
+            mapped.get_normalized_expression(cells, modality=name), model.get_normalized_expression(modality=name)
         )
     assert mapped.module.priors["rna"].is_initialised
 
@@ -93,7 +93,7 @@ def test_new_categories_leave_the_reference_s_rates_bit_equal(donors, sites, bat
         mapped.train(max_epochs=1, enable_progress_bar=False)
         for name in SIZES:
             np.testing.assert_array_equal(
-                mapped.get_normalized_expression(mdata, name), model.get_normalized_expression(modality=name)
+                mapped.get_normalized_expression(mdata, modality=name), model.get_normalized_expression(modality=name)
             )
 
 
@@ -150,7 +150,7 @@ def test_a_query_of_a_query_leaves_both_as_they_are(reference, query):
     second.train(max_epochs=2, enable_progress_bar=False)
     for name in SIZES:
         np.testing.assert_array_equal(
-            second.get_normalized_expression(query, name), first.get_normalized_expression(modality=name)
+            second.get_normalized_expression(query, modality=name), first.get_normalized_expression(modality=name)
         )
 
 

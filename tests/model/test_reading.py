@@ -68,11 +68,11 @@ def test_other_data_are_those_of_the_training_once_trained_on(elsewhere):
     ("method", "arguments", "words"),
     [
         ("sample", {"n": 2.5, "modality": "rna"}, "n as a whole number above 0; got 2.5"),
-        ("sample", {"n": 2, "modality": "rna", "library_size": "latent"}, "library_size as a number.*got 'latent'"),
+        ("sample", {"n": 2, "modality": "rna", "library_size": -1}, "library_size as a number of at least 0; got -1"),
         ("check_prior", {"n_cells": -5}, "n_cells as a whole number above 0; got -5"),
         ("prior_summary", {"n_features": -1}, "n_features as a whole number of at least 0; got -1"),
-        ("get_normalized_expression", {"modality": "rna", "library_size": "latent"}, "library_size as a number"),
-        ("get_normalized_expression", {"modality": "rna", "features": ["x"]}, "1 are unknown, such as 'x'"),
+        ("get_normalized_expression", {"library_size": "observed"}, "library_size as a number.*got 'observed'"),
+        ("get_normalized_expression", {"modality": "rna", "gene_list": ["x"]}, "1 are unknown, such as 'x'"),
     ],
 )
 def test_numbers_and_names_that_cannot_be_used_are_named(model, method, arguments, words):
@@ -81,7 +81,7 @@ def test_numbers_and_names_that_cannot_be_used_are_named(model, method, argument
 
 
 def test_a_single_feature_may_be_named_without_a_list(model):
-    assert list(model.get_normalized_expression(modality="rna", features="gene_3")) == ["gene_3"]
+    assert list(model.get_normalized_expression(modality="rna", gene_list="gene_3")) == ["gene_3"]
 
 
 def test_a_prior_of_no_kind_is_named(model):

@@ -210,7 +210,7 @@ def test_data_that_look_odd_are_taken():
     assert model.labels == ["a", "b"]
     assert model.registry_["setup_args"]["likelihoods"] == {"gène expression": "nb", "表面 protein": "normal"}
     assert np.isfinite(model.get_latent_representation()).all()
-    assert model.get_normalized_expression(modality="表面 protein", features=["CD4"]).shape == (N, 1)
+    assert model.get_normalized_expression(modality="表面 protein", gene_list=["CD4"]).shape == (N, 1)
 
 
 def test_nothing_is_registered_if_the_table_cannot_be_printed(monkeypatch):

@@ -54,13 +54,13 @@ def test_imputations_are_the_same_in_a_file(trained, path):
 
 def test_expected_values_of_chosen_cells_and_features_are_the_same_in_a_file(trained, path):
     model, mdata = trained
-    chosen = {"modality": "rna", "indices": [9, 3, 150], "features": list(mdata["rna"].var_names[[4, 0]])}
+    chosen = {"modality": "rna", "indices": [9, 3, 150], "gene_list": list(mdata["rna"].var_names[[4, 0]])}
     model.get_normalized_expression(**chosen, out=str(path), library_size=1e4)
     expected = model.get_normalized_expression(**chosen, library_size=1e4)
     np.testing.assert_allclose(read(path).to_df(), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("chosen", [{"indices": []}, {"features": []}], ids=["no cells", "no features"])
+@pytest.mark.parametrize("chosen", [{"indices": []}, {"gene_list": []}], ids=["no cells", "no features"])
 def test_nothing_is_written_as_nothing(trained, path, chosen):
     model, mdata = trained
     expected = model.get_normalized_expression(modality="rna", **chosen)
@@ -182,7 +182,7 @@ def test_the_file_that_values_are_read_from_is_never_replaced(suffix, tmp_path):
         with pytest.raises(FileExistsError, match="that values are read from"):
             model.impute("protein", out=path, overwrite=True)
         with pytest.raises(FileExistsError, match="that values are read from"):
-            model.get_normalized_expression(data, "rna", out=path, overwrite=True)
+            model.get_normalized_expression(data, modality="rna", out=path, overwrite=True)
     np.testing.assert_array_equal(model.get_latent_representation(), before)
 
 

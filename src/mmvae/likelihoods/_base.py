@@ -129,6 +129,11 @@ class Likelihood(Component, family="likelihood"):
         """Expected values free of depth, shape ``(n_cells, n_features)``; unit in ``rate_unit``."""
         raise NotImplementedError
 
+    def expected(self, hidden: Tensor, size_factor: Tensor | float, batch: Tensor) -> Tensor:
+        """:meth:`rates` at a depth, ``(n_cells, n_features)``: times it where they are proportions, else unchanged."""
+        rates = self.rates(hidden, batch)
+        return rates * size_factor if self.relative else rates
+
     def loadings(self) -> list[Tensor]:
         """Weights from the hidden layer to the features, ``(G, H)`` each: those of all linear layers that read it.
 

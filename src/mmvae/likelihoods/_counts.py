@@ -168,8 +168,14 @@ class Bernoulli(Likelihood, name="bernoulli"):
         return values * (self.size_factor / size_factor)
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
-        offset = (size_factor / self.size_factor).log()
-        return Emission(BernoulliDistribution(logits=self.logits(hidden) + offset, validate_args=False))
+        logits = self.logits(hidden) + self._offset(size_factor)
+        return Emission(BernoulliDistribution(logits=logits, validate_args=False))
+
+    def _offset(self, size_factor: Tensor | float) -> Tensor:
+        return (size_factor / self.size_factor).log()
 
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         return self.logits(hidden).sigmoid()
+
+    def expected(self, hidden: Tensor, size_factor: Tensor | float, batch: Tensor) -> Tensor:
+        return (self.logits(hidden) + self._offset(size_factor)).sigmoid()

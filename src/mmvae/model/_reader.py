@@ -1,11 +1,13 @@
 """Reading cells through a model: minibatches of any data, and what the module makes of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
+from scvi.utils import track
 from torch import Tensor
 
 from mmvae._keys import FIELDS, STATE, layer_key
@@ -58,6 +60,8 @@ class Reader:
         indices: Indices | None = None,
         batch_size: int | None = None,
         dataloader: Iterable[dict[str, Tensor]] | None = None,
+        *,
+        silent: bool = True,
         **data_loader_kwargs: Any,
     ) -> Iterator[Minibatch]:
         """Cells in order; those of ``dataloader``, if there is one. One without any is a ``ValueError``."""
@@ -66,7 +70,7 @@ class Reader:
             size = READOUT_BATCH if batch_size is None else batch_size
             dataloader = self.model._loader(self.data(adata), indices, size, **data_loader_kwargs)
         self.module.eval()
-        for tensors in dataloader:
+        for tensors in track(dataloader, description="Reading cells", disable=silent):
             lacks_cells = False
             yield self.module.minibatch({key: value.to(self.module.device) for key, value in tensors.items()})
         if lacks_cells:
@@ -100,16 +104,25 @@ class Reader:
             raise ValueError(msg)
         return name
 
-    def batch_code(self, batch: Any) -> int | None:
-        """Code of a batch; ``None`` where it is ``None``."""
-        if batch is None:
-            return None
+    def batch_codes(self, batches: Any) -> list[int | None]:
+        """Codes of a batch or of several, by name or code; ``None``, each cell's own, is left as it is."""
         state = states_of(self.model.registry_)[REGISTRY_KEYS.BATCH_KEY]
         known = [text_of(c) for c in state["categorical_mapping"]]
-        if (name := text_of(batch)) not in known:
-            msg = f"Expected transform_batch among {known}; got '{name}'."
+        several = list(batches) if isinstance(batches, Iterable) and not isinstance(batches, str) else [batches]
+        if not several:
+            msg = f"Expected transform_batch as one or more of {known}; got none."
             raise ValueError(msg)
+        return [None if batch is None else _code(batch, known) for batch in several]
+
+
+def _code(batch: Any, known: list[str]) -> int:
+    """Place of a batch among those that are known, by its name; else a number is its place."""
+    if (name := text_of(batch)) in known:
         return known.index(name)
+    if isinstance(batch, Integral) and 0 <= (code := int(batch)) < len(known):
+        return code
+    msg = f"Expected transform_batch among {known}; got '{name}'."
+    raise ValueError(msg)
 
 
 def states_of(registry: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""Modalities as the decoders expect them, a minibatch of cells at a time. C cells, G_m features."""
+"""Modalities as the decoders expect them, a minibatch of cells at a time. C cells, G_m features, S draws."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -11,70 +11,137 @@ import torch
 from torch import Tensor
 
 from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
+from mmvae._keys import LATENT
 from mmvae.data import new_matrix
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 
-# A path where it is written: `Any`, so that those who take the frame need not say so to a type checker.
+# A frame, an array, a path, or one of these by modality: `Any`, so that who takes it need not say which to a type checker.
 Values: TypeAlias = pd.DataFrame | Any
+LibrarySize: TypeAlias = float | Literal["latent"]
 
 
 class Request:
-    """What a user asks for: a modality, its columns, the batch to decode in (``None``: each cell's own), a factor."""
+    """What a user asks of the decoders.
+
+    ``columns`` and their names, ``features``, by modality, those of all where none is named; ``batches``, the codes of
+    those to decode in, over which values are averaged, ``None`` for each cell's own; the depth; and draws of the
+    posterior, of which all are returned or the mean, which for one draw is the value at the posterior's mean.
+    """
 
     def __init__(
         self,
         reader: Reader,
         modality: str | None,
-        features: Sequence[str] | None = None,
+        gene_list: Sequence[str] | None = None,
         transform_batch: Any = None,
-        library_size: float = 1.0,
+        library_size: LibrarySize = 1.0,
         n_samples: int = 1,
+        *,
+        return_mean: bool = True,
     ) -> None:
-        self.modality, self.n_samples = reader.modality(modality), n_samples
+        is_number = library_size != LATENT
         takes = {"n_samples": COUNT, "library_size": NOT_NEGATIVE}
-        check_numbers(takes, n_samples=n_samples, library_size=library_size)
-        known = pd.Index(reader.features(self.modality))
-        self.columns = slice(None) if features is None else _columns(self.modality, known, features)
-        self.features, self.batch = known[self.columns], reader.batch_code(transform_batch)
-        self.factor = library_size if reader.module.likelihoods[self.modality].relative else 1.0
+        check_numbers(takes, n_samples=n_samples, library_size=library_size if is_number else None)
+        names = reader.names if modality is None else [reader.modality(modality)]
+        known = {name: pd.Index(reader.features(name)) for name in names}
+        self.columns = {name: slice(None) for name in names} if gene_list is None else _columns(known, gene_list)
+        self.features = {name: known[name][own] for name, own in self.columns.items()}
+        self.batches, self.library_size = reader.batch_codes(transform_batch), library_size
+        self.n_samples, self.return_mean, self.is_of_all = n_samples, return_mean, len(names) > 1
+
+    @property
+    def modality(self) -> str:
+        """The modality, where there is one."""
+        (name,) = self.columns
+        return name
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """The dimensions that results have before cells and features."""
+        return () if self.return_mean or self.n_samples == 1 else (self.n_samples,)
 
 
 @torch.inference_mode()
-def decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> Iterator[np.ndarray]:
-    """Expected values of the cells of each minibatch, ``(n_cells, n_columns)``."""
+def decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> Iterator[dict[str, np.ndarray]]:
+    """By modality, expected values of the cells of each minibatch, ``(n_cells, n_columns)``, all draws of them if asked for."""
     for minibatch in minibatches:
-        covariates = minibatch.in_batch(request.batch).covariates
-        draws = fused_draws(reader, minibatch, request.n_samples)
-        rates = (reader.module.rates(request.modality, fused, covariates)[:, request.columns] for fused in draws)
-        total: Any = sum(rates)
-        yield total.mul_(request.factor / request.n_samples).cpu().numpy()
+        # The same draws for all modalities, which so belong together.
+        draws = list(fused_draws(reader, minibatch, request))
+        found = {}
+        for name in request.columns:
+            values = (expected(reader, minibatch, fused, request, name) for fused in draws)
+            over = torch.stack([own.cpu() for own in values]) if request.draws else _mean(values)
+            found[name] = over.cpu().numpy()
+        yield found
 
 
-def gathered(blocks: Iterable[np.ndarray], cells: pd.Index, features: pd.Index, path: Path | None) -> Values:
-    """Blocks of cells as one frame, or in a file at ``path``."""
-    shape = len(cells), len(features)
-    with new_matrix(path, cells, features) if path else nullcontext(np.empty(shape, np.float32)) as matrix:
-        start = 0
-        for block in blocks:
-            matrix[start : start + len(block)] = block
-            start += len(block)
-    return path if path else pd.DataFrame(matrix, index=cells, columns=features, copy=False)
-
-
-def fused_draws(reader: Reader, minibatch: Minibatch, n_samples: int) -> Iterator[Tensor]:
-    """What the decoders read: once at the posterior mean, or at each of ``n_samples`` draws."""
+def fused_draws(reader: Reader, minibatch: Minibatch, request: Request) -> Iterator[Tensor]:
+    """What the decoders read, ``(n_cells, U)``: at each draw of the posterior, or once at its mean."""
     fusion, posteriors = reader.module.fusion, reader.module.encode(minibatch)
-    for _ in range(n_samples):
-        latent = fusion.posterior(posteriors).loc if n_samples == 1 else fusion.draw(posteriors).latent
+    at_mean = request.return_mean and request.n_samples == 1
+    for _ in range(request.n_samples):
+        latent = fusion.posterior(posteriors).loc if at_mean else fusion.draw(posteriors).latent
         yield fusion.fuse(latent, posteriors)
 
 
-def _columns(name: str, known: pd.Index, features: Sequence[str]) -> np.ndarray:
-    features = [features] if isinstance(features, str) else list(features)
-    found = known.get_indexer(pd.Index(features))
-    if (found < 0).any():
-        unknown = [f for f, i in zip(features, found, strict=True) if i < 0]
-        msg = f"Expected features of '{name}'; {len(unknown)} are unknown, such as '{unknown[0]}'."
+def expected(reader: Reader, minibatch: Minibatch, fused: Tensor, request: Request, name: str) -> Tensor:
+    """Expected values of a modality, the mean over the batches that are asked for, ``(n_cells, n_columns)``."""
+    module, columns = reader.module, request.columns[name]
+    is_at_depth, is_share = request.library_size == LATENT, module.likelihoods[name].relative
+    depth = module.size_factors(name, minibatch) if is_at_depth else request.library_size if is_share else None
+    covariates = (minibatch.in_batch(code).covariates for code in request.batches)
+    return _mean(module.rates(name, fused, own, depth)[:, columns] for own in covariates)
+
+
+def gathered(
+    blocks: Iterable[dict[str, np.ndarray]],
+    cells: pd.Index,
+    request: Request,
+    path: Path | None = None,
+    *,
+    return_numpy: bool = False,
+) -> Values:
+    """Blocks of cells as one frame or array, or in a file at ``path``; by modality where none was named of several."""
+    with ExitStack() as files:
+        found = {name: _empty(files, cells, features, request, path) for name, features in request.features.items()}
+        start = 0
+        for block in blocks:
+            stop = start + next(iter(block.values())).shape[-2]
+            for name, values in block.items():
+                found[name][..., start:stop, :] = values
+            start = stop
+    if path is not None:
+        found = dict.fromkeys(found, path)
+    elif not (return_numpy or request.draws):
+        found = {n: pd.DataFrame(found[n], cells, names, copy=False) for n, names in request.features.items()}
+    return found if request.is_of_all else found[request.modality]
+
+
+def _empty(files: ExitStack, cells: pd.Index, features: pd.Index, request: Request, path: Path | None) -> Any:
+    if path is None:
+        return np.empty((*request.draws, len(cells), len(features)), np.float32)
+    return files.enter_context(new_matrix(path, cells, features))
+
+
+def _mean(values: Iterator[Tensor]) -> Tensor:
+    """The mean of tensors of one shape, in the memory of two."""
+    total, n = next(values).clone(), 1
+    for own in values:
+        total, n = total.add_(own), n + 1
+    return total.div_(n)
+
+
+def _columns(known: dict[str, pd.Index], gene_list: Sequence[str]) -> dict[str, np.ndarray]:
+    """Places of the wanted features, in the one modality or those of several that have any."""
+    wanted = pd.Index([gene_list] if isinstance(gene_list, str) else list(gene_list))
+    found = {name: own.get_indexer(wanted) for name, own in known.items()}
+    is_known = np.any([places >= 0 for places in found.values()], axis=0)
+    if not is_known.all():
+        unknown = wanted[~is_known]
+        msg = (
+            f"Expected features of {' or '.join(map(repr, known))}; {len(unknown)} are unknown, such as '{unknown[0]}'."
+        )
         raise ValueError(msg)
-    return found
+    inside = {name: places[places >= 0] for name, places in found.items()}
+    return {name: places for name, places in inside.items() if len(places) or len(known) == 1}

@@ -55,7 +55,7 @@ class ImputationMethods(DataAccess):
         data = reader.data(adata)
         cells = _imputable(reader, data, request.modality, indices)
         minibatches = (m.without(request.modality) for m in reader.minibatches(data, cells, batch_size))
-        return gathered(decoded(reader, minibatches, request), data.obs_names[cells], request.features, path)
+        return gathered(decoded(reader, minibatches, request), data.obs_names[cells], request, path)
 
 
 def _imputable(reader: Reader, data: Data, modality: str, indices: Indices | None) -> np.ndarray:

@@ -17,7 +17,7 @@ from mmvae.model._reader import Reader
 from mmvae.priors import GaussianMarkovField, Prior, PriorContext
 from mmvae.train import seeded
 
-from ._decoding import Request
+from ._decoding import LibrarySize, Request, expected, gathered
 from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
 MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000
@@ -71,7 +71,7 @@ class PriorMethods(DataAccess):
         *,
         source: str | None = None,
         batch: str | None = None,
-        library_size: float = 1.0,
+        library_size: LibrarySize = 1.0,
         seed: int = 0,
     ) -> pd.DataFrame:
         """Expected values of new cells, drawn from the prior and decoded.
@@ -87,7 +87,7 @@ class PriorMethods(DataAccess):
             Number of cells; seed of the draws.
         modality, batch, library_size
             Modality to decode, which may be left out if there is one; batch to decode all cells in; what shares are
-            multiplied by.
+            multiplied by, or ``"latent"``, the depth of the cell that batch and covariates are from.
         source
             Modality whose latent is drawn from its prior; ``modality`` by default. With the same seed and source the
             new cells are the same, so that their modalities can be put together; without effect for one prior of all.
@@ -98,7 +98,7 @@ class PriorMethods(DataAccess):
         """
         check_numbers({"n": COUNT}, n=n)
         reader, module = Reader(self), self.module
-        request = Request(reader, modality, transform_batch=batch, library_size=library_size)
+        request = Request(reader, reader.modality(modality), transform_batch=batch, library_size=library_size)
         source = request.modality if source is None else reader.modality(source)
         latent, _ = module.fusion.latent_of(source)
         _, presence = reader.cells(reader.data())
@@ -107,12 +107,10 @@ class PriorMethods(DataAccess):
         with seeded(seed):
             for inference in starmap(module.infer, reader.posteriors(None, cells)):
                 values = _draw(module.priors[latent], inference.contexts[latent], len(inference.latent))
-                covariates = inference.minibatch.in_batch(request.batch).covariates
                 fused = fused_from(module.fusion, latent, values, draw=True)
-                rates = module.rates(request.modality, fused, covariates)
-                blocks.append((request.factor * rates[:, request.columns]).cpu().numpy())
-        names = pd.Index([f"sample_{i}" for i in range(n)])
-        return pd.DataFrame(np.concatenate(blocks), index=names, columns=request.features)
+                rates = expected(reader, inference.minibatch, fused, request, request.modality)
+                blocks.append({request.modality: rates.cpu().numpy()})
+        return gathered(blocks, pd.Index([f"sample_{i}" for i in range(n)]), request)
 
     def get_outlier_score(
         self,

@@ -148,7 +148,7 @@ def _choices(names: list[str]) -> Iterator[tuple[str, ...]]:
 
 
 def _latent(model: MultiVAE, mdata: MuData, name: str) -> Gaussians:
-    return Gaussians(*model.get_latent_representation(mdata, representation=name, return_dist=True))
+    return Gaussians(*model.get_latent_representation(mdata, modality=name, return_dist=True))
 
 
 def _arguments() -> argparse.Namespace:

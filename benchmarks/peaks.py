@@ -84,7 +84,7 @@ def measured(mdata: MuData, n_sampled: int, seed: int, epochs: int | None) -> di
     seconds = time.perf_counter() - started
     labels = mdata.obs[TYPE].to_numpy(dtype=str)
     scores = {
-        name: bio_conservation(model.get_latent_representation(representation=readout), labels)["bio"]
+        name: bio_conservation(model.get_latent_representation(modality=readout), labels)["bio"]
         for name, readout in {"bio": "fused", "bio_peaks": "atac"}.items()
     }
     bounds = model.history_["elbo_validation"]

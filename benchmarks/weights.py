@@ -134,7 +134,7 @@ def _blocks(model: MultiVAE) -> dict[str, np.ndarray]:
     """What the decoders read of each modality, its draws at variance 1."""
     import torch
 
-    latent = torch.as_tensor(model.get_latent_representation(representation="unweighted"))
+    latent = torch.as_tensor(model.get_latent_representation(modality="unweighted"))
     scale = model.memory.scale
     return {name: (part / scale[name]).numpy() for name, part in model.module.fusion.split(latent).items()}
 

@@ -47,7 +47,7 @@ class _View:
         self.model, self.readout = model, readout
 
     def __call__(self, mdata: MuData) -> np.ndarray:
-        return self.model.get_latent_representation(mdata, representation=self.readout)
+        return self.model.get_latent_representation(mdata, modality=self.readout)
 
 
 def _structure(view: _View, split: Split) -> dict[str, float]:

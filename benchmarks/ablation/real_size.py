@@ -198,7 +198,7 @@ def scores(model: MultiVAE, mdata: MuData, held: np.ndarray, data_set: DataSet) 
     found = bounds(model, unseen, N_DRAWS) | imputation(model, SimpleNamespace(held=unseen, truth={}))
     alone = [inputs.selected(mdata, {name: held}) for name in mdata.mod]
     for metric, readout in {"foscttm": "unweighted", "foscttm shared": "shared"}.items():
-        views = [model.get_latent_representation(cells, representation=readout) for cells in alone]
+        views = [model.get_latent_representation(cells, modality=readout) for cells in alone]
         found[metric] = float(np.mean([foscttm(*pair) for pair in combinations(views, 2)]))
     return found | types(model, mdata, data_set)
 
@@ -211,7 +211,7 @@ def types(model: MultiVAE, mdata: MuData, data_set: DataSet) -> dict[str, float]
     cells = inputs.selected(mdata, dict.fromkeys(mdata.mod, np.isin(np.arange(mdata.n_obs), rows)))
     labels, found = cells.obs[column].astype(str).to_numpy(), {}
     for readout in (*mdata.mod, "unweighted"):
-        latent = model.get_latent_representation(cells, representation=readout)
+        latent = model.get_latent_representation(cells, modality=readout)
         found[f"types {readout}"] = bio_conservation(latent, labels)["bio"]
     return found
 

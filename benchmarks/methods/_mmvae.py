@@ -44,9 +44,9 @@ def run_mmvae(
 def _read(model: MultiVAE, problem: Problem, readout: str, outcome: Outcome) -> None:
     try:
         with outcome.timing(readout):
-            outcome.readouts[readout] = model.get_latent_representation(representation=readout)
+            outcome.readouts[readout] = model.get_latent_representation(modality=readout)
         outcome.single[readout] = {
-            name: model.get_latent_representation(cells, representation=readout) for name, cells in problem.held.items()
+            name: model.get_latent_representation(cells, modality=readout) for name, cells in problem.held.items()
         }
     except ValueError as error:
         outcome.add_note(f"{readout}: {error}")

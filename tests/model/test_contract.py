@@ -37,14 +37,14 @@ def trained(mdata, epochs: int = 2, **kwargs) -> MultiVAE:
 
 def test_every_cell_has_a_finite_latent(model, mdata):
     for representation in ("fused", "shared", "rna", "atac", "protein"):
-        latent = model.get_latent_representation(representation=representation)
+        latent = model.get_latent_representation(modality=representation)
         assert len(latent) == mdata.n_obs
         assert np.isfinite(latent).all()
 
 
 def test_fused_latent_is_the_modalities_side_by_side(model):
-    parts = [model.get_latent_representation(representation=name) for name in model.modalities]
-    unweighted = model.get_latent_representation(representation="unweighted")
+    parts = [model.get_latent_representation(modality=name) for name in model.modalities]
+    unweighted = model.get_latent_representation(modality="unweighted")
     assert np.allclose(unweighted, np.concatenate(parts, axis=1), atol=1e-6)
 
 
@@ -61,7 +61,7 @@ def test_distribution_has_mean_and_variance(model):
 
 def test_unknown_representation_lists_the_known_ones(model):
     with pytest.raises(ValueError, match=r"one of \['fused', 'unweighted', 'shared', 'rna'"):
-        model.get_latent_representation(representation="rnaa")
+        model.get_latent_representation(modality="rnaa")
 
 
 def test_elbo_is_the_sum_of_its_parts(model):
@@ -79,11 +79,11 @@ def test_history_names_every_modality(model):
 
 def test_saved_model_gives_the_same_latents(model, mdata, tmp_path):
     expected = model.get_latent_representation()
-    shared = model.get_latent_representation(representation="shared")
+    shared = model.get_latent_representation(modality="shared")
     model.save(tmp_path / "model")
     again = MultiVAE.load(tmp_path / "model", mdata)
     assert np.allclose(again.get_latent_representation(), expected, atol=1e-5)
-    assert np.allclose(again.get_latent_representation(representation="shared"), shared, atol=1e-4)
+    assert np.allclose(again.get_latent_representation(modality="shared"), shared, atol=1e-4)
 
 
 def test_model_loads_without_data_and_saves_again(model, mdata, tmp_path):
@@ -154,7 +154,7 @@ def test_imputation_withholds_the_own_measurement(mdata, model):
         (lambda m: m.impute("proteins"), "one of"),
         (lambda m: m.get_normalized_expression(modality="rna", gene_list=["nope"]), "unknown, such as 'nope'"),
         (lambda m: m.get_normalized_expression(modality="rna", transform_batch="nope"), "transform_batch among"),
-        (lambda m: m.get_latent_representation(representation="shared", return_dist=True), "return_dist=False"),
+        (lambda m: m.get_latent_representation(modality="shared", return_dist=True), "return_dist=False"),
     ],
     ids=["unknown modality", "unknown feature", "unknown batch", "shared has no distribution"],
 )
@@ -248,7 +248,7 @@ def test_one_modality_is_enough(mdata):
     assert model.get_latent_representation().shape == (rna.n_obs, 4)
     assert model.get_normalized_expression().shape == rna.shape
     with pytest.raises(ValueError, match="two or more modalities"):
-        model.get_latent_representation(representation="shared")
+        model.get_latent_representation(modality="shared")
 
 
 def test_size_factors_of_any_scale_train(mdata):
@@ -277,7 +277,7 @@ def test_a_joint_latent_is_what_stands_in_for_a_missing_modality(mdata):
     MultiVAE.setup_mudata(mdata)
     model = trained(mdata, fusion="poe")
     lacks = ~mdata.obs_names.isin(mdata["protein"].obs_names)
-    own, fused = model.get_latent_representation(representation="protein"), model.get_latent_representation()
+    own, fused = model.get_latent_representation(modality="protein"), model.get_latent_representation()
     assert np.allclose(own[lacks], fused[lacks], atol=1e-6)
 
 

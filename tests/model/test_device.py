@@ -87,8 +87,8 @@ def test_every_fusion_is_trained_and_read(fusion):
 
 
 READINGS = {
-    "shared": lambda m: m.get_latent_representation(representation="shared"),
-    "one modality": lambda m: m.get_latent_representation(representation="rna", return_dist=True),
+    "shared": lambda m: m.get_latent_representation(modality="shared"),
+    "one modality": lambda m: m.get_latent_representation(modality="rna", return_dist=True),
     "draws": lambda m: m.get_latent_representation(give_mean=False),
     "other cells": lambda m: m.get_latent_representation(simulated(seed=2)),
     "labels": lambda m: m.predict(),
@@ -96,7 +96,7 @@ READINGS = {
     "imputation": lambda m: m.impute("protein"),
     "draws of the prior": lambda m: m.sample(5, "rna"),
     "outliers": lambda m: m.get_outlier_score(),
-    "responsibilities": lambda m: m.get_responsibilities(latent="rna"),
+    "responsibilities": lambda m: m.get_responsibilities(modality="rna"),
     "information": lambda m: m.get_modality_information(),
     "leave one out": lambda m: m.leave_one_out(),
     "reconstruction": lambda m: m.get_reconstruction_error(),

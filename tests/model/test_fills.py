@@ -38,7 +38,7 @@ def held(cells):
 def latent(model, cells, names, target):
     """Mean and variance of a modality's latent of cells that have modalities ``names``."""
     shown = type(cells)({name: cells[name].copy() for name in names})
-    return model.get_latent_representation(shown, representation=target, return_dist=True)
+    return model.get_latent_representation(shown, modality=target, return_dist=True)
 
 
 def residuals(model, cells, size):

@@ -48,7 +48,7 @@ def coupled():
 
 def test_summary_covers_cells_and_weights(model):
     summary = model.prior_summary(3)
-    has = {name: model.get_responsibilities(latent=name).notna().all(axis=1).sum() for name in SIZES}
+    has = {name: model.get_responsibilities(modality=name).notna().all(axis=1).sum() for name in SIZES}
     for name in SIZES:
         rows = summary[summary["latent"] == name]
         assert rows["weight"].sum() == pytest.approx(1, abs=1e-4)
@@ -61,7 +61,7 @@ def test_summary_covers_cells_and_weights(model):
 
 def test_top_features_are_higher_in_the_cells_of_the_component(model):
     first = model.prior_summary(5).query("latent == 'rna'").iloc[0]
-    member = model.get_responsibilities(latent="rna")[first["component"]]
+    member = model.get_responsibilities(modality="rna")[first["component"]]
     values = model.get_normalized_expression(modality="rna", gene_list=first["top_rna"].split(", "))
     assert (values[member > 0.5].mean() > values[member < 0.1].mean()).all()
 
@@ -72,7 +72,7 @@ def test_a_prior_without_components_has_a_row():
     assert summary["prior"].tolist() == ["normal", "gaussian"]
     assert summary["n_cells"].tolist() == [CELLS, CELLS]
     with pytest.raises(ValueError, match="mixture"):
-        model.get_responsibilities(latent="rna")
+        model.get_responsibilities(modality="rna")
     with pytest.raises(ValueError, match="mixture"):
         mmvae.tl.responsibilities(model, model.adata)
 
@@ -84,7 +84,7 @@ def test_components_of_labels_bear_their_names(joint):
 
 
 def test_responsibilities_of_cells_without_the_modality_are_missing(model):
-    found = model.get_responsibilities(latent="protein")
+    found = model.get_responsibilities(modality="protein")
     lacks = np.asarray(model.adata.obsmap["protein"]).ravel() == 0
     assert lacks.any()
     assert (found.isna().all(axis=1) == lacks).all()
@@ -92,8 +92,8 @@ def test_responsibilities_of_cells_without_the_modality_are_missing(model):
 
 
 def test_responsibilities_do_not_depend_on_the_cells_beside(model):
-    every = model.get_responsibilities(latent="rna")
-    some = model.get_responsibilities(indices=[7, 3], latent="rna")
+    every = model.get_responsibilities(modality="rna")
+    some = model.get_responsibilities(indices=[7, 3], modality="rna")
     assert list(some.index) == list(every.index[[7, 3]])
     np.testing.assert_allclose(some, every.iloc[[7, 3]], atol=1e-5)
 
@@ -106,7 +106,7 @@ def test_a_coupled_prior_places_every_cell(coupled):
 
 
 def test_the_latent_must_be_named_where_there_are_several(model):
-    with pytest.raises(ValueError, match="Give latent"):
+    with pytest.raises(ValueError, match="Give modality"):
         model.get_responsibilities()
 
 
@@ -184,7 +184,7 @@ def test_samples_repeat_and_take_batch_and_library(model):
     assert not np.allclose(once, model.sample(20, "rna", seed=4))
     np.testing.assert_allclose(model.sample(20, "rna", seed=3, library_size=100), 100 * once, rtol=1e-4)
     batches = sorted(model.adata.obs["batch"].astype(str).unique())
-    first, second = (model.sample(20, "rna", batch=batch) for batch in batches)
+    first, second = (model.sample(20, "rna", transform_batch=batch) for batch in batches)
     assert not np.allclose(first, second)
     assert np.allclose(first.sum(axis=1), 1, atol=1e-4)
 
@@ -201,7 +201,7 @@ def test_sampling_refuses_nonsense(model):
     with pytest.raises(ValueError, match="Expected a modality"):
         model.sample(5)
     with pytest.raises(ValueError, match="transform_batch|batch"):
-        model.sample(5, "rna", batch="nowhere")
+        model.sample(5, "rna", transform_batch="nowhere")
 
 
 def scrambled(seed=0):

@@ -206,7 +206,7 @@ def test_a_query_that_lacks_a_modality_is_mapped_saved_and_imputed(reference, qu
     loaded = MultiVAE.load(tmp_path / "mapped", adata=half)
     np.testing.assert_allclose(loaded.get_latent_representation(), expected, atol=1e-6)
     both = query[query.obs_names.isin(half.obs_names) & query.obs_names.isin(query["protein"].obs_names)].copy()
-    seen, unseen = (loaded.get_latent_representation(data, representation="protein") for data in (both, half))
+    seen, unseen = (loaded.get_latent_representation(data, modality="protein") for data in (both, half))
     assert not np.allclose(seen, unseen[half.obs_names.get_indexer(both.obs_names)], atol=1e-2)
 
 

@@ -105,7 +105,7 @@ def test_agreement_is_of_the_cells_that_have_both(data):
 
 def test_variances_of_fused_are_scaled_as_its_means(model):
     fused, plain = (
-        model.get_latent_representation(representation=name, return_dist=True) for name in ("fused", "unweighted")
+        model.get_latent_representation(modality=name, return_dist=True) for name in ("fused", "unweighted")
     )
     np.testing.assert_allclose(fused[1] / plain[1], (fused[0] / plain[0]) ** 2, rtol=1e-3)
 
@@ -160,7 +160,7 @@ def test_a_joint_latent_has_no_blocks_to_weigh(data):
     MultiVAE.setup_mudata(data)
     model = MultiVAE(data, fusion="poe")
     model.train(max_epochs=2, enable_progress_bar=False)
-    fused, plain = (model.get_latent_representation(representation=name) for name in ("fused", "unweighted"))
+    fused, plain = (model.get_latent_representation(modality=name) for name in ("fused", "unweighted"))
     np.testing.assert_array_equal(fused, plain)
 
 

@@ -107,8 +107,7 @@ def test_doubling_the_depth_of_a_cell_leaves_its_latent_nearly_unchanged(model, 
         deeper = mosaic.copy()
     deeper.mod["rna"].X = sp.csr_matrix(deeper["rna"].X) * 2
     moved = np.abs(
-        model.get_latent_representation(deeper, representation="rna")
-        - model.get_latent_representation(representation="rna")
+        model.get_latent_representation(deeper, modality="rna") - model.get_latent_representation(modality="rna")
     )
     assert moved.max() < 1e-3
 

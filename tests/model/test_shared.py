@@ -42,21 +42,21 @@ def test_eigenvalues_above_the_threshold_are_the_dimensions(model):
     n_shared = int((spectrum > model.memory.shared["threshold"]).sum())
     assert len(spectrum) == 8
     assert n_shared > 0
-    assert model.get_latent_representation(representation="shared").shape == (300, n_shared)
+    assert model.get_latent_representation(modality="shared").shape == (300, n_shared)
 
 
 def test_the_threshold_is_saved(model, tmp_path):
-    latent = model.get_latent_representation(representation="shared")
+    latent = model.get_latent_representation(modality="shared")
     model.save(tmp_path / "model", save_anndata=False)
     loaded = MultiVAE.load(tmp_path / "model", model.adata)
     assert loaded.memory.shared["threshold"] == model.memory.shared["threshold"]
-    np.testing.assert_allclose(loaded.get_latent_representation(representation="shared"), latent, atol=1e-4)
+    np.testing.assert_allclose(loaded.get_latent_representation(modality="shared"), latent, atol=1e-4)
 
 
 def test_independent_modalities_are_said_to_agree_on_nothing():
     model = fitted(simulated(independent=True))
     assert (model.get_shared_spectrum() < model.memory.shared["threshold"]).all()
     with pytest.warns(UserWarning, match="agree on nothing beyond chance"):
-        latent = model.get_latent_representation(representation="shared")
+        latent = model.get_latent_representation(modality="shared")
     assert latent.shape == (300, 2)
     assert np.isfinite(latent).all()

@@ -76,7 +76,7 @@ def test_slides_are_not_mixed_by_force_unless_asked(model):
 
 def test_the_kl_of_all_cells_is_that_of_the_field(model):
     module, mdata = model.module, model.adata
-    mean, variance = model.get_latent_representation(representation="spatial", return_dist=True)
+    mean, variance = model.get_latent_representation(modality="spatial", return_dist=True)
     kl = 0.0
     for tensors in model._make_data_loader(mdata, batch_size=50):
         minibatch = module.minibatch(tensors)
@@ -120,7 +120,7 @@ def test_spectrum_asks_for_a_field():
 
 def test_morans_i_is_that_of_its_formula(model):
     graph = sp.csr_matrix(model.adata["spatial"].obsp["spatial_connectivities"]).toarray()
-    mean = model.get_latent_representation(representation="spatial")
+    mean = model.get_latent_representation(modality="spatial")
     centred = mean - mean.mean(axis=0)
     wanted = ((graph @ centred) * centred).sum(axis=0) / graph.sum() / (centred**2).mean(axis=0)
     found = model.spatial_spectrum().set_index("dimension")["morans_i"].sort_index()
@@ -250,7 +250,7 @@ def test_posteriors_of_all_cells_are_read_where_a_kl_is_asked_for_and_not_inside
 
     model.module.loss = watched
     new = spots(1, seed=1)
-    latent = model.get_latent_representation(new, representation="spatial")
+    latent = model.get_latent_representation(new, modality="spatial")
     assert not reads
     first = model.get_elbo(new)
     assert float(model.get_elbo(new)) == pytest.approx(float(first), abs=2.0)

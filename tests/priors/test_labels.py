@@ -90,7 +90,7 @@ def test_components_belong_to_their_labels_after_training():
     MultiVAE.setup_mudata(mdata, batch_key="batch", labels_key="type")
     model = MultiVAE(mdata, n_hidden=32, n_latent=5, prior="labels")
     model.train(max_epochs=100, enable_progress_bar=False, early_stopping=False)
-    latent = torch.as_tensor(model.get_latent_representation(representation="rna"))
+    latent = torch.as_tensor(model.get_latent_representation(modality="rna"))
     prior = model.module.priors["rna"]
     guess = (prior.label_log_prob(latent) + prior.label_log_weights()).argmax(dim=1).numpy()
     often = max(np.unique(truth, return_counts=True)[1]) / len(truth)

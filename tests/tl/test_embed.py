@@ -24,9 +24,9 @@ def embedded(trained):
 def test_every_readout_is_written(embedded):
     model, mdata = embedded
     for key, representation in READOUTS.items():
-        expected = model.get_latent_representation(representation=representation)
+        expected = model.get_latent_representation(modality=representation)
         np.testing.assert_allclose(mdata.obsm[key], expected, atol=1e-5)
-    shared = model.get_latent_representation(representation="shared")
+    shared = model.get_latent_representation(modality="shared")
     np.testing.assert_allclose(mdata.obsm["X_mmvae_shared"], shared, atol=1e-4)
 
 
@@ -114,7 +114,7 @@ def test_nothing_is_written_if_a_readout_fails(trained, monkeypatch):
     real = model.get_latent_representation
 
     def fail_late(*args, **kwargs):
-        if kwargs["representation"] == "protein":
+        if kwargs["modality"] == "protein":
             raise OSError("out of luck")
         return real(*args, **kwargs)
 

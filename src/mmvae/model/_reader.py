@@ -104,6 +104,18 @@ class Reader:
             raise ValueError(msg)
         return name
 
+    def latents(self, name: str | None) -> list[str]:
+        """The latent that a modality lies in, or of that name; all latents where it is ``None``."""
+        known = list(self.module.priors)
+        if name is None:
+            return known
+        if name in self.names:
+            return [self.module.fusion.latent_of(name)[0]]
+        if name not in known:
+            msg = f"Expected a modality, one of {list(dict.fromkeys([*self.names, *known]))}; got {name!r}."
+            raise ValueError(msg)
+        return [name]
+
     def batch_codes(self, batches: Any) -> list[int | None]:
         """Codes of a batch or of several, by name or code; ``None``, each cell's own, is left as it is."""
         state = states_of(self.model.registry_)[REGISTRY_KEYS.BATCH_KEY]
@@ -113,6 +125,15 @@ class Reader:
             msg = f"Expected transform_batch as one or more of {known}; got none."
             raise ValueError(msg)
         return [None if batch is None else _code(batch, known) for batch in several]
+
+
+def agreed(**given: str | None) -> str | None:
+    """The value of an argument that has several names, the first of which is the one to use; ``None`` without any."""
+    values = {name: value for name, value in given.items() if value is not None}
+    if len(set(values.values())) > 1:
+        msg = f"Expected {' and '.join(given)}, which mean the same, to agree; got {values}. Give {next(iter(given))}."
+        raise ValueError(msg)
+    return next(iter(values.values()), None)
 
 
 def _code(batch: Any, known: list[str]) -> int:

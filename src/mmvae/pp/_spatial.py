@@ -111,7 +111,7 @@ def spatial(
     own, the tissue would be taken out with the section (``docs/evidence.md``, Space): give none.
 
     Surroundings help to find regions that are larger than the reach of the neighbours. Layers of one or two spots they blur
-    (``docs/evidence.md``, Space): there read ``get_latent_representation(representation="rna")`` as well.
+    (``docs/evidence.md``, Space): there read ``get_latent_representation(modality="rna")`` as well.
 
     Examples
     --------

@@ -55,7 +55,7 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
         readouts.append(SHARED)
     except ValueError as error:
         left_out[embedding_key(SHARED)] = str(error)
-    found = {embedding_key(name): model.get_latent_representation(mdata, representation=name) for name in readouts}
+    found = {embedding_key(name): model.get_latent_representation(mdata, modality=name) for name in readouts}
     of_one = "latent of modality '{}', predicted from the others in cells that lack it"
     meanings = {name: of_one.format(name) for name in model.modalities} | MEANINGS
     provenance: dict[str, Any] = {
@@ -110,7 +110,7 @@ def responsibilities(model: MultiVAE, mdata: MuData | AnnData) -> None:
         priors = {name: prior.name for name, prior in model.module.priors.items()}
         msg = f"Expected a mixture prior that is the same for all cells; got {priors}. Train with prior='mog'."
         raise ValueError(msg)
-    found = {latent: model.get_responsibilities(mdata, latent=latent) for latent in latents}
+    found = {latent: model.get_responsibilities(mdata, modality=latent) for latent in latents}
     for latent, shares in found.items():
         mdata.obsm[f"mmvae_components_{latent}"] = shares
         winners = np.where(shares.notna().all(axis=1), shares.to_numpy().argmax(axis=1), -1)

@@ -13,7 +13,7 @@ from mmvae._checks import COUNT_OR_ZERO, check_numbers
 from mmvae.analysis import batch_evenness, effective_number, responsibilities, top_features
 from mmvae.fusion import PriorTerm
 from mmvae.model._data import Data, DataAccess, Indices, has_latent
-from mmvae.model._reader import Reader, labels_of
+from mmvae.model._reader import Reader, agreed, labels_of
 from mmvae.module import MultiVAEModule
 from mmvae.priors import LabelledMixture, PriorContext
 from mmvae.train import seeded
@@ -36,6 +36,7 @@ class ComponentMethods(DataAccess):
         adata: Data | None = None,
         indices: Indices | None = None,
         *,
+        modality: str | None = None,
         latent: str | None = None,
         batch_size: int | None = None,
     ) -> pd.DataFrame:
@@ -50,9 +51,11 @@ class ComponentMethods(DataAccess):
         ----------
         adata, indices, batch_size
             As in :meth:`get_latent_representation`.
+        modality
+            The modality whose latent it is; under fusions with one latent and under a coupled prior that is the same for all.
+            May be left out if there is one latent.
         latent
-            Which latent: a modality, ``"joint"`` for fusions with one latent, ``"coupled"`` for a coupled prior; may be
-            left out if there is one.
+            Another name of ``modality``.
 
         Returns
         -------
@@ -60,18 +63,20 @@ class ComponentMethods(DataAccess):
         coupled prior every cell has a row, from what it has.
         """
         reader = Reader(self)
-        latent = _one_latent(self.module, latent)
+        latent = _one_latent(reader, agreed(modality=modality, latent=latent))
         values = _responsibilities(reader, latent, adata, indices, batch_size)
         names, _ = _component_names(reader, latent, values.shape[1])
         return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=names)
 
-    def prior_summary(self, n_features: int = 10) -> pd.DataFrame:
+    def prior_summary(self, n_features: int = 10, *, modality: str | None = None) -> pd.DataFrame:
         """What the priors have learnt: their components, as clusters of the model's own data.
 
         Parameters
         ----------
         n_features
             Features to name for each component and modality.
+        modality
+            The modality whose latent to summarise; all by default.
 
         Returns
         -------
@@ -93,7 +98,8 @@ class ComponentMethods(DataAccess):
         check_numbers({"n_features": COUNT_OR_ZERO}, n_features=n_features)
         reader = Reader(self)
         reader.data()
-        return pd.concat([_prior_rows(reader, latent, n_features) for latent in self.module.priors], ignore_index=True)
+        rows = [_prior_rows(reader, latent, n_features) for latent in reader.latents(modality)]
+        return pd.concat(rows, ignore_index=True)
 
 
 def _mixture(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
@@ -101,17 +107,15 @@ def _mixture(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
     return module.priors[latent].components(PriorContext(encoder=encoder))
 
 
-def _one_latent(module: MultiVAEModule, latent: str | None) -> str:
-    known = list(module.priors)
-    if latent is None and len(known) == 1:
-        latent = known[0]
-    if latent is None or latent not in known:
-        msg = f"Expected a latent, one of {known}; got {latent!r}. Give latent."
+def _one_latent(reader: Reader, modality: str | None) -> str:
+    latent, *others = reader.latents(modality)
+    if others:
+        msg = f"Expected a modality, one of {[latent, *others]}; got None. Give modality."
         raise ValueError(msg)
-    if _mixture(module, latent) is None:
+    if _mixture(reader.module, latent) is None:
         msg = (
             f"Expected a latent whose prior is a mixture that is the same for all cells; the prior of '{latent}' is "
-            f"'{module.priors[latent].name}'. Train a model with prior='mog', or cluster the latent instead."
+            f"'{reader.module.priors[latent].name}'. Train a model with prior='mog', or cluster the latent instead."
         )
         raise ValueError(msg)
     return latent

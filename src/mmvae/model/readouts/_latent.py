@@ -15,7 +15,7 @@ from mmvae._keys import FUSED, SHARED, UNWEIGHTED
 from mmvae.analysis import SharedSubspace
 from mmvae.fusion import Fusion, Posteriors
 from mmvae.model._data import Data, DataAccess, Indices
-from mmvae.model._reader import Reader
+from mmvae.model._reader import Reader, agreed
 from mmvae.module import Minibatch
 from mmvae.train import seeded
 
@@ -38,7 +38,8 @@ class LatentMethods(DataAccess):
         return_dist: bool = False,
         dataloader: Iterator[dict[str, Tensor]] | None = None,
         *,
-        representation: str = FUSED,
+        modality: str | None = None,
+        representation: str | None = None,
         **data_loader_kwargs: Any,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Latent representation of cells, whatever they have.
@@ -58,12 +59,14 @@ class LatentMethods(DataAccess):
             ``"attention"`` and for imputed latents, the variance is that of 64 draws.
         dataloader
             Minibatches to use in place of ``adata``.
-        representation
-            ``"fused"``: the latents of all modalities, predicted from the others where a cell lacks one. Each is scaled
+        modality
+            ``"fused"``, the default: the latents of all modalities, predicted from the others where a cell lacks one. Each is scaled
             to a total variance of its draws of 1 over the training cells that have it, times its weight of
             :meth:`get_modality_weights`, so that a modality which is mostly noise moves cells less; a joint latent is
             left as it is. ``"unweighted"``: without that, as the decoders read it. ``"shared"``: what the modalities agree
             on (see below). The name of a modality: its own latent, predicted where a cell lacks it.
+        representation
+            Another name of ``modality``.
         **data_loader_kwargs
             Passed to the loader.
 
@@ -82,13 +85,14 @@ class LatentMethods(DataAccess):
         """
         check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
         reader = Reader(self)
+        representation = agreed(modality=modality, representation=representation) or FUSED
         if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *reader.names]):
-            msg = f"Expected representation as one of {known}; got '{representation}'."
+            msg = f"Expected modality as one of {known}; got '{representation}'."
             raise ValueError(msg)
         cells = reader.posteriors(adata, indices, batch_size, dataloader, **data_loader_kwargs)
         if representation == SHARED:
             if return_dist:
-                msg = "Expected return_dist=False for representation 'shared', which has no posterior; got True."
+                msg = "Expected return_dist=False for 'shared', which has no posterior; got True."
                 raise ValueError(msg)
             return _shared_representation(reader, cells)
         means, variances = [], []
@@ -228,7 +232,7 @@ def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Post
         msg = (
             f"The modalities agree on nothing beyond chance: the largest eigenvalue is {subspace.spectrum[0]:.2f}, and "
             f"chance gives up to {subspace.threshold:.2f}. 'shared' holds the two dimensions nearest to agreement, "
-            "which may be noise. Use representation='fused'."
+            "which may be noise. Use modality='fused'."
         )
         warnings.warn(msg, UserWarning, stacklevel=4)
     return np.concatenate([subspace.transform(*_modality_means(reader, [minibatch])) for minibatch in cells])

@@ -1,6 +1,7 @@
 """Whether the priors fit, what they draw, which cells are outliers to them, what is smooth in space."""
 
 from itertools import starmap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ from torch import Tensor
 from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
-from mmvae.fusion import Fusion
 from mmvae.model._configuration import check_graph
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
@@ -26,7 +26,7 @@ MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000
 class PriorMethods(DataAccess):
     """What the priors are good for: whether they fit, draws from them, outliers to them, what they learnt of space."""
 
-    def check_prior(self, n_cells: int = 2_000, seed: int = 0) -> pd.DataFrame:
+    def check_prior(self, n_cells: int = 2_000, seed: int = 0, *, modality: str | None = None) -> pd.DataFrame:
         """Whether draws of the priors look like cells, tested with a classifier :cite:p:`LopezPaz2017`.
 
         For each latent, one draw of every cell's posterior against as many of the prior. A classifier (logistic
@@ -44,6 +44,8 @@ class PriorMethods(DataAccess):
         ----------
         n_cells, seed
             Cells to use at most, and the seed of their choice, the draws and the classifier.
+        modality
+            The modality whose latent to test; all of them, and jointly, by default.
 
         Returns
         -------
@@ -51,15 +53,15 @@ class PriorMethods(DataAccess):
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
+        places = _places(reader, modality)
         own, cells = reader.data(), self.validation_indices_ if reader.has_training_data else None
         if cells is None or len(cells) < MIN_HELD_OUT:
             cells = np.arange(own.n_obs)
         chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
         with seeded(seed):
             draws = _both_draws(reader, chosen)
-        places = _places(self.module.fusion).items()
-        rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places]
-        if len(rows) > 1:
+        rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places.items()]
+        if len(rows) > 1 and modality is None:
             rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
         return pd.DataFrame(rows)
 
@@ -70,7 +72,7 @@ class PriorMethods(DataAccess):
         modality: str | None = None,
         *,
         source: str | None = None,
-        batch: str | None = None,
+        transform_batch: Any = None,
         library_size: LibrarySize = 1.0,
         seed: int = 0,
     ) -> pd.DataFrame:
@@ -85,7 +87,7 @@ class PriorMethods(DataAccess):
         ----------
         n, seed
             Number of cells; seed of the draws.
-        modality, batch, library_size
+        modality, transform_batch, library_size
             Modality to decode, which may be left out if there is one; batch to decode all cells in; what shares are
             multiplied by, or ``"latent"``, the depth of the cell that batch and covariates are from.
         source
@@ -98,7 +100,7 @@ class PriorMethods(DataAccess):
         """
         check_numbers({"n": COUNT}, n=n)
         reader, module = Reader(self), self.module
-        request = Request(reader, reader.modality(modality), transform_batch=batch, library_size=library_size)
+        request = Request(reader, reader.modality(modality), None, transform_batch, library_size)
         source = request.modality if source is None else reader.modality(source)
         latent, _ = module.fusion.latent_of(source)
         _, presence = reader.cells(reader.data())
@@ -117,6 +119,7 @@ class PriorMethods(DataAccess):
         adata: Data | None = None,
         indices: Indices | None = None,
         *,
+        modality: str | None = None,
         reference: Data | None = None,
         batch_size: int | None = None,
     ) -> np.ndarray:
@@ -138,13 +141,15 @@ class PriorMethods(DataAccess):
         ----------
         adata, indices, batch_size
             As in :meth:`get_latent_representation`.
+        modality
+            The modality to go by; by default all that a cell has.
         reference
             Data to compare with instead of training cells; needed after a query was mapped, when the training cells
             are the query's, and where the model's data are not those that it was trained with.
 
         Returns
         -------
-        Array ``(n_cells,)``, 0 to 1, high for outliers.
+        Array ``(n_cells,)``, 0 to 1, high for outliers; NaN where a cell lacks ``modality``.
         """
         reader = Reader(self)
         if reference is None and self.adata is None:
@@ -155,27 +160,31 @@ class PriorMethods(DataAccess):
         else:
             among = np.sort(np.random.default_rng(0).permutation(reference.n_obs)[:REFERENCE_CELLS])
         read = UnimodalPosterior.negative_log_prior
-        scores = by_modality(reader, read, adata, indices, batch_size)
-        return outlier_share(scores, by_modality(reader, read, reference, among, batch_size))
+        columns = slice(None) if modality is None else [reader.names.index(reader.modality(modality))]
+        scores = by_modality(reader, read, adata, indices, batch_size)[:, columns]
+        return outlier_share(scores, by_modality(reader, read, reference, among, batch_size)[:, columns])
 
     @torch.no_grad()
-    def spatial_spectrum(self, adata: Data | None = None) -> pd.DataFrame:
+    def spatial_spectrum(self, adata: Data | None = None, *, modality: str | None = None) -> pd.DataFrame:
         r"""Which dimensions of the latents are smooth in space, by what their prior ``gmrf`` learnt.
 
         Parameters
         ----------
         adata
             Data with a graph of neighbours; the model's own by default. Precision and smoothness do not depend on them.
+        modality
+            The modality whose latent to read; all by default.
 
         Returns
         -------
         DataFrame with a row for each dimension of each latent with that prior, the smoothest first. Columns:
-        ``latent``; ``dimension``, its place in ``get_latent_representation(representation=latent)``, from 0;
+        ``latent``; ``dimension``, its place in ``get_latent_representation(modality=latent)``, from 0;
         ``precision`` and ``smoothness``, the prior's :math:`\kappa` and :math:`\tau`
         (:class:`~mmvae.priors.GaussianMarkovField`); ``neighbor_correlation``, that of two neighbours under the prior,
         near 0 where space plays no part; and ``morans_i``, the same of the cells' posterior means :cite:p:`Moran1950`.
         """
-        data, every = Reader(self).data(adata), self.module.priors
+        reader = Reader(self)
+        data, every = reader.data(adata), {name: self.module.priors[name] for name in reader.latents(modality)}
         priors = {name: prior for name, prior in every.items() if isinstance(prior, GaussianMarkovField)}
         if not priors:
             msg = f"Expected a latent with prior 'gmrf'; got { {name: prior.name for name, prior in every.items()} }."
@@ -192,13 +201,15 @@ class PriorMethods(DataAccess):
         return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
 
 
-def _places(fusion: Fusion) -> dict[str, tuple[str, slice]]:
-    """Latent and dimensions of each modality, by modality; one entry, by latent, where all lie in the same place."""
-    places = {name: fusion.latent_of(name) for name in fusion.n_latent}
+def _places(reader: Reader, modality: str | None) -> dict[str, tuple[str, slice]]:
+    """Latent and dimensions of one modality or of all; one entry, by latent, where all lie in the same place."""
+    places, latents = {name: reader.module.fusion.latent_of(name) for name in reader.names}, reader.latents(modality)
     first = next(iter(places.values()))
     if len(places) > 1 and all(place == first for place in places.values()):
         return {first[0]: first}
-    return places
+    if modality in places:
+        return {modality: places[modality]}
+    return {name: place for name, place in places.items() if place[0] in latents}
 
 
 @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Base of likelihoods: C cells, G features, H hidden units."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -92,6 +93,10 @@ class Likelihood(Component, family="likelihood"):
     """Whether :meth:`rates` are proportions that a library size multiplies."""
     zeros_stay: ClassVar[bool] = False
     """Whether :meth:`encoder_input` leaves 0 as it is and reads each value by itself; stated where that is defined."""
+    has_background: ClassVar[bool] = False
+    """Whether values are background or foreground, see :meth:`foreground_probability`."""
+    parameter_names: ClassVar[Mapping[str, str]] = {}
+    """Attributes of the distribution that are its parameters, by what users know them as."""
 
     size_factor: Tensor
 
@@ -129,10 +134,36 @@ class Likelihood(Component, family="likelihood"):
         """Expected values free of depth, shape ``(n_cells, n_features)``; unit in ``rate_unit``."""
         raise NotImplementedError
 
-    def expected(self, hidden: Tensor, size_factor: Tensor | float, batch: Tensor) -> Tensor:
-        """:meth:`rates` at a depth, ``(n_cells, n_features)``: times it where they are proportions, else unchanged."""
+    def scaled(self, hidden: Tensor, library_size: Tensor | float, batch: Tensor) -> Tensor:
+        """:meth:`rates`, times a library size where they are proportions, ``(n_cells, n_features)``."""
         rates = self.rates(hidden, batch)
-        return rates * size_factor if self.relative else rates
+        return rates * library_size if self.relative else rates
+
+    def expected(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
+        """Expected values at the depth of each cell, ``(n_cells, n_features)``; :meth:`scaled` where it is a factor."""
+        return self.scaled(hidden, size_factor, batch)
+
+    def denoised(self, hidden: Tensor, library_size: Tensor | float, batch: Tensor) -> Tensor:
+        """A draw of what counting noise is added to, ``(n_cells, n_features)``; :meth:`scaled` where that is no draw."""
+        return self.scaled(hidden, library_size, batch)
+
+    def sample(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
+        """A draw of the values, ``(n_cells, n_features)``."""
+        return self(hidden, size_factor, batch).distribution.sample()
+
+    def detection(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
+        """Probability of values above 0 where there are no negative ones, ``(n_cells, n_features)``."""
+        zeros = hidden.new_zeros(len(hidden), self.n_features)
+        return -torch.expm1(self(hidden, size_factor, batch).distribution.log_prob(zeros))
+
+    def foreground_probability(self, hidden: Tensor) -> Tensor:
+        """Probability that a value is not background, ``(n_cells, n_features)``, where :attr:`has_background`."""
+        raise NotImplementedError
+
+    def distribution_parameters(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
+        """Those of :attr:`parameter_names`, ``(n_parameters, n_cells, n_features)``."""
+        distribution, shape = self(hidden, size_factor, batch).distribution, (len(hidden), self.n_features)
+        return torch.stack([getattr(distribution, name).expand(shape) for name in self.parameter_names.values()])
 
     def loadings(self) -> list[Tensor]:
         """Weights from the hidden layer to the features, ``(G, H)`` each: those of all linear layers that read it.

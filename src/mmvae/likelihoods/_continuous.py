@@ -22,6 +22,7 @@ class Normal(Likelihood, name="normal"):
     """
 
     values = "real"
+    parameter_names = {"mean": "loc", "scale": "scale"}
     mean: Tensor
     sd: Tensor
 
@@ -54,6 +55,7 @@ class StudentT(Normal, name="student_t"):
     """As ``normal`` with the heavier tails of a Student t of 5 degrees of freedom, for values with outliers."""
 
     degrees_of_freedom = 5.0
+    parameter_names = {"mean": "loc", "scale": "scale", "degrees_of_freedom": "df"}
 
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         loc = self.rates(hidden, batch)

@@ -8,7 +8,7 @@ from scvi.distributions import Poisson as PoissonDistribution
 from scvi.distributions import ZeroInflatedNegativeBinomial as ZeroInflatedDistribution
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as BernoulliDistribution
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Gamma
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import SparseRows
@@ -83,6 +83,7 @@ class Poisson(_Profile, name="poisson"):
         small differences in many peaks were lost on simulated cells.
     """
 
+    parameter_names = {"mean": "rate"}
     proposal: Tensor
 
     def __init__(self, n_features: int, n_hidden: int, n_sampled: int | None = None) -> None:
@@ -112,6 +113,8 @@ class NegativeBinomial(_Profile, name="nb"):
     One inverse dispersion :math:`\theta_g` per feature. The default of RNA counts :cite:p:`Lopez2018`.
     """
 
+    parameter_names = {"mean": "mu", "dispersions": "theta"}
+
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__(n_features, n_hidden)
         self.log_theta = nn.Parameter(torch.full((n_features,), 1.0))
@@ -119,6 +122,9 @@ class NegativeBinomial(_Profile, name="nb"):
     def theta(self) -> Tensor:
         """Inverse dispersion of each feature, ``(n_features,)``."""
         return self.log_theta.clamp(*LOG_THETA_RANGE).exp()
+
+    def denoised(self, hidden: Tensor, library_size: Tensor | float, batch: Tensor) -> Tensor:
+        return overdispersed(self.scaled(hidden, library_size, batch), self.theta())
 
     def _distribution(self, mean: Tensor) -> Distribution:
         return NegativeBinomialDistribution(mu=mean, theta=self.theta())
@@ -132,6 +138,8 @@ class ZeroInflatedNegativeBinomial(NegativeBinomial, name="zinb"):
 
     UMI counts do not need it; full-length protocols may.
     """
+
+    parameter_names = {"mean": "mu", "dispersions": "theta", "dropout": "zi_probs"}
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__(n_features, n_hidden)
@@ -154,6 +162,7 @@ class Bernoulli(Likelihood, name="bernoulli"):
     values = "binary"
     rate_unit = "probability at median depth"
     zeros_stay = True
+    parameter_names = {"mean": "probs"}
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__(n_features, n_hidden)
@@ -171,11 +180,16 @@ class Bernoulli(Likelihood, name="bernoulli"):
         logits = self.logits(hidden) + self._offset(size_factor)
         return Emission(BernoulliDistribution(logits=logits, validate_args=False))
 
-    def _offset(self, size_factor: Tensor | float) -> Tensor:
+    def _offset(self, size_factor: Tensor) -> Tensor:
         return (size_factor / self.size_factor).log()
 
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         return self.logits(hidden).sigmoid()
 
-    def expected(self, hidden: Tensor, size_factor: Tensor | float, batch: Tensor) -> Tensor:
+    def expected(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
         return (self.logits(hidden) + self._offset(size_factor)).sigmoid()
+
+
+def overdispersed(mean: Tensor, theta: Tensor) -> Tensor:
+    """A draw of the Poisson rates of a negative binomial of such a mean and inverse dispersion, of the mean's shape."""
+    return Gamma(theta.expand_as(mean), theta / mean.clamp_min(1e-8), validate_args=False).sample()

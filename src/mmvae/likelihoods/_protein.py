@@ -9,7 +9,7 @@ from torch.nn.functional import softplus
 from mmvae.nn import CategoryTable
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
-from ._counts import LOG_THETA_RANGE
+from ._counts import LOG_THETA_RANGE, overdispersed
 
 LOG_SCALE_RANGE = (-4.0, 1.0)
 LOG_BACKGROUND_RANGE = (-9.0, 14.0)
@@ -35,6 +35,13 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
 
     values = "counts"
     rate_unit = "foreground counts"
+    has_background = True
+    parameter_names = {
+        "background": "mu1",
+        "foreground": "mu2",
+        "dispersions": "theta1",
+        "background_probability": "mixture_probs",
+    }
     log_mean: Tensor
 
     def __init__(self, n_features: int, n_hidden: int, n_batch: int = 1) -> None:
@@ -82,19 +89,29 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
     def _fold(self, hidden: Tensor) -> Tensor:
         return 1.0 + softplus(self.foreground(hidden)) + 1e-4
 
+    def _mixture(self, hidden: Tensor, log_background: Tensor) -> MixtureDistribution:
+        background = log_background.clamp(*LOG_BACKGROUND_RANGE).exp()
+        theta, logits = self.log_phi.clamp(*LOG_THETA_RANGE).exp(), self.background_logits(hidden)
+        return MixtureDistribution(background, background * self._fold(hidden), theta, mixture_logits=logits)
+
     def forward(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Emission:
         prior = self._prior(batch)
         posterior = self._background(hidden, prior)
         drawn = posterior.rsample()
-        background = drawn.clamp(*LOG_BACKGROUND_RANGE).exp()
-        foreground = background * self._fold(hidden)
-        theta, logits = self.log_phi.clamp(*LOG_THETA_RANGE).exp(), self.background_logits(hidden)
-        mixture = MixtureDistribution(mu1=background, mu2=foreground, theta1=theta, mixture_logits=logits)
         log_ratio = (posterior.log_prob(drawn) - prior.log_prob(drawn)).sum(dim=-1)
-        return Emission(unchecked(mixture), kl_divergence(posterior, prior).sum(dim=-1), log_ratio)
+        return Emission(unchecked(self._mixture(hidden, drawn)), kl_divergence(posterior, prior).sum(dim=-1), log_ratio)
 
     def rates(self, hidden: Tensor, batch: Tensor) -> Tensor:
         posterior = self._background(hidden, self._prior(batch))
         # Mean of a log-normal, which the exponential of its logarithm's mean, the median, falls short of.
         background = (posterior.loc + 0.5 * posterior.variance).clamp(*LOG_BACKGROUND_RANGE).exp()
-        return background * self._fold(hidden) * (-self.background_logits(hidden)).sigmoid()
+        return background * self._fold(hidden) * self.foreground_probability(hidden)
+
+    def foreground_probability(self, hidden: Tensor) -> Tensor:
+        return (-self.background_logits(hidden)).sigmoid()
+
+    def denoised(self, hidden: Tensor, library_size: Tensor | float, batch: Tensor) -> Tensor:
+        # Counts of background are none.
+        mixture = self._mixture(hidden, self._background(hidden, self._prior(batch)).sample())
+        is_foreground = torch.rand_like(mixture.mu2) >= mixture.mixture_probs
+        return overdispersed(mixture.mu2, mixture.theta1) * is_foreground

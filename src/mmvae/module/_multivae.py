@@ -143,19 +143,15 @@ class MultiVAEModule(BaseModuleClass):
                 auxiliary |= prior_losses(inference, self.priors)
         return Terms(reconstruction(step), kl, auxiliary)
 
-    def rates(
-        self, name: str, fused: Tensor, covariates: Covariates, size_factor: Tensor | float | None = None
-    ) -> Tensor:
-        """Expected values of a modality for any cell, ``(n_cells, G_m)``, free of depth, or at a size factor."""
-        likelihood, hidden = self.likelihoods[name], self.decoders[name](fused, covariates)
-        if size_factor is None:
-            return likelihood.rates(hidden, covariates.batch)
-        return likelihood.expected(hidden, size_factor, covariates.batch)
+    def rates(self, name: str, fused: Tensor, covariates: Covariates) -> Tensor:
+        """Expected values of a modality, free of depth, for any cell, ``(n_cells, G_m)``."""
+        return self.likelihoods[name].rates(self.decoders[name](fused, covariates), covariates.batch)
 
-    def size_factors(self, name: str, minibatch: Minibatch) -> Tensor:
+    def size_factors(self, name: str, minibatch: Minibatch, absent: Tensor | float | None = None) -> Tensor:
         """Of all cells in a modality, ``(n_cells, 1)``: in those that lack it, the median of the training cells."""
         has = minibatch.present[:, self.names.index(name), None]
-        return torch.where(has, minibatch.place(name, minibatch.size_factors[name]), self.likelihoods[name].size_factor)
+        absent = self.likelihoods[name].size_factor if absent is None else absent
+        return torch.where(has, minibatch.place(name, minibatch.size_factors[name]), absent)
 
     def _get_inference_input(self, tensors: dict[str, Tensor], **kwargs: Any) -> dict[str, Any]:
         return {MINIBATCH: self.minibatch(tensors)}

@@ -6,7 +6,9 @@ from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
+from ._predictive import PredictiveMethods
 from ._priors import PriorMethods
+from ._probabilities import ProbabilityMethods
 from ._weights import measure_modalities
 
 
@@ -16,6 +18,8 @@ class Readouts(
     PriorMethods,
     ContributionMethods,
     ExpressionMethods,
+    ProbabilityMethods,
+    PredictiveMethods,
     ImputationMethods,
     LabelMethods,
 ):

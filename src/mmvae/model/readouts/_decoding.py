@@ -1,9 +1,10 @@
 """Modalities as the decoders expect them, a minibatch of cells at a time. C cells, G_m features, S draws."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from copy import copy
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,15 @@ from torch import Tensor
 from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
 from mmvae._keys import LATENT
 from mmvae.data import new_matrix
+from mmvae.likelihoods import Likelihood
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 
 # A frame, an array, a path, or one of these by modality: `Any`, so that who takes it need not say which to a type checker.
 Values: TypeAlias = pd.DataFrame | Any
 LibrarySize: TypeAlias = float | Literal["latent"]
+# What is read of a likelihood in cells of such hidden activations, size factors and batches, ``(..., n_cells, G_m)``.
+Read: TypeAlias = Callable[[Likelihood, Tensor, Tensor, Tensor], Tensor]
 
 
 class Request:
@@ -57,21 +61,42 @@ class Request:
         return name
 
     @property
-    def draws(self) -> tuple[int, ...]:
-        """The dimensions that results have before cells and features."""
-        return () if self.return_mean or self.n_samples == 1 else (self.n_samples,)
+    def keeps_draws(self) -> bool:
+        """Whether results have a dimension of draws, before all others."""
+        return not self.return_mean and self.n_samples > 1
+
+    def in_batch(self, code: int | None) -> Self:
+        """The same, decoded in one batch."""
+        own = copy(self)
+        own.batches = [code]
+        return own
+
+    def as_asked(self, found: dict[str, Any]) -> Any:
+        """By modality, where none of several was named; else what was found of the one."""
+        return found if self.is_of_all else found[self.modality]
+
+    def expected(self, likelihood: Likelihood, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
+        """Expected values at the depth that is asked for, ``(n_cells, G_m)``."""
+        if self.library_size == LATENT:
+            return likelihood.expected(hidden, size_factor, batch)
+        return likelihood.scaled(hidden, self.library_size, batch)
 
 
 @torch.inference_mode()
-def decoded(reader: Reader, minibatches: Iterable[Minibatch], request: Request) -> Iterator[dict[str, np.ndarray]]:
-    """By modality, expected values of the cells of each minibatch, ``(n_cells, n_columns)``, all draws of them if asked for."""
+def decoded(
+    reader: Reader, minibatches: Iterable[Minibatch], request: Request, read: Read | None = None
+) -> Iterator[dict[str, np.ndarray]]:
+    """By modality, what is read of the cells of each minibatch, ``(..., n_cells, n_columns)``, all draws of it if asked for.
+
+    By default, expected values.
+    """
     for minibatch in minibatches:
         # The same draws for all modalities, which so belong together.
         draws = list(fused_draws(reader, minibatch, request))
         found = {}
         for name in request.columns:
-            values = (expected(reader, minibatch, fused, request, name) for fused in draws)
-            over = torch.stack([own.cpu() for own in values]) if request.draws else _mean(values)
+            values = (expected(reader, minibatch, fused, request, name, read) for fused in draws)
+            over = torch.stack([own.cpu() for own in values]) if request.keeps_draws else _mean(values)
             found[name] = over.cpu().numpy()
         yield found
 
@@ -85,13 +110,26 @@ def fused_draws(reader: Reader, minibatch: Minibatch, request: Request) -> Itera
         yield fusion.fuse(latent, posteriors)
 
 
-def expected(reader: Reader, minibatch: Minibatch, fused: Tensor, request: Request, name: str) -> Tensor:
-    """Expected values of a modality, the mean over the batches that are asked for, ``(n_cells, n_columns)``."""
-    module, columns = reader.module, request.columns[name]
-    is_at_depth, is_share = request.library_size == LATENT, module.likelihoods[name].relative
-    depth = module.size_factors(name, minibatch) if is_at_depth else request.library_size if is_share else None
+def expected(
+    reader: Reader, minibatch: Minibatch, fused: Tensor, request: Request, name: str, read: Read | None = None
+) -> Tensor:
+    """Expected values of a modality, or what else is read, the mean over the batches that are asked for."""
+    module, read, columns = reader.module, read or request.expected, request.columns[name]
+    likelihood, depth = module.likelihoods[name], module.size_factors(name, minibatch)
     covariates = (minibatch.in_batch(code).covariates for code in request.batches)
-    return _mean(module.rates(name, fused, own, depth)[:, columns] for own in covariates)
+    decoded = ((module.decoders[name](fused, own), own.batch) for own in covariates)
+    return _mean(read(likelihood, hidden, depth, batch)[..., columns] for hidden, batch in decoded)
+
+
+def drawn_cells(cells: np.ndarray, n_samples: int | None) -> np.ndarray:
+    """So many of the cells at random, with replacement; all as they are where it is ``None``."""
+    check_numbers({"n_samples_overall": COUNT}, n_samples_overall=n_samples)
+    if n_samples is None:
+        return cells
+    if not len(cells):
+        msg = "Expected cells to draw n_samples_overall from; got none. Give other indices."
+        raise ValueError(msg)
+    return cells[torch.randint(len(cells), (n_samples,)).numpy()]
 
 
 def gathered(
@@ -103,25 +141,40 @@ def gathered(
     return_numpy: bool = False,
 ) -> Values:
     """Blocks of cells as one frame or array, or in a file at ``path``; by modality where none was named of several."""
-    with ExitStack() as files:
-        found = {name: _empty(files, cells, features, request, path) for name, features in request.features.items()}
-        start = 0
-        for block in blocks:
-            stop = start + next(iter(block.values())).shape[-2]
-            for name, values in block.items():
-                found[name][..., start:stop, :] = values
-            start = stop
+    found = collected(blocks, cells, request, path)
     if path is not None:
         found = dict.fromkeys(found, path)
-    elif not (return_numpy or request.draws):
-        found = {n: pd.DataFrame(found[n], cells, names, copy=False) for n, names in request.features.items()}
-    return found if request.is_of_all else found[request.modality]
+    elif not return_numpy:
+        found = {name: _framed(values, cells, request.features[name]) for name, values in found.items()}
+    return request.as_asked(found)
 
 
-def _empty(files: ExitStack, cells: pd.Index, features: pd.Index, request: Request, path: Path | None) -> Any:
+def collected(
+    blocks: Iterable[dict[str, np.ndarray]], cells: pd.Index, request: Request, path: Path | None = None
+) -> dict[str, Any]:
+    """Blocks of cells by modality as one array, ``(..., n_cells, n_columns)``, or in a file at ``path``."""
+    found: dict[str, Any] = {}
+    with ExitStack() as files:
+        start = stop = 0
+        for block in blocks:
+            for name, values in block.items():
+                if name not in found:
+                    found[name] = _empty(files, values.shape[:-2], cells, request.features[name], path)
+                stop = start + values.shape[-2]
+                found[name][..., start:stop, :] = values
+            start = stop
+    return found
+
+
+def _empty(files: ExitStack, outer: tuple[int, ...], cells: pd.Index, features: pd.Index, path: Path | None) -> Any:
     if path is None:
-        return np.empty((*request.draws, len(cells), len(features)), np.float32)
+        return np.empty((*outer, len(cells), len(features)), np.float32)
     return files.enter_context(new_matrix(path, cells, features))
+
+
+def _framed(values: np.ndarray, cells: pd.Index, features: pd.Index) -> Values:
+    """As a frame, unless there are more dimensions than cells and features."""
+    return pd.DataFrame(values, cells, features, copy=False) if values.ndim == 2 else values
 
 
 def _mean(values: Iterator[Tensor]) -> Tensor:

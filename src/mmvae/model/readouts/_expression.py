@@ -4,15 +4,12 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-import torch
-
 from mmvae._checks import COUNT, check_numbers
 from mmvae.data import checked_path
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 
-from ._decoding import LibrarySize, Request, Values, decoded, gathered
+from ._decoding import LibrarySize, Request, Values, decoded, drawn_cells, gathered
 
 
 class ExpressionMethods(DataAccess):
@@ -93,8 +90,7 @@ class ExpressionMethods(DataAccess):
         _check(request, n_samples_overall, weights, out)
         data = reader.data(adata)
         cells, _ = reader.cells(data, indices)
-        if n_samples_overall is not None:
-            cells = _drawn(cells, n_samples_overall)
+        cells = drawn_cells(cells, n_samples_overall)
         blocks = decoded(reader, reader.minibatches(data, cells, batch_size, silent=silent), request)
         return gathered(blocks, data.obs_names[cells], request, path, return_numpy=bool(return_numpy))
 
@@ -107,16 +103,8 @@ def _check(request: Request, n_samples_overall: int | None, weights: str | None,
             f"Expected weights='uniform'; got {weights!r}. Importance weights as scvi-tools has them take a normal prior for "
             "granted, and the priors here are learned."
         )
-    if out is not None and (request.is_of_all or request.draws):
+    if out is not None and (request.is_of_all or request.keeps_draws):
         faults.append(
             "Expected one modality and the mean over samples with out. Name a modality, and leave return_mean."
         )
     check_numbers({"n_samples_overall": COUNT}, faults, n_samples_overall=n_samples_overall)
-
-
-def _drawn(cells: np.ndarray, n_samples: int) -> np.ndarray:
-    """So many of the cells at random, with replacement."""
-    if not len(cells):
-        msg = "Expected cells to draw n_samples_overall from; got none. Give other indices."
-        raise ValueError(msg)
-    return cells[torch.randint(len(cells), (n_samples,)).numpy()]

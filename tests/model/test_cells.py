@@ -26,6 +26,13 @@ READERS = {
     "get_latent_representation": lambda model, **kwargs: model.get_latent_representation(**kwargs),
     "shared": lambda model, **kwargs: model.get_latent_representation(modality="shared", **kwargs),
     "get_normalized_expression": lambda model, **kwargs: model.get_normalized_expression(modality="rna", **kwargs),
+    "get_likelihood_parameters": lambda model, **kwargs: model.get_likelihood_parameters(
+        modality="rna", give_mean=True, **kwargs
+    )["mean"],
+    "get_latent_library_size": lambda model, **kwargs: model.get_latent_library_size(modality="rna", **kwargs),
+    "get_normalized_accessibility": lambda model, **kwargs: model.get_normalized_accessibility(
+        modality="rna", **kwargs
+    ),
     "get_outlier_score": lambda model, **kwargs: model.get_outlier_score(**kwargs),
     "impute": lambda model, **kwargs: model.impute("rna", **kwargs),
 }

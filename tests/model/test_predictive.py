@@ -191,7 +191,9 @@ def test_accessibility_takes_what_it_can_and_says_what_not(every, trained):
     with pytest.raises(ValueError, match="threshold as.*'stain' has likelihood 'student_t'.*no factors of regions"):
         every.get_normalized_accessibility(modality="stain", normalize_regions=True, threshold=2)
     # two modalities of peaks
-    with pytest.raises(ValueError, match="Expected a modality, one of"):
+    with pytest.raises(
+        ValueError, match=r"one modality of chromatin accessibility; found \['atac', 'peaks'\].*Give modality"
+    ):
         every.get_normalized_accessibility()
 
 

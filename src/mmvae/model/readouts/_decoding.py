@@ -178,16 +178,16 @@ def _framed(values: np.ndarray, cells: pd.Index, features: pd.Index) -> Values:
 
 
 def _mean(values: Iterator[Tensor]) -> Tensor:
-    """The mean of tensors of one shape, in the memory of two."""
-    total, n = next(values).clone(), 1
+    """The mean of tensors of one shape, in the memory of three."""
+    total, n = next(values), 1
     for own in values:
-        total, n = total.add_(own), n + 1
-    return total.div_(n)
+        total, n = total + own, n + 1
+    return total / n if n > 1 else total
 
 
 def _columns(known: dict[str, pd.Index], gene_list: Sequence[str]) -> dict[str, np.ndarray]:
     """Places of the wanted features, in the one modality or those of several that have any."""
-    wanted = pd.Index([gene_list] if isinstance(gene_list, str) else list(gene_list))
+    wanted = pd.Index([gene_list] if isinstance(gene_list, str) else list(gene_list)).unique()
     found = {name: own.get_indexer(wanted) for name, own in known.items()}
     is_known = np.any([places >= 0 for places in found.values()], axis=0)
     if not is_known.all():

@@ -100,10 +100,11 @@ class ProbabilityMethods(DataAccess):
         *,
         modality: str | None = None,
     ) -> Values:
-        """Probability that a protein's counts are no background.
+        r"""Probability that a protein's counts are no background.
 
-        Takes a modality with likelihood ``nb_mixture``, which tells foreground from background; the others have none. Cells
-        that lack the modality get a prediction.
+        Takes a modality with likelihood ``nb_mixture``, which tells foreground from background; the others have none. It is
+        the share of foreground that the decoder expects of a cell, :math:`1 - \pi` of totalVI :cite:p:`Gayoso2021`; the
+        count itself is looked at by the encoder alone. Cells that lack the modality get a prediction.
 
         Parameters
         ----------
@@ -144,7 +145,12 @@ def _accessible(reader: Reader, data: Data, modality: str | None) -> str:
         names: dict[str, str] = reader.model.registry_[SETUP_ARGS]["modalities"]
         roles = {name: role for role, name in names.items()}
         found = [n for n, own in modalities_of(data, names).items() if kind_of(n, own, roles.get(n)) == "atac"]
-        modality = found[0] if len(found) == 1 else None
+        if len(found) != 1:
+            msg = (
+                f"Expected one modality of chromatin accessibility; found {found} among {reader.names}. Give modality."
+            )
+            raise ValueError(msg)
+        modality = found[0]
     return reader.modality(modality)
 
 

@@ -157,11 +157,11 @@ class Likelihood(Component, family="likelihood"):
         return -torch.expm1(self(hidden, size_factor, batch).distribution.log_prob(zeros))
 
     def foreground_probability(self, hidden: Tensor) -> Tensor:
-        """Probability that a value is not background, ``(n_cells, n_features)``, where :attr:`has_background`."""
+        """Probability that a value is not background, ``(n_cells, n_features)``, where ``has_background``."""
         raise NotImplementedError
 
     def distribution_parameters(self, hidden: Tensor, size_factor: Tensor, batch: Tensor) -> Tensor:
-        """Those of :attr:`parameter_names`, ``(n_parameters, n_cells, n_features)``."""
+        """Those of ``parameter_names``, ``(n_parameters, n_cells, n_features)``."""
         distribution, shape = self(hidden, size_factor, batch).distribution, (len(hidden), self.n_features)
         return torch.stack([getattr(distribution, name).expand(shape) for name in self.parameter_names.values()])
 

@@ -117,8 +117,8 @@ def expected(
     module, read, columns = reader.module, read or request.expected, request.columns[name]
     likelihood, depth = module.likelihoods[name], module.size_factors(name, minibatch)
     covariates = (minibatch.in_batch(code).covariates for code in request.batches)
-    decoded = ((module.decoders[name](fused, own), own.batch) for own in covariates)
-    return _mean(read(likelihood, hidden, depth, batch)[..., columns] for hidden, batch in decoded)
+    layers = ((module.decoders[name](fused, own), own.batch) for own in covariates)
+    return _mean(read(likelihood, hidden, depth, batch)[..., columns] for hidden, batch in layers)
 
 
 def drawn_cells(cells: np.ndarray, n_samples: int | None) -> np.ndarray:

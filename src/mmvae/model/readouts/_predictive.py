@@ -58,7 +58,7 @@ class PredictiveMethods(DataAccess):
         Returns
         -------
         Array, ``(n_cells, n_features)``, or ``(n_cells, n_features, n_samples)`` for several samples: a sparse one,
-        :class:`sparse.GCXS`, of counts. A dictionary of these by modality, if there are several and none was named.
+        ``sparse.GCXS``, of counts. A dictionary of these by modality, if there are several and none was named.
         """
         reader = Reader(self)
         request = Request(reader, modality, gene_list, transform_batch, n_samples=n_samples, return_mean=False)

@@ -14,7 +14,7 @@ import pytest
 import mmvae
 from mmvae import MultiVAE
 from mmvae.data import new_matrix
-from mmvae.module import MultiVAEModule
+from mmvae.nn import Decoder
 
 READERS = {".h5ad": ad.read_h5ad, ".zarr": ad.read_zarr}
 
@@ -30,14 +30,14 @@ def read(path: Path) -> ad.AnnData:
 
 def interrupted_after(monkeypatch, n_minibatches: int) -> None:
     """Let decoding end as a user ends it."""
-    rates, left = MultiVAEModule.rates, iter(range(n_minibatches))
+    decode, left = Decoder.forward, iter(range(n_minibatches))
 
     def some(*args, **kwargs):
         if next(left, None) is None:
             raise KeyboardInterrupt
-        return rates(*args, **kwargs)
+        return decode(*args, **kwargs)
 
-    monkeypatch.setattr(MultiVAEModule, "rates", some)
+    monkeypatch.setattr(Decoder, "forward", some)
 
 
 def test_imputations_are_the_same_in_a_file(trained, path):

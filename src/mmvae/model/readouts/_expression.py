@@ -34,9 +34,9 @@ class ExpressionMethods(DataAccess):
         out: str | os.PathLike[str] | None = None,
         overwrite: bool = False,
     ) -> Values:
-        """Expected values of a modality, decoded from everything that a cell has.
+        """Expected values of one modality or of all, decoded from everything that a cell has.
 
-        Cells that lack the modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
+        Cells that lack a modality get a prediction. Depth is taken out: for ``nb``, ``zinb`` and ``poisson`` the
         values are shares of a cell's counts times ``library_size``; for ``bernoulli`` probabilities at median depth;
         for ``nb_mixture`` expected foreground counts; for ``normal`` and ``student_t`` means in units of the data.
 

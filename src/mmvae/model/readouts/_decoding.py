@@ -155,21 +155,18 @@ def collected(
     """Blocks of cells by modality as one array, ``(..., n_cells, n_columns)``, or in a file at ``path``."""
     found: dict[str, Any] = {}
     with ExitStack() as files:
+        if path is not None:  # before anything is decoded, so that what there is no room for is found at once
+            new = {name: new_matrix(path, cells, features) for name, features in request.features.items()}
+            found = {name: files.enter_context(matrix) for name, matrix in new.items()}
         start = stop = 0
         for block in blocks:
             for name, values in block.items():
                 if name not in found:
-                    found[name] = _empty(files, values.shape[:-2], cells, request.features[name], path)
+                    found[name] = np.empty((*values.shape[:-2], len(cells), values.shape[-1]), np.float32)
                 stop = start + values.shape[-2]
                 found[name][..., start:stop, :] = values
             start = stop
     return found
-
-
-def _empty(files: ExitStack, outer: tuple[int, ...], cells: pd.Index, features: pd.Index, path: Path | None) -> Any:
-    if path is None:
-        return np.empty((*outer, len(cells), len(features)), np.float32)
-    return files.enter_context(new_matrix(path, cells, features))
 
 
 def _framed(values: np.ndarray, cells: pd.Index, features: pd.Index) -> Values:

@@ -6,7 +6,7 @@ from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._resident import ResidentDataset, placement
-from ._split import blocks_of, split_cells, split_groups
+from ._split import blocks_of, split_as_given, split_cells, split_groups, split_in_order
 from ._splitter import MosaicSplitter
 from .setup._columns import Column, SetupArguments, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells

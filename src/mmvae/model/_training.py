@@ -163,6 +163,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         seed, splitter = self.seed if seed is None else seed, dict(datasplitter_kwargs or {})
         parts = splitter.pop("external_indexing", external_indexing)
         held_out = HeldOut(split_by, train_size, validation_size, shuffle_set_split, parts)
+        if self.minified_data_type is not None:
+            msg = "Expected data to train on; got minified data. Load the model with the data that it was made with."
+            raise ValueError(msg)
         if datamodule is None:
             self._validate_anndata()
             cells: Cells = OwnCells(self, split(self.adata_manager, held_out, seed))

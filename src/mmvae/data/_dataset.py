@@ -39,7 +39,8 @@ class MosaicDataset(AnnTorchDataset):
         self.matrices, self.n_features = matrices, n_features
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
         self.stored = stored_posteriors(manager.adata, list(n_features))
-        self.has_values = not self.stored or Minification.of(manager.adata).has_values
+        how = Minification.of(manager.adata)
+        self.has_values = how is None or how.has_values
         layers = set(map(layer_key, n_features))
         self.covariates = {
             key: np.asarray(manager.get_from_registry(key)).astype(dtype).reshape(len(manager.adata), -1)

@@ -1,5 +1,7 @@
 """Models whose data hold posteriors in place of values. n_m cells that have modality m, D_m latent dimensions."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from scvi.model.base import BaseMinifiedModeModelClass
@@ -13,6 +15,8 @@ from ._reader import Reader
 
 class Minifying(DataAccess, BaseMinifiedModeModelClass):
     """``minify_mudata`` and ``minify_adata``."""
+
+    adata: Any  # scvi-tools' property
 
     def minify_mudata(
         self,

@@ -72,6 +72,8 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
         simulated sections of different tissues it lost half of the niches.
     seed
         Of the initial weights, and of :meth:`train`.
+    extra_payload_autotune
+        Given by scvi-tools' tuner where it scores latents, which it finds with and without.
 
     Examples
     --------
@@ -114,6 +116,7 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
         kl_scale: float = 1.0,
         batch_adversary: float | None = None,
         seed: int = 0,
+        extra_payload_autotune: bool = False,
     ) -> None:
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.

@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.train import ScibCallback
 
 from mmvae._errors import TrainingDivergedError
 from mmvae.data import MosaicSplitter, shared_cells
@@ -212,7 +213,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         n_weights = sum(weights.numel() for weights in self.module.parameters())
         n_features = sum(likelihood.n_features for likelihood in self.module.likelihoods.values())
         own.append(Forecast(memory_needed(n_weights, n_features, schedule.batch_size)))
-        options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
+        callbacks = [*own, *([given] if isinstance(given, Callback) else given)]
+        # scvi-tools' tuner takes the first one for the one that has collected latents.
+        options["callbacks"] = sorted(callbacks, key=lambda callback: not isinstance(callback, ScibCallback))
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
         options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:

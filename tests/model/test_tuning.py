@@ -41,7 +41,7 @@ def test_the_tuner_finds_latents_batches_and_labels(stage):
 
 def test_the_tuner_finds_its_callback_first():
     callback = ScibCallback()
-    model = tuned([LambdaCallback(), callback])
+    model = tuned([LambdaCallback(), callback], labels_key="cluster")
     assert model.trainer.callbacks[0] is callback
 
 

@@ -94,11 +94,7 @@ class Minibatch:
         rows, present = _rows(tensors, list(n_features), is_padded=is_padded), tensors[PRESENT]
         factors = {}
         for (name, scale), has in zip(scales.items(), present.split(1, dim=1), strict=True):
-            given, known = tensors.get(size_factor_key(name)), tensors.get(posterior_keys(name)[2])
-            if known is not None:
-                factors[name] = known
-            else:
-                factors[name] = _totals(values[name]) if given is None else given[rows[name]] * scale
+            factors[name] = _size_factors(tensors, name, rows[name], scale, values)
             if is_padded:  # of what a cell lacks nothing need be known
                 factors[name] = torch.where(has, factors[name], 1.0)
         annotations = _annotations(tensors, n_labels)
@@ -194,6 +190,16 @@ def _rows(tensors: Mapping[str, Tensor], names: list[str], *, is_padded: bool) -
     if not is_padded:
         return {name: tensors[rows_key(name)] for name in names}
     return dict.fromkeys(names, torch.arange(len(tensors[PRESENT]), device=tensors[PRESENT].device))
+
+
+def _size_factors(
+    tensors: Mapping[str, Tensor], name: str, rows: Tensor, scale: Tensor, values: Mapping[str, Tensor | SparseRows]
+) -> Tensor:
+    """Those that minified data hold, those of the user on the scale of totals, or totals."""
+    stored, given = tensors.get(posterior_keys(name)[2]), tensors.get(size_factor_key(name))
+    if stored is not None:
+        return stored
+    return _totals(values[name]) if given is None else given[rows] * scale
 
 
 def _totals(values: Tensor | SparseRows) -> Tensor:

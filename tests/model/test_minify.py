@@ -176,6 +176,30 @@ def test_a_saved_model_finds_its_minified_data(model, trained, folder, tmp_path,
         assert np.allclose(MultiVAE.load(tmp_path / "small", trained[1]).get_latent_representation(), expected)
 
 
+def test_other_data_are_mapped_onto_a_minified_reference(model, mdata, tmp_path):
+    with unpulled():
+        query = mdata[:50].copy()
+    query.obs["batch"] = "new"
+    minified(model).save(tmp_path / "reference", save_anndata=True)
+    for reference in (model, str(tmp_path / "reference")):
+        mapped = MultiVAE.load_query_data(query, reference)
+        assert mapped.minified_data_type is None
+        mapped.train(1, accelerator="cpu", enable_progress_bar=False)
+        own = mapped.get_latent_representation(model.adata, indices=[3, 60])
+        assert np.allclose(own, model.get_latent_representation(indices=[3, 60]), atol=1e-5)
+
+
+@pytest.mark.parametrize("way", [POSTERIORS, WITH_COUNTS])
+def test_minified_data_may_stay_in_files(model, trained, tmp_path, way):
+    minified(model, way).save(tmp_path / "m", save_anndata=True)
+    backed = mmvae.pp.read_backed(tmp_path / "m" / "mdata.h5mu")
+    again = MultiVAE.load(tmp_path / "m", backed)
+    expected = trained[0].get_latent_representation()
+    assert np.allclose(again.get_latent_representation(), expected, atol=1e-5)
+    stream = mmvae.MosaicDataModule(backed).inference_dataloader(batch_size=64)
+    assert np.allclose(again.get_latent_representation(dataloader=stream), expected, atol=1e-5)
+
+
 def test_cells_may_be_chosen(model, trained):
     with unpulled():
         part = minified(model).adata[10:40].copy()

@@ -4,6 +4,7 @@ from typing import Final
 
 # Parts of scvi-tools' registry, and biological covariates that priors may look at.
 SETUP_ARGS: Final = "setup_args"
+SETUP_METHOD: Final = "setup_method_name"
 FIELDS: Final = "field_registries"
 STATE: Final = "state_registry"
 DATA: Final = "data_registry"
@@ -46,6 +47,13 @@ NEIGHBORS: Final = "spatial_neighbors"
 DEFAULTS: Final = "mmvae_defaults"
 # Layers that hold counts where X does not.
 COUNT_LAYERS: Final = ("counts", "raw_counts", "raw", "umi")
+# Minified data, named as scvi-tools does: what says so in `uns`, the two ways, depths in `obs`; and what mmvae adds in `uns`.
+MINIFY_TYPE: Final = "_scvi_adata_minify_type"
+POSTERIORS: Final = "latent_posterior_parameters"
+POSTERIORS_WITH_COUNTS: Final = "latent_posterior_parameters_with_counts"
+OBSERVED_DEPTH: Final = "observed_lib_size"
+SCVI_UUID: Final = "_scvi_uuid"
+MINIFIED: Final = "mmvae_minified"
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"
 
@@ -73,6 +81,11 @@ def rows_key(modality: str) -> str:
 def size_factor_key(modality: str) -> str:
     """Registry key of a modality's size factors."""
     return f"size_factor_{modality}"
+
+
+def posterior_keys(modality: str) -> tuple[str, str, str]:
+    """Minibatch entries with mean and variance of a modality's stored posterior, and the size factor."""
+    return f"qzm_{modality}", f"qzv_{modality}", f"depth_{modality}"
 
 
 def embedding_key(representation: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import LambdaCallback
 from scvi import REGISTRY_KEYS
 from scvi.train import ScibCallback
 
@@ -36,3 +37,15 @@ def test_the_tuner_finds_latents_batches_and_labels(stage):
     for key in (REGISTRY_KEYS.BATCH_KEY, REGISTRY_KEYS.LABELS_KEY):
         registered = np.asarray(model.adata_manager.get_from_registry(key)).ravel()[cells]
         assert sorted(last[key]) == sorted(registered)
+
+
+def test_the_tuner_finds_its_callback_first():
+    callback = ScibCallback()
+    model = tuned([LambdaCallback(), callback], labels_key="cluster")
+    assert model.trainer.callbacks[0] is callback
+
+
+def test_what_the_tuner_says_to_a_model_is_taken():
+    mdata = mmvae.datasets.simulate(CELLS, modalities={"rna": 40, "protein": 8}, seed=1)
+    MultiVAE.setup_mudata(mdata)
+    assert MultiVAE(mdata, extra_payload_autotune=True).modalities == ["rna", "protein"]

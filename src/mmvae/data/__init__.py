@@ -1,12 +1,13 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
-from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, reach, rows_of, within
+from ._access import graph_of, joined, modalities_of, numbers_of, pattern_names, presence_of, reach, rows_of, within
 from ._anndata_file import checked_path, new_matrix
 from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
+from ._minified import WAYS, Minification, StoredPosterior
 from ._resident import ResidentDataset, placement
-from ._split import blocks_of, split_cells, split_groups
+from ._split import blocks_of, split_as_given, split_cells, split_groups, split_in_order
 from ._splitter import MosaicSplitter
 from .setup._columns import Column, SetupArguments, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells

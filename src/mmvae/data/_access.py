@@ -6,10 +6,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._compat import unpulled
 from mmvae._keys import CONNECTIVITIES
 
 from ._matrix import is_on_disk
@@ -20,6 +22,17 @@ def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None
     if isinstance(data, AnnData):
         return {next(iter(names.values())) if names else "rna": data}
     return dict(data.mod)
+
+
+def joined(modalities: Mapping[str, AnnData], obs: pd.DataFrame | None = None) -> MuData:
+    """A MuData of modalities, its cells those of ``obs``, in that order."""
+    with unpulled():
+        if obs is None:
+            return MuData(modalities)
+        # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
+        mdata = MuData(modalities, obs=obs[[]])
+    mdata.obs = obs
+    return mdata
 
 
 def files_of(data: AnnData | MuData, *, hdf5: bool = True) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from itertools import islice
 from typing import Any
 
@@ -11,10 +12,11 @@ from scipy.sparse import csr_matrix
 from scvi.data import AnnDataManager, AnnTorchDataset
 from torch.utils.data import IterableDataset
 
-from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, rows_key, starts_key
+from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, posterior_keys, rows_key, starts_key
 
 from ._access import rows_of
 from ._matrix import Matrix, is_on_disk, is_sparse, take, take_ascending
+from ._minified import Minification, stored_posteriors
 
 # Share of non-zeros up to which dense values, too, are handed on by their non-zeros.
 SPARSE_UP_TO = 0.25
@@ -36,6 +38,9 @@ class MosaicDataset(AnnTorchDataset):
         super().__init__(manager, tensors)
         self.matrices, self.n_features = matrices, n_features
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
+        self.stored = stored_posteriors(manager.adata, list(n_features))
+        how = Minification.of(manager.adata)
+        self.has_values = how is None or how.has_values
         layers = set(map(layer_key, n_features))
         self.covariates = {
             key: np.asarray(manager.get_from_registry(key)).astype(dtype).reshape(len(manager.adata), -1)
@@ -58,7 +63,11 @@ class MosaicDataset(AnnTorchDataset):
         batch: dict[str, Any] = {PRESENT: present, CELLS: cells}
         for name, own in rows.items():
             batch[rows_key(name)] = np.flatnonzero(own >= 0)
-            batch |= self._values(name, matrices, own[own >= 0])
+            batch |= self._values(name, matrices, own[own >= 0]) if self.has_values else {}
+        for name, posterior in self.stored.items():
+            # Those of a stream are of what it has read.
+            own = self.rows[name][cells]
+            batch |= dict(zip(posterior_keys(name), (part[own[own >= 0]] for part in astuple(posterior)), strict=True))
         for key, values in self.covariates.items():
             batch[key] = values[cells]
         return batch

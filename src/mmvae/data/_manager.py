@@ -13,11 +13,12 @@ from scvi.data import AnnDataManager, AnnDataManagerValidationCheck, fields
 from torch.utils.data import Subset
 
 from mmvae._errors import SetupError
-from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, STATE, layer_key, size_factor_key
+from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, SETUP_METHOD, STATE, layer_key, size_factor_key
 from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
+from ._minified import Minification
 from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
 from .setup._modality import Setup
 from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
@@ -62,14 +63,14 @@ class MosaicManager(AnnDataManager):
         return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
 
     @property
-    def _layers(self) -> dict[str, str | None]:
+    def layers(self) -> dict[str, str | None]:
         """Layer of each modality that the data had when they were registered."""
         layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers
         return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
 
     def _matrices(self) -> dict[str, Matrix]:
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
-        for name in (present := self._layers):
+        for name in (present := self.layers):
             source = self.get_from_registry(layer_key(name))
             if name not in self._by_rows or not is_same(self._by_rows[name][0], source):
                 self._by_rows[name] = source, by_rows(source)
@@ -87,7 +88,7 @@ class MosaicManager(AnnDataManager):
 
     def check_unchanged(self) -> None:
         """Raise a ``SetupError`` of all names, features and values that are no longer what was registered."""
-        if faults := changed_faults(self.adata, self._registry, self._layers, self._fingerprints):
+        if faults := changed_faults(self.adata, self._registry, self.layers, self._fingerprints):
             raise SetupError(faults)
 
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
@@ -107,7 +108,10 @@ class MosaicManager(AnnDataManager):
                 adata.obs[column.name] = _registered(column, scales, source_registry)
             super().register_fields(adata, source_registry, **transfer_kwargs)
         keep_scales(self._registry, scales)
-        self._fingerprints = self._fingerprints or fingerprints_of(adata, self._layers)
+        self._fingerprints = self._fingerprints or fingerprints_of(adata, self.layers)
+        if Minification.of(adata) is not None:
+            # By this scvi-tools knows a model that may be loaded with minified data. It has no place in a minibatch.
+            self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
         if source_registry is not None:
             # What the reference knows of modalities that the data lack, without a place in the data.
             own, known = self._registry[FIELDS], source_registry[FIELDS]
@@ -117,6 +121,10 @@ class MosaicManager(AnnDataManager):
     def _inspect(self, data: AnnData | MuData, source: Mapping[str, Any] | None, **transfer_kwargs: Any) -> Setup:
         arguments = SetupArguments.of(self._registry[SETUP_ARGS])
         return inspect_or_raise(data, arguments, source, extend=transfer_kwargs.get("extend_categories", False))
+
+    def _get_setup_method_args(self) -> dict[str, Any]:
+        """As scvi-tools', which forgets the method: a model could not be saved with data that are registered against it."""
+        return super()._get_setup_method_args() | {SETUP_METHOD: self._registry.get(SETUP_METHOD)}
 
     def transfer_fields(self, adata_target: AnnData | MuData, **kwargs: Any) -> AnnDataManager:
         """Register other data against this registry."""

@@ -1,5 +1,7 @@
 """Training, validation and test cells: alike in what they have, or far from each other. N cells."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components, dijkstra
@@ -25,6 +27,34 @@ def split_cells(
     position = (np.argsort(np.argsort(np.arange(n_cells) * GOLDEN % 1.0)) + 0.5) / n_cells
     parts = np.digitize(position, [validation, validation + test])
     return np.sort(by_stratum[parts == 2]), np.sort(by_stratum[parts == 0]), np.sort(by_stratum[parts == 1])
+
+
+def split_in_order(
+    n_cells: int, train_size: float, validation_size: float | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As :func:`split_cells`, but in scvi-tools' order: the first cells to validate on, then those to train on."""
+    validation, test = _checked_shares(train_size, validation_size)
+    first, last = round(validation * n_cells), n_cells - round(test * n_cells)
+    cells = np.arange(n_cells)
+    return cells[first:last], cells[:first], cells[last:]
+
+
+def split_as_given(
+    parts: Sequence[Sequence[int] | np.ndarray], n_cells: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Numbers of the training, validation and test cells, each ascending; the last take all cells that are in no part."""
+    padded = [np.asarray(part, dtype=np.int64).ravel() for part in [*parts, *[()] * (3 - len(parts))]]
+    together = np.concatenate(padded)
+    n_twice, n_none = len(together) - len(np.unique(together)), int(((together < 0) | (together >= n_cells)).sum())
+    if len(padded) > 3 or len(padded[0]) == 0 or n_twice or n_none:
+        msg = (
+            f"Expected up to three lists of numbers of the {n_cells} cells, those to train, validate and test on, with "
+            f"cells to train on and each cell once; got {len(parts)} lists of {[len(part) for part in parts]} cells, of "
+            f"which {n_twice} are there twice and {n_none} are no cells."
+        )
+        raise ValueError(msg)
+    train, validation, _ = map(np.sort, padded)
+    return train, validation, np.setdiff1d(np.arange(n_cells), np.concatenate([train, validation]))
 
 
 def split_groups(

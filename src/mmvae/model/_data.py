@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae.analysis import modality_weights
-from mmvae.data import graph_of, numbers_of, presence_of, shared_cells, within
+from mmvae.data import Minification, graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
 from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
@@ -58,6 +58,15 @@ def digest_of(data: Data) -> str:
     return sha256("\n".join(data.obs_names).encode()).hexdigest()
 
 
+def digest_of_encoders(module: MultiVAEModule) -> str:
+    """Digest of the weights that posteriors come from."""
+    found = sha256()
+    for name in module.names:
+        for weights in module.encoders[name].state_dict().values():
+            found.update(weights.cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
 def has_latent(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
     """Which cells have any of a latent's modalities, boolean, ``(n_cells,)``."""
     inside = [name for name in module.names if module.fusion.latent_of(name)[0] == latent]
@@ -73,6 +82,12 @@ class DataAccess(BaseModelClass):
     def memory(self) -> ReferenceMemory:
         """What the model remembers of its training cells."""
         return ReferenceMemory(**self.memory_)
+
+    @property
+    def minified_data_type(self) -> str | None:
+        """What the model's data hold in place of values or beside them, see :meth:`minify_mudata`; else ``None``."""
+        how = None if self.adata is None else Minification.of(self.adata)
+        return None if how is None else how.way
 
     def remember(self, **values: Any) -> None:
         """Replace what is remembered under these names, those of :class:`ReferenceMemory`."""
@@ -113,6 +128,13 @@ class DataAccess(BaseModelClass):
         """Minibatches of the cells that ``indices`` names, by default of all; one without cells if it names none."""
         check_numbers({"batch_size": COUNT}, batch_size=batch_size)
         cells = numbers_of(adata, indices)
+        how = Minification.of(adata)
+        if how is not None and how.encoders != digest_of_encoders(self.module):
+            msg = (
+                "Expected data that this model has minified as it is; got some that another did, or this one before it "
+                "was trained further. Minify the data anew from those with their values."
+            )
+            raise ValueError(msg)
         self._attach_graph(adata)
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from mmvae.data import BLOCK_CELLS, BUFFER_CELLS, MosaicSplitter, numbers_of
-from mmvae.train import check_arguments, defaults_for, quiet, schedule_for, split
+from mmvae.train import HeldOut, check_arguments, defaults_for, quiet, schedule_for, split
 
 from ._data import Data, Indices
 from ._multivae import MultiVAE
@@ -69,7 +69,7 @@ class MosaicDataModule(MosaicSplitter):
     ) -> None:
         check_arguments(locals())
         manager = MultiVAE._get_most_recent_anndata_manager(data, required=True)
-        parts = split(manager, split_by, train_size, validation_size, seed)
+        parts = split(manager, HeldOut(split_by, train_size, validation_size), seed)
         self.batch_size = schedule_for(len(parts[0]), defaults_for(data.n_obs), size=batch_size).batch_size
         stream = {"block_cells": block_cells, "buffer_cells": buffer_cells}
         with quiet():

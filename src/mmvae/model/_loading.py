@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 from scvi.model.base import ArchesMixin
 from torch import nn
 
+from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
@@ -34,7 +35,7 @@ class Loading(DataAccess, ArchesMixin):
         *args, **kwargs
             Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
         """
-        with quiet():
+        with quiet(), unpulled():  # cells that are read with the model stay in their order
             model = super().load(os.fspath(dir_path), adata, *args, **kwargs)
         model._freeze_reference()
         return model

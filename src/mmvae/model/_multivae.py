@@ -8,6 +8,7 @@ import numpy as np
 from scvi.model.base import VAEMixin
 
 from mmvae._config import NetworkConfig
+from mmvae._keys import SETUP_ARGS, SETUP_METHOD
 from mmvae.data import SetupArguments
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
@@ -17,13 +18,14 @@ from mmvae.train import defaults_for, seeded
 from ._configuration import check_graph, check_priors, configuration, default_adversary, warn_of_batch
 from ._data import Data, ReferenceMemory
 from ._loading import Loading
+from ._minification import Minifying
 from ._reader import features_of, labels_of, number_of_cells
 from ._setup import Registration
 from ._training import Training
 from .readouts import Readouts
 
 
-class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
+class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
     Every modality has its own encoder, latent and prior; the latents are fused, by concatenation unless asked
@@ -70,6 +72,8 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
         simulated sections of different tissues it lost half of the niches.
     seed
         Of the initial weights, and of :meth:`train`.
+    extra_payload_autotune
+        Given by scvi-tools' tuner where it scores latents, which it finds with and without.
 
     Examples
     --------
@@ -112,6 +116,7 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
         kl_scale: float = 1.0,
         batch_adversary: float | None = None,
         seed: int = 0,
+        extra_payload_autotune: bool = False,
     ) -> None:
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
@@ -131,7 +136,7 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
         if mdata is not None:
             self.adata_manager.check_unchanged()
             check_graph(self.module.priors.values(), mdata)
-            warn_of_batch(self.module, mdata, SetupArguments.of(self.registry_["setup_args"]))
+            warn_of_batch(self.module, mdata, SetupArguments.of(self.registry_[SETUP_ARGS]))
             self._count_pairs()
         self.seed = seed
         self.memory_ = dict(vars(ReferenceMemory()))
@@ -171,9 +176,10 @@ class MultiVAE(Registration, Loading, Readouts, VAEMixin, Training):
     def __repr__(self) -> str:
         trained = "trained" if self.is_trained_ else "not trained"
         cells = "no data" if self.adata is None else f"{self.adata.n_obs:,} cells"
-        return f"{self._model_summary_string}\n{cells}; {trained}"
+        minified = "" if self.minified_data_type is None else ", minified"
+        return f"{self._model_summary_string}\n{cells}{minified}; {trained}"
 
     def get_var_names(self, legacy_mudata_format: bool = False) -> dict[str, np.ndarray] | np.ndarray:
         """Feature names of each modality; an array where the model was set up with an AnnData, as scvi-tools has it."""
         features = features_of(self.registry_, self.modalities)
-        return next(iter(features.values())) if self.registry_["setup_method_name"] == "setup_anndata" else features
+        return next(iter(features.values())) if self.registry_[SETUP_METHOD] == "setup_anndata" else features

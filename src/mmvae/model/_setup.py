@@ -114,6 +114,12 @@ class Registration(BaseModelClass):
         cls._register(adata, setup, cls._get_setup_method_args(cls=cls, adata=adata, **given | taken), kwargs)
 
     @classmethod
+    def setup_annbatch(cls, *args: Any, **kwargs: Any) -> None:
+        """Refused: it is for AnnData of one modality, see :class:`~mmvae.MosaicDataModule`."""
+        msg = "Expected data from mmvae.pp.read_backed; got setup_annbatch, which knows one modality. See MosaicDataModule."
+        raise NotImplementedError(msg)
+
+    @classmethod
     def _register(cls, data: Data, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]) -> None:
         manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
         # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.

@@ -1,19 +1,24 @@
 """Training."""
 
 import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.callbacks import Callback
 from scvi.model.base import UnsupervisedTrainingMixin
+from scvi.train import ScibCallback
 
 from mmvae._errors import TrainingDivergedError
 from mmvae.data import MosaicSplitter, shared_cells
 from mmvae.module import table_sizes
 from mmvae.train import (
+    Config,
     Forecast,
+    HeldOut,
     InitPriors,
     KeepWeights,
     MultiVAEPlan,
@@ -25,11 +30,13 @@ from mmvae.train import (
     defaults_for,
     divergence,
     memory_needed,
+    plan_of,
     quiet,
     schedule_for,
     seeded,
     split,
     tensor_cores,
+    trainer_of,
     training_report,
 )
 
@@ -50,19 +57,27 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
     def train(
         self,
         max_epochs: int | None = None,
-        *,
-        batch_size: int | None = None,
-        lr: float | None = None,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
         train_size: float | None = None,
         validation_size: float | None = None,
-        split_by: str | None = None,
+        shuffle_set_split: bool = True,
+        load_sparse_tensor: bool = False,
+        batch_size: int | None = None,
         early_stopping: bool = True,
+        datasplitter_kwargs: dict[str, Any] | None = None,
+        plan_config: Config = None,
+        plan_kwargs: Config = None,
+        datamodule: LightningDataModule | None = None,
+        trainer_config: Config = None,
+        *,
+        lr: float | None = None,
+        split_by: str | None = None,
+        external_indexing: Sequence[np.ndarray] | None = None,
         early_stopping_patience: int = 30,
         seed: int | None = None,
         tf32: bool = True,
         cuda_graph: bool = False,
-        plan_kwargs: dict[str, Any] | None = None,
-        datamodule: LightningDataModule | None = None,
         **kwargs: Any,
     ) -> None:
         """Train the model.
@@ -80,23 +95,49 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         max_epochs
             Epochs at the most. By default 200 below 3,000 cells, then 500,000 over the number of cells but at least 40,
             and from 30,000 cells on 1,500,000 over their number, between 20 and 50.
-        batch_size
-            Cells in a minibatch. By default 128 below 30,000 cells, else 256; at most a quarter of the training cells.
-        lr
-            Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
+        accelerator, devices
+            As in Lightning: ``"cpu"``, ``"gpu"``, and how many or which; by default a card if there is one.
         train_size, validation_size
             Shares of the cells to train and to validate on, by default 0.9 and what training leaves. Validation cells choose
             the epoch that is kept, and say how sure a latent is that is filled in where a cell lacks a modality.
-        split_by
-            What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
-            default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
-            neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
+        shuffle_set_split
+            ``False``: the first cells validate, those after them train, and the last ones are for tests, as in scvi-tools.
+        load_sparse_tensor
+            Without effect: values of which up to a quarter are not 0 are always handed on by these alone.
+        batch_size
+            Cells in a minibatch. By default 128 below 30,000 cells, else 256; at most a quarter of the training cells.
         early_stopping, early_stopping_patience
             Whether to stop once the validation ELBO, under ``modality_weights`` and ``kl_scale`` if they are given, has
             not improved for so many epochs, counted from the end of the KL warm-up, but at the latest from two thirds
             of ``max_epochs``. The weights of the best of these epochs are kept either way. The ELBO of earlier ones is
             comparable, too, and may be better where cells are few and features many; but their latents tell less of
             types and of each other.
+        datasplitter_kwargs
+            Passed to the loaders, such as ``drop_last`` or ``num_workers``; ``external_indexing`` may stand here, too.
+        plan_kwargs
+            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``,
+            ``weight_decay`` (an L2 penalty on all weights, none by default, nor in a query), and ``loading_sd``, 1 by
+            default: the standard deviation that the Gaussian prior of the decoders' last weights gives to the log fold
+            changes of a feature between cells (logits, or standardised values, under other likelihoods). It keeps
+            features of few cells from being learnt by heart, and hardly touches those of many; ``None`` leaves it out.
+        plan_config, trainer_config
+            Arguments of the plan and of :class:`scvi.train.Trainer` as a mapping, or as scvi-tools' ``TrainingPlanConfig``
+            and ``TrainerConfig``, of which what differs from scvi-tools' default is taken. ``plan_kwargs`` and arguments of
+            this method come first.
+        datamodule
+            Data in place of the model's own, for a model that was made with ``registry``, with splits and minibatches
+            of their own: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another
+            with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which yields the same. From such a
+            one, what training needs beside the loss is taken from the first 10,000 training cells; there is no report
+            on batches, and priors that look at neighbours in space cannot be trained.
+        lr
+            Initial learning rate; it falls as a cosine to a twentieth. By default 2e-3 below 3,000 cells, else 1e-3.
+        split_by
+            What is held out: ``"cells"``, at random, in the same share of each missing pattern and batch, which is the
+            default; ``"blocks"``, patches of about 30 neighbouring cells, the default where the data have a graph of
+            neighbours; or a column of ``obs`` such as the slide, whose cells then stay together.
+        external_indexing
+            Numbers of the training, validation and test cells, in place of a split. Cells in none of them are for tests.
         seed
             Of the split, the minibatches, and the noise of training; that of the model by default.
         tf32
@@ -106,20 +147,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             Whether a card runs a whole training step as one captured CUDA graph, which spares the time between its
             operations. What cannot be captured runs as without, with a warning. Not yet tried on a card: see
             ``docs/large.md``.
-        plan_kwargs
-            Passed to the training plan, such as ``n_epochs_kl_warmup`` or ``n_steps_kl_warmup``, ``max_kl_weight``,
-            ``weight_decay`` (an L2 penalty on all weights, none by default, nor in a query), and ``loading_sd``, 1 by
-            default: the standard deviation that the Gaussian prior of the decoders' last weights gives to the log fold
-            changes of a feature between cells (logits, or standardised values, under other likelihoods). It keeps
-            features of few cells from being learnt by heart, and hardly touches those of many; ``None`` leaves it out.
-        datamodule
-            Data in place of the model's own, for a model that was made with ``registry``, with splits and minibatches
-            of their own: a :class:`~mmvae.MosaicDataModule`, whose data the model then takes for its own, or another
-            with ``n_obs``, ``train_dataloader`` and, if it can, ``val_dataloader``, which yields the same. From such a
-            one, what training needs beside the loss is taken from the first 10,000 training cells; there is no report
-            on batches, and priors that look at neighbours in space cannot be trained.
         **kwargs
-            Passed to :class:`scvi.train.Trainer`: ``accelerator``, ``devices``, ``callbacks``, ...
+            Passed to :class:`scvi.train.Trainer`: ``callbacks``, ``logger``, ``check_val_every_n_epoch``, ... Those of
+            scvi-tools' models that are the plan's, such as ``n_epochs_kl_warmup`` and ``weight_decay``, go there.
 
         Warns
         -----
@@ -129,31 +159,37 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a batch
             coincides with a missing pattern.
         """
-        plan = ({} if lr is None else {"lr": lr}) | dict(plan_kwargs or {})
+        plan = plan_of(plan_config, plan_kwargs, lr, kwargs)
         check_arguments(locals(), plan)
-        seed = self.seed if seed is None else seed
+        seed, splitter = self.seed if seed is None else seed, dict(datasplitter_kwargs or {})
+        parts = splitter.pop("external_indexing", external_indexing)
+        held_out = HeldOut(split_by, train_size, validation_size, shuffle_set_split, parts)
+        if self.minified_data_type is not None:
+            msg = "Expected data to train on; got minified data. Load the model with the data that it was made with."
+            raise ValueError(msg)
         if datamodule is None:
             self._validate_anndata()
-            cells: Cells = OwnCells(self, split(self.adata_manager, split_by, train_size, validation_size, seed))
-            indices = {"external_indexing": list(cells.parts)}
-            kwargs["datasplitter_kwargs"] = indices | (kwargs.get("datasplitter_kwargs") or {})
+            cells: Cells = OwnCells(self, split(self.adata_manager, held_out, seed))
+            kwargs["datasplitter_kwargs"] = {"external_indexing": list(cells.parts)} | splitter
         else:
-            unused = {"batch_size": batch_size, "train_size": train_size, "validation_size": validation_size}
-            cells = self._cells_of(datamodule, split_by=split_by, **unused)
+            others = {"batch_size": batch_size, "datasplitter_kwargs": splitter or None}
+            unused = [name for name, value in others.items() if value is not None]
+            cells = self._cells_of(datamodule, *held_out.given, *unused)
             kwargs["datamodule"], batch_size = datamodule, getattr(datamodule, "batch_size", None)
         plan |= {"cuda_graph": True} if cuda_graph else {}
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
-        options = schedule.trainer_options(has_validation=cells.has_validation) | kwargs
+        options = schedule.trainer_options(has_validation=cells.has_validation) | trainer_of(trainer_config, kwargs)
+        options |= {"accelerator": accelerator, "devices": devices, "tf32": tf32}
         options |= {"early_stopping": early_stopping and cells.has_validation}
-        options |= {"early_stopping_patience": early_stopping_patience, "tf32": tf32}
+        options |= {"early_stopping_patience": early_stopping_patience}
         self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
 
-    def _cells_of(self, datamodule: LightningDataModule, **unused: Any) -> Cells:
-        """Cells of a data module, whose data become the model's own if registered; it decides on ``unused``."""
-        if names := [name for name, value in unused.items() if value is not None]:
-            msg = f"Expected {' and '.join(names)} as arguments of the data module; got them with datamodule=."
+    def _cells_of(self, datamodule: LightningDataModule, *unused: str) -> Cells:
+        """Cells of a data module, whose data become the model's own if registered; it decides on ``unused`` arguments."""
+        if unused:
+            msg = f"Expected {' and '.join(unused)} as arguments of the data module; got them with datamodule=."
             raise ValueError(msg)
         own = datamodule if isinstance(datamodule, MosaicSplitter) else None
         if self.adata is not None and (own is None or own.adata_manager.adata is not self.adata):
@@ -177,7 +213,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         n_weights = sum(weights.numel() for weights in self.module.parameters())
         n_features = sum(likelihood.n_features for likelihood in self.module.likelihoods.values())
         own.append(Forecast(memory_needed(n_weights, n_features, schedule.batch_size)))
-        options["callbacks"] = [*own, *([given] if isinstance(given, Callback) else given)]
+        callbacks = [*own, *([given] if isinstance(given, Callback) else given)]
+        # scvi-tools' tuner takes the first one for the one that has collected latents.
+        options["callbacks"] = sorted(callbacks, key=lambda callback: not isinstance(callback, ScibCallback))
         # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
         options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
         try:
@@ -189,7 +227,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if self.adata is not None:
                 self._fill_graphs(self.adata)
             self.module.train()
-            with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options.get("accelerator", "auto")):
+            with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options["accelerator"]):
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception

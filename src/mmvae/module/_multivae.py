@@ -91,16 +91,25 @@ class MultiVAEModule(BaseModuleClass):
         return Minibatch.of(tensors, scales, n_features, self.n_labels)
 
     def encode(self, minibatch: Minibatch) -> Posteriors:
-        """Posterior of each modality in each cell; in training, modalities are dropped."""
+        """Posterior of each modality in each cell, as stored with minified data; in training, modalities are dropped."""
         normals = {}
         for name in self.names:
-            q = self.encoders[name](self.encoder_input(name, minibatch))
+            q = self._posterior(name, minibatch)
             loc, scale = minibatch.place(name, q.loc), minibatch.place(name, q.scale)
             normals[name] = Normal(loc, scale, validate_args=False)
         drops = self.training and self.dropout.rate > 0
         if minibatch.is_complete and not drops:
             return Posteriors(normals, minibatch.present, is_complete=True)
         return Posteriors.masked(normals, self.dropout(minibatch.present) if drops else minibatch.present)
+
+    def _posterior(self, name: str, minibatch: Minibatch) -> Normal:
+        """Posterior of a modality in the cells that have it: the stored one, if there is one, else the encoder's."""
+        if name not in minibatch.stored:
+            return self.encoders[name](self.encoder_input(name, minibatch))
+        stored, width = minibatch.stored[name], self.fusion.n_latent[name]
+        # Of a modality that the data lack no width is known.
+        loc, scale = (part.reshape(len(part), width) for part in (stored.loc, stored.scale))
+        return Normal(loc, scale, validate_args=False)
 
     def infer(self, minibatch: Minibatch, posteriors: Posteriors) -> Inference:
         """Draw every cell's latent, and fuse it."""

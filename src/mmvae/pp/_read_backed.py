@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import pandas as pd
 import zarr
 from anndata import AnnData
 from anndata.io import read_elem, sparse_dataset
 from mudata import MuData
 
-from mmvae._compat import unpulled
+from mmvae.data import joined
 
 StrPath = str | os.PathLike[str]
 IN_MEMORY = ("obs", "var", "obsm", "obsp", "uns")
@@ -48,7 +47,7 @@ def read_backed(source: StrPath | Mapping[str, StrPath]) -> MuData:
     >>> model.train()  # reads the files anew in every epoch
     """
     if isinstance(source, Mapping):
-        return _joined({name: _modality(_open(path), path) for name, path in source.items()})
+        return joined({name: _modality(_open(path), path) for name, path in source.items()})
     root = _open(source)
     if "mod" not in root:
         msg = (
@@ -57,7 +56,7 @@ def read_backed(source: StrPath | Mapping[str, StrPath]) -> MuData:
         raise ValueError(msg)
     own = {key: read_elem(root[key]) for key in IN_MEMORY if key in root}
     names = root["mod"].attrs.get("mod-order", list(root["mod"]))
-    mdata = _joined({name: _modality(root["mod"][name], source) for name in names}, own["obs"])
+    mdata = joined({name: _modality(root["mod"][name], source) for name in names}, own["obs"])
     for key in ("obsm", "obsp"):
         getattr(mdata, key).update({k: value for k, value in own.get(key, {}).items() if k not in mdata.mod})
     mdata.uns.update(own.get("uns", {}))
@@ -68,16 +67,6 @@ def _open(path: StrPath) -> Any:
     """The root of a file, which HDF5 and Zarr let one read alike."""
     # Where a store is not found any more, as from another working folder, Zarr takes dense values for 0.
     return zarr.open_group(os.path.abspath(path), mode="r") if Path(path).is_dir() else h5py.File(path, "r")
-
-
-def _joined(modalities: Mapping[str, AnnData], obs: pd.DataFrame | None = None) -> MuData:
-    with unpulled():
-        if obs is None:
-            return MuData(modalities)
-        # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
-        mdata = MuData(modalities, obs=obs[[]])
-    mdata.obs = obs
-    return mdata
 
 
 def _modality(group: Any, path: StrPath) -> AnnData:

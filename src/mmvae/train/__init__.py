@@ -1,10 +1,11 @@
 """Training, of which the model is not known: schedule, split, plan, callbacks, what to do where it fails."""
 
+from ._arguments import Config, plan_of, trainer_of
 from ._calibration import calibrate_imputation
 from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors, training_report
 from ._divergence import NonFiniteError, divergence
 from ._forecast import Forecast, memory_needed, memory_note
 from ._plan import MultiVAEPlan, check_arguments
 from ._schedule import Schedule, defaults_for, schedule_for
-from ._split import split
+from ._split import HeldOut, split
 from ._surroundings import Snapshot, quiet, seeded, tensor_cores

@@ -10,8 +10,9 @@ from mudata import MuData
 from scipy.sparse.csgraph import connected_components
 from torch import nn
 
-from mmvae._keys import FUSED, JOINT, SHARED, UNWEIGHTED
+from mmvae._keys import FUSED, JOINT, MINIFIED, MINIFY_TYPE, SHARED, UNWEIGHTED
 from mmvae.data._access import graph_faults, modalities_of, pattern_names, presence_of, rows_of
+from mmvae.data._minified import minified_faults
 
 from ._columns import Column, SetupArguments, resolve_columns, text_of
 from ._modality import Setup, feature_type_faults, inspect_modality
@@ -29,6 +30,7 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
         return Setup(faults=structural)
     chosen, setup.faults = _chosen(data, arguments, is_query)
     names = list(chosen)
+    setup.faults += minified_faults(data, names)
     named = [f for name in names for f in modality_name_faults(name)]
     named += [] if isinstance(data, AnnData) else name_faults(data, names)
     if named or not names:
@@ -56,6 +58,11 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
     if not isinstance(data, AnnData | MuData):
         msg = f"Expected a MuData or AnnData; got {type(data).__name__}. Read it with mudata.read or anndata.read_h5ad."
         raise TypeError(msg)
+    if MINIFY_TYPE in data.uns and not (is_query and MINIFIED in data.uns):
+        return [
+            "the data are minified: they hold posteriors of a trained model. Load that model with them, or set up the data "
+            f"with their values and without uns['{MINIFY_TYPE}']."
+        ]
     name = "mdata" if isinstance(data, MuData) else "adata"
     if data.is_view:
         return [f"the data are a view of a larger object. Use {name} = {name}.copy() first."]

@@ -1,0 +1,117 @@
+"""Each line of the page for users of scvi-tools is true."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+from inspect import Parameter, signature
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scvi.model import MULTIVI, SCVI, TOTALVI
+
+import mmvae
+from mmvae import MultiVAE
+
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+PAGE = (Path(__file__).parents[1] / "docs" / "scvi_tools.md").read_text()
+MODELS = (SCVI, TOTALVI, MULTIVI)
+# Of scvi-tools' newest versions alone.
+NEW = {"setup_annbatch"}
+BY_NAME = "all by place"
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+ROWS = [[cell.strip() for cell in line.split("|")[1:-1]] for line in PAGE.splitlines() if line.startswith("| `")]
+TABLE = {name: (here, absent) for names, here, absent, _ in ROWS for name in quoted(names)}
+THEIRS = {name: [model for model in MODELS if hasattr(model, name)] for name in TABLE}
+
+
+def by_place(method) -> list[str]:
+    """Arguments that may be given by place; ``*`` stands for those that are passed on."""
+    found = [p for p in signature(method).parameters.values() if p.name not in ("self", "cls")]
+    passed_on = ["*"] if any(p.kind == Parameter.VAR_POSITIONAL for p in found) else []
+    return [p.name for p in found if p.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)] + passed_on
+
+
+def test_the_table_has_every_public_name_of_scvi_tools_models_once():
+    names = [name for row in ROWS for name in quoted(row[0])]
+    public = {name for model in MODELS for name in dir(model) if not name.startswith("_")}
+    assert sorted(names) == sorted(set(names))
+    assert public <= set(names)
+    assert set(names) - public <= NEW
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_what_the_table_says_is_there_is_there(name):
+    here, _ = TABLE[name]
+    assert here in ("same", "differs", "no")
+    if here != "no":
+        assert hasattr(MultiVAE, name) or name == "history"
+    elif hasattr(MultiVAE, name):
+        with pytest.raises(NotImplementedError):
+            getattr(MultiVAE, name)()
+
+
+@pytest.mark.parametrize("name", [name for name, (here, _) in TABLE.items() if here != "no"])
+def test_arguments_have_the_places_of_scvi_tools(name):
+    """As in one of its models, which are not of one mind; those that the table names are left out."""
+    here, absent = TABLE[name]
+    if not callable(getattr(MultiVAE, name, None)):
+        assert here == "same" and not absent
+        return
+    ours = by_place(getattr(MultiVAE, name))
+    if absent == BY_NAME:
+        assert len(ours) == 1  # the data
+        return
+    missing = set(quoted(absent))
+    assert not missing & set(signature(getattr(MultiVAE, name)).parameters)
+    assert (here == "differs") == bool(missing)
+    taken = set(signature(getattr(MultiVAE, name)).parameters)
+    leading = [[n for n in by_place(getattr(model, name)) if n not in missing] for model in THEIRS[name]]
+    assert any(_agree(ours, theirs, taken) for theirs in leading), (ours, leading)
+
+
+def _agree(ours: list[str], theirs: list[str], taken: set[str]) -> bool:
+    """Whether theirs begin as ours do, and the rest of them are passed on or may be given by name."""
+    own = [name for name in ours if name != "*"]
+    n = min(len(own), len(theirs))
+    return own[:n] == theirs[:n] and ("*" in ours or set(theirs[n:]) <= taken)
+
+
+def test_the_named_arguments_of_train_are_taken():
+    section = PAGE.split("## Training")[1].split("\n## ")[0]
+    acting, refused = section.split("act as there")
+    assert set(signature(SCVI.train).parameters) - {"self", "trainer_kwargs"} <= set(quoted(section))
+    assert {"external_indexing", "logger", "check_val_every_n_epoch"} <= set(quoted(acting))
+    assert {"reduce_lr_on_plateau", "adversarial_classifier", "adversarial_mixing"} <= set(quoted(refused))
+
+
+@pytest.fixture(scope="module")
+def data():
+    return mmvae.datasets.simulate(40, modalities={"rna": 12, "protein": 6}, n_clusters=3, seed=0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
+def test_models_of_an_anndata_are_copied(data, copied):
+    rna = data["rna"].copy()
+    MultiVAE.setup_anndata(rna)
+    model = MultiVAE(rna, n_hidden=4, n_latent=2)
+    model.train(1, accelerator="cpu", enable_progress_bar=False)
+    assert np.allclose(copied(model).get_latent_representation(), model.get_latent_representation(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("copied", "error"), [(copy.deepcopy, TypeError), (pickle.dumps, pickle.PicklingError)])
+def test_models_of_a_mudata_are_copied_by_neither(data, copied, error):
+    """Once this fails for scvi-tools' model, the page need not say so."""
+    MultiVAE.setup_mudata(data)
+    ours = MultiVAE(data, n_hidden=4, n_latent=2)
+    TOTALVI.setup_mudata(data, modalities={"rna_layer": "rna", "protein_layer": "protein"})
+    for model in (ours, TOTALVI(data, n_hidden=4, n_latent=2)):
+        with pytest.raises(error):
+            copied(model)

@@ -6,12 +6,14 @@ from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
+from ._loadings import LoadingMethods
 from ._priors import PriorMethods
 from ._weights import measure_modalities
 
 
 class Readouts(
     LatentMethods,
+    LoadingMethods,
     ComponentMethods,
     PriorMethods,
     ContributionMethods,

@@ -1,14 +1,7 @@
 """Numerics of latents: arrays in, arrays or small values out; no model and no data objects."""
 
 from ._canonical_correlation import SharedSubspace
-from ._deviance import (
-    MeanModel,
-    bernoulli_deviance,
-    explained,
-    gaussian_deviance,
-    negative_binomial_deviance,
-    poisson_deviance,
-)
+from ._deviance import MeanModel, explained, unit_deviance
 from ._directions import patterns, told_apart
 from ._discriminant import DiscriminantAnalysis, few_of_each
 from ._effects import gains, log_rates

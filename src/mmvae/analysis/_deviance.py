@@ -1,7 +1,5 @@
 r"""Deviance, twice the nats by which a model falls short of one that fits each value exactly. C cells, G features."""
 
-from dataclasses import dataclass, field
-
 import torch
 from torch import Tensor
 
@@ -33,24 +31,32 @@ def gaussian_deviance(values: Tensor, mean: Tensor) -> Tensor:
     return (values - mean).square()
 
 
-@dataclass
-class MeanModel:
-    """Each feature's mean by batch, ``(n_batch, G)``, per unit of a cell's exposure, of cells that are added in pieces."""
+def unit_deviance(kind: str, values: Tensor, mean: Tensor, theta: Tensor | None = None) -> Tensor:
+    """Deviance of each value, ``(C, G)``, of counts (with inverse dispersions ``theta`` if any), binary or other values."""
+    if kind == "binary":
+        return bernoulli_deviance(values, mean)
+    if kind != "counts":
+        return gaussian_deviance(values, mean)
+    return poisson_deviance(values, mean) if theta is None else negative_binomial_deviance(values, mean, theta)
 
-    n_batch: int
-    totals: Tensor = field(default_factory=lambda: torch.zeros(()))
-    exposures: Tensor = field(default_factory=lambda: torch.zeros(()))
-    n_cells: int = 0
+
+class MeanModel:
+    """Each feature's mean in each batch, per unit of a cell's exposure, from cells that are added in pieces."""
+
+    def __init__(self, n_batch: int, n_features: int) -> None:
+        self.totals = torch.zeros(n_batch, n_features, dtype=torch.float64)
+        self.exposures = torch.zeros(n_batch, 1, dtype=torch.float64)
+        self.n_cells = 0
 
     def add(self, values: Tensor, exposure: Tensor, batch: Tensor) -> None:
         """Take cells with ``values``, ``(C, G)``; exposure and codes of batches are ``(C, 1)``."""
-        codes = torch.nn.functional.one_hot(batch.squeeze(1).long(), self.n_batch).to(torch.float64).mT
-        self.totals = self.totals + codes @ values.double()
-        self.exposures = self.exposures + codes @ exposure.double()
+        codes = batch.squeeze(1).long().cpu()
+        self.totals.index_add_(0, codes, values.double().cpu())
+        self.exposures.index_add_(0, codes, exposure.double().cpu())
         self.n_cells += len(values)
 
     def means(self) -> Tensor:
-        """Of each batch and feature; those of a batch of few cells are drawn to those of all."""
+        """By batch and feature, ``(n_batch, G)``; those of a batch of few cells are drawn to those of all."""
         share = POOLED_CELLS / max(self.n_cells, 1)
         totals = self.totals + share * self.totals.sum(dim=0)
         return (totals / (self.exposures + share * self.exposures.sum(dim=0)).clamp_min(SMALLEST)).float()

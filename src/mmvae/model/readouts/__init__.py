@@ -1,7 +1,9 @@
 """The public methods of a trained model, by what they are about."""
 
+from ._attributions import AttributionMethods
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
+from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
@@ -14,6 +16,8 @@ from ._weights import measure_modalities
 class Readouts(
     LatentMethods,
     LoadingMethods,
+    AttributionMethods,
+    ExplainedMethods,
     ComponentMethods,
     PriorMethods,
     ContributionMethods,

@@ -101,9 +101,7 @@ def _directions(reader: Reader, representation: str, adata: Data | None, cells: 
     return alone.loc[own] if set(own) & set(names) else alone
 
 
-def _derivatives(
-    reader: Reader, name: str, directions: Tensor, adata: Data | None, cells: np.ndarray
-) -> np.ndarray:
+def _derivatives(reader: Reader, name: str, directions: Tensor, adata: Data | None, cells: np.ndarray) -> np.ndarray:
     """Mean over cells of the derivative of a modality's log rates along each direction, ``(K, U)``: ``(G, K)``."""
     module, n_features = reader.module, reader.module.likelihoods[name].n_features
     directions = directions.to(module.device, torch.float32)

@@ -3,6 +3,7 @@
 from ._attributions import AttributionMethods
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
+from ._diagnosis import Diagnosis, DiagnosisMethods
 from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
@@ -18,6 +19,7 @@ class Readouts(
     LoadingMethods,
     AttributionMethods,
     ExplainedMethods,
+    DiagnosisMethods,
     ComponentMethods,
     PriorMethods,
     ContributionMethods,

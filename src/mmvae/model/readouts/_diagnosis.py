@@ -1,0 +1,211 @@
+"""Whether a trained model can be relied on, on one page. C cells, M modalities, G_m features."""
+
+import html
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from scvi import REGISTRY_KEYS
+
+from mmvae._checks import COUNT, check_numbers
+from mmvae.analysis import certain_shares, told_apart
+from mmvae.data import confounding_notes, pattern_names
+from mmvae.model._cells import OwnCells
+from mmvae.model._data import DataAccess
+from mmvae.model._reader import Reader
+from mmvae.train import (
+    MONITOR,
+    collapse_notes,
+    metric,
+    objective_notes,
+    overtraining_notes,
+    prior_notes,
+)
+
+from ._explained import Deviances, deviances, held_out
+from ._filled import filled_residuals
+from ._posteriors import UnimodalPosterior, by_modality
+from ._verdict import (
+    explained_notes,
+    filled_notes,
+    held_out_notes,
+    inactive_notes,
+    separation_notes,
+    weight_notes,
+)
+
+ACTIVE = 0.01  # of a dimension's variance
+N_SEPARATED = 2_000
+FINE = "Nothing amiss was found."
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What :meth:`~mmvae.MultiVAE.diagnose` measured, and what it makes of it.
+
+    Printed, it shows ``modalities``, ``filled``, ``separation`` and the verdict.
+    """
+
+    verdict: tuple[str, ...]
+    """Findings in words, each with what to do; empty where nothing is amiss."""
+    modalities: pd.DataFrame
+    """By modality: the cells that were measured, nats per cell that its latent carries, active dimensions and all, share of
+    the deviance that is explained and the median share over features, weight in the fused latent."""
+    dimensions: pd.DataFrame
+    """By modality and dimension: share of the variance that is of the posterior means, and whether that makes it active."""
+    features: pd.DataFrame
+    """By modality and feature: share of the deviance that is explained."""
+    filled: pd.DataFrame
+    """Latents filled in from others: cells, and mean squared standardised residual, which should be 1."""
+    separation: pd.Series
+    """How far nearest neighbours in the fused latent tell a cell's batch and missing pattern, 0 to 1."""
+
+    def __str__(self) -> str:
+        verdict = [f"{i}. {line}" for i, line in enumerate(self.verdict, 1)] or [FINE]
+        tables = [self.modalities.round(3).to_string(), *self._small_tables()]
+        return "\n\n".join([*tables, "\n".join(verdict)])
+
+    def _small_tables(self) -> list[str]:
+        filled = [] if self.filled.empty else [self.filled.round(2).to_string(index=False)]
+        told = ", ".join(f"{name} {value:.2f}" for name, value in self.separation.dropna().items())
+        return filled + ([f"Told by neighbours in the fused latent, from 0 to 1: {told}"] if told else [])
+
+    def _repr_html_(self) -> str:
+        verdict = "".join(f"<li>{html.escape(line)}</li>" for line in self.verdict or [FINE])
+        filled = "" if self.filled.empty else self.filled.round(2).to_html(index=False)
+        separation = self.separation.dropna().round(2).to_frame("told by neighbours").to_html()
+        return f"<ol>{verdict}</ol>{self.modalities.round(3).to_html()}{filled}{separation}"
+
+
+class DiagnosisMethods(DataAccess):
+    """What can be said of a trained model as a whole."""
+
+    def diagnose(self, n_cells: int = 1_000) -> Diagnosis:
+        r"""Whether the model can be relied on: what was measured, and a verdict in words with what to do.
+
+        On cells that were held out in training, those to test on or else to validate on (which chose the epoch that is kept);
+        where there are fewer than 20, on all. What is looked at:
+
+        - **training**: whether the validation ELBO improved, and whether the epoch that is kept has lost much of what an
+          earlier one had gained;
+        - **collapse**: nats per cell that each latent carries (:meth:`get_modality_information`), and its active dimensions,
+          those of whose variance more than 1% is of the posterior means :cite:p:`Burda2016`;
+        - **deviance explained** of each modality and feature, beside the mean model (:meth:`get_deviance_explained`);
+        - **confounding**: how well the 15 nearest neighbours in the fused latent tell a cell's batch and what it lacks, in
+          2,000 cells (0: no better than guessing; 1: always), and whether the two coincide;
+        - **fills**: whether the latent of a modality filled in from others is as sure as it should be, in cells that have both;
+        - **weights** of the modalities in the fused latent.
+
+        ``docs/diagnosis.md`` says how to read it.
+
+        Parameters
+        ----------
+        n_cells
+            Held-out cells to use at most, at random, always the same ones.
+
+        Returns
+        -------
+        A :class:`~mmvae.Diagnosis`, which can be printed.
+
+        Examples
+        --------
+        >>> print(model.diagnose())
+        """
+        check_numbers({"n_cells": COUNT}, n_cells=n_cells)
+        reader = Reader(self)
+        cells, is_held_out = held_out(reader)
+        cells = np.sort(np.random.default_rng(0).permutation(cells)[:n_cells])
+        explained = deviances(reader, None, cells, by_dimension=False)
+        dimensions, separation = _dimensions(reader, cells), _separation(reader)
+        filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, explained, dimensions)
+        verdict = [
+            *held_out_notes(is_held_out),
+            *_training_notes(reader),
+            *_modality_notes(modalities),
+            *filled_notes(filled),
+            *separation_notes(separation),
+            *_confounding_notes(reader),
+        ]
+        return Diagnosis(tuple(verdict), modalities, dimensions, _features(reader, explained), filled, separation)
+
+
+def _modalities(
+    reader: Reader, cells: np.ndarray, explained: dict[str, Deviances], dimensions: pd.DataFrame
+) -> pd.DataFrame:
+    reader.model._fill_graphs(reader.data())
+    nats = by_modality(reader, UnimodalPosterior.information, None, cells)
+    by_name = dimensions.groupby("modality", sort=False)["is_active"]
+    known = ~np.isnan(nats)
+    columns = {
+        "n_cells": known.sum(axis=0),
+        "nats": np.divide(
+            np.nansum(nats, axis=0), known.sum(axis=0), out=np.full(len(reader.names), np.nan), where=known.any(axis=0)
+        ),
+        "active": by_name.sum().to_numpy(),
+        "n_latent": by_name.size().to_numpy(),
+        "explained": [explained[name].share() for name in reader.names],
+        "explained_of_a_feature": [float(np.nanmedian(explained[name].by_feature())) for name in reader.names],
+    }
+    weights = pd.Series(reader.model.memory.weights or {}, dtype=float)
+    return pd.DataFrame(columns, index=reader.names).assign(weight=weights)
+
+
+def _features(reader: Reader, explained: dict[str, Deviances]) -> pd.DataFrame:
+    frames = {
+        name: pd.DataFrame({"explained": explained[name].by_feature()}, index=reader.features(name))
+        for name in reader.names
+    }
+    return pd.concat(frames, names=["modality", "feature"])
+
+
+@torch.inference_mode()
+def _dimensions(reader: Reader, cells: np.ndarray) -> pd.DataFrame:
+    """Share of each dimension's variance that is of the posterior means, in the cells that have the modality."""
+    read = [
+        {name: (minibatch.take(name, q.loc), minibatch.take(name, q.variance)) for name, q in own.items()}
+        for minibatch, posteriors in reader.posteriors(None, cells)
+        for own in [{n: reader.module.fusion.unimodal_posterior(n, posteriors) for n in reader.names}]
+    ]
+    rows = []
+    for name in reader.names:
+        means, variances = (torch.cat([part[name][index] for part in read]).double() for index in range(2))
+        shares = certain_shares(means, variances).cpu().numpy() if len(means) else np.zeros(means.shape[1])
+        rows.append(pd.DataFrame({"modality": name, "dimension": range(len(shares)), "certain": shares}))
+    return pd.concat(rows, ignore_index=True).assign(is_active=lambda found: found["certain"] > ACTIVE)
+
+
+def _separation(reader: Reader) -> pd.Series:
+    """How far batch and missing pattern can be told by place in the fused latent."""
+    cells, presence = reader.cells(
+        reader.data(), np.random.default_rng(0).permutation(reader.data().n_obs)[:N_SEPARATED]
+    )
+    fused = reader.model.get_latent_representation(indices=cells)  # type: ignore[attr-defined]
+    batch, pattern = reader.codes(REGISTRY_KEYS.BATCH_KEY)[cells], pattern_names(presence, reader.names)
+    return pd.Series({"batch": told_apart(fused, batch), "pattern": told_apart(fused, pattern)})
+
+
+def _training_notes(reader: Reader) -> list[str]:
+    """What training itself would say."""
+    model = reader.model
+    objective = metric(model.history_ or {}, MONITOR).dropna()
+    by_epoch = {int(epoch): float(value) for epoch, value in objective.items()}
+    best = getattr(model, "best_epoch_", None)
+    by_heart = overtraining_notes(by_epoch, best if best in by_epoch else None)
+    return [*objective_notes(objective), *by_heart, *prior_notes(model.module.priors)]
+
+
+def _modality_notes(modalities: pd.DataFrame) -> list[str]:
+    told = modalities[modalities["n_cells"] > 0]
+    return [
+        *collapse_notes(dict(told["nats"])),
+        *inactive_notes(told["active"], told["n_latent"]),
+        *explained_notes(told["explained"]),
+        *weight_notes(told["weight"]),
+    ]
+
+
+def _confounding_notes(reader: Reader) -> list[str]:
+    none = np.array([], dtype=int)
+    batch, patterns = OwnCells(reader.model, (none, none, none)).batch_and_patterns()
+    return [] if batch is None else confounding_notes(batch, patterns)

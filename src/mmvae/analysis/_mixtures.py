@@ -80,6 +80,6 @@ def top_features(
     """
     words = []
     for gain, n_cells in zip(gains(rates, cells, is_real=is_real), cells, strict=True):
-        order = np.argsort(-gain, kind="stable")[:n_features] if n_cells >= MIN_CELLS else []
+        order = np.argsort(-gain, kind="stable")[: n_features * (n_cells >= MIN_CELLS)]
         words.append(", ".join(str(names[g]) for g in order if gain[g] > 0))
     return words

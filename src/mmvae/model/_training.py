@@ -26,6 +26,7 @@ from mmvae.train import (
     divergence,
     memory_needed,
     quiet,
+    say,
     schedule_for,
     seeded,
     split,
@@ -36,7 +37,7 @@ from mmvae.train import (
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
 from ._data import DataAccess
 from ._reader import Reader
-from .readouts import measure_modalities, remember_labelled
+from .readouts import in_short, measure_modalities, remember_labelled
 
 
 class Training(UnsupervisedTrainingMixin, DataAccess):
@@ -149,6 +150,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
+        say(self.trainer, in_short(self))
 
     def _cells_of(self, datamodule: LightningDataModule, **unused: Any) -> Cells:
         """Cells of a data module, whose data become the model's own if registered; it decides on ``unused``."""

@@ -3,7 +3,7 @@
 from ._attributions import AttributionMethods
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
-from ._diagnosis import Diagnosis, DiagnosisMethods
+from ._diagnosis import Diagnosis, DiagnosisMethods, in_short
 from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods

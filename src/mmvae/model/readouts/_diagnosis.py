@@ -25,7 +25,7 @@ from mmvae.train import (
 
 from ._explained import Deviances, deviances, held_out
 from ._filled import filled_residuals
-from ._posteriors import UnimodalPosterior, by_modality
+from ._posteriors import UnimodalPosterior, by_modality, fused_means
 from ._verdict import (
     explained_notes,
     filled_notes,
@@ -34,6 +34,7 @@ from ._verdict import (
     separation_notes,
     weight_notes,
 )
+from ._weights import weighted
 
 ACTIVE = 0.01  # of a dimension's variance
 N_SEPARATED = 2_000
@@ -76,6 +77,15 @@ class Diagnosis:
         filled = "" if self.filled.empty else self.filled.round(2).to_html(index=False)
         separation = self.separation.dropna().round(2).to_frame("told by neighbours").to_html()
         return f"<ol>{verdict}</ol>{self.modalities.round(3).to_html()}{filled}{separation}"
+
+
+def in_short(model: DataAccess) -> str:
+    """What a training came to, from what it has measured."""
+    history, best = model.history_ or {}, model.best_epoch_  # type: ignore[attr-defined]
+    nats = {name: metric(history, f"kl_{name}_train") for name in model.module.priors}
+    found = ", ".join(f"{name} {values.iloc[-1]:.1f}" for name, values in nats.items() if len(values))
+    holds = "" if best is None else f"The model holds the weights of epoch {best}. "
+    return f"{holds}Nats per cell that its latents carry: {found}. model.diagnose() says how far to rely on it."
 
 
 class DiagnosisMethods(DataAccess):
@@ -123,8 +133,8 @@ class DiagnosisMethods(DataAccess):
             *held_out_notes(is_held_out),
             *_training_notes(reader),
             *_modality_notes(modalities),
-            *filled_notes(filled),
-            *separation_notes(separation),
+            *filled_notes(filled.itertuples(index=False, name=None)),
+            *separation_notes(dict(separation)),
             *_confounding_notes(reader),
         ]
         return Diagnosis(tuple(verdict), modalities, dimensions, _features(reader, explained), filled, separation)
@@ -177,10 +187,9 @@ def _dimensions(reader: Reader, cells: np.ndarray) -> pd.DataFrame:
 
 def _separation(reader: Reader) -> pd.Series:
     """How far batch and missing pattern can be told by place in the fused latent."""
-    cells, presence = reader.cells(
-        reader.data(), np.random.default_rng(0).permutation(reader.data().n_obs)[:N_SEPARATED]
-    )
-    fused = reader.model.get_latent_representation(indices=cells)  # type: ignore[attr-defined]
+    data = reader.data()
+    cells, presence = reader.cells(data, np.random.default_rng(0).permutation(data.n_obs)[:N_SEPARATED])
+    fused = weighted(reader.module.fusion, reader.model.memory, fused_means(reader, None, cells)).numpy()
     batch, pattern = reader.codes(REGISTRY_KEYS.BATCH_KEY)[cells], pattern_names(presence, reader.names)
     return pd.Series({"batch": told_apart(fused, batch), "pattern": told_apart(fused, pattern)})
 
@@ -189,7 +198,7 @@ def _training_notes(reader: Reader) -> list[str]:
     """What training itself would say."""
     model = reader.model
     objective = metric(model.history_ or {}, MONITOR).dropna()
-    by_epoch = {int(epoch): float(value) for epoch, value in objective.items()}
+    by_epoch = dict(zip(objective.index.astype(int), objective, strict=True))
     best = getattr(model, "best_epoch_", None)
     by_heart = overtraining_notes(by_epoch, best if best in by_epoch else None)
     return [*objective_notes(objective), *by_heart, *prior_notes(model.module.priors)]
@@ -199,9 +208,9 @@ def _modality_notes(modalities: pd.DataFrame) -> list[str]:
     told = modalities[modalities["n_cells"] > 0]
     return [
         *collapse_notes(dict(told["nats"])),
-        *inactive_notes(told["active"], told["n_latent"]),
-        *explained_notes(told["explained"]),
-        *weight_notes(told["weight"]),
+        *inactive_notes(dict(told["active"]), dict(told["n_latent"])),
+        *explained_notes(dict(told["explained"])),
+        *weight_notes(dict(told["weight"])),
     ]
 
 

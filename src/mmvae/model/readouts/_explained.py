@@ -71,12 +71,12 @@ class Deviances:
     of_mean: Tensor
     of_model: Tensor
     without: Tensor
-    n_cells: int = 0
 
     @classmethod
     def none(cls, n_features: int, n_dimensions: int) -> Self:
         """Of no cells."""
-        return cls(*(torch.zeros(n, dtype=torch.float64) for n in (n_features, n_features, n_dimensions)))
+        features, dimensions = (torch.zeros(n, dtype=torch.float64) for n in (n_features, n_dimensions))
+        return cls(features, features.clone(), dimensions)
 
     def by_feature(self) -> np.ndarray:
         """Share that is explained of each feature; NaN of one that is the same in all cells."""
@@ -111,25 +111,18 @@ def held_out(reader: Reader) -> tuple[np.ndarray, bool]:
 @torch.inference_mode()
 def deviances(reader: Reader, adata: Data | None, cells: np.ndarray, *, by_dimension: bool) -> dict[str, Deviances]:
     """Of each modality's features over cells."""
-    module = reader.module
-    n_dimensions, n_features = (
-        module.fusion.n_output * by_dimension,
-        {n: k.n_features for n, k in module.likelihoods.items()},
-    )
-    size = cells_at_a_time(max(n_features.values()))
+    module, n_dimensions = reader.module, reader.module.fusion.n_output if by_dimension else 0
+    found = {name: Deviances.none(own.n_features, n_dimensions) for name, own in module.likelihoods.items()}
+    size = cells_at_a_time(max(own.n_features for own in module.likelihoods.values()))
     averages = _averages(reader, adata, cells, size)
-    found = {name: Deviances.none(n, n_dimensions) for name, n in n_features.items()}
     for minibatch, posteriors in reader.posteriors(adata, cells, size):
         fused, means = fused_mean(module.fusion, posteriors), _by_mean(reader, minibatch, averages)
         for name, emission in _emissions(reader, minibatch, fused).items():
-            own = found[name]
-            own.n_cells += len(minibatch.rows[name])
-            own.of_mean += _deviance(reader, minibatch, name, emission, means[name])
-            own.of_model += _deviance(reader, minibatch, name, emission)
+            found[name].of_mean += _deviance(reader, minibatch, name, emission, means[name])
+            found[name].of_model += _deviance(reader, minibatch, name, emission)
         for dimension in range(n_dimensions):
-            held = torch.cat(
-                [fused[:, :dimension], averages.fused[dimension].expand(len(fused), 1), fused[:, dimension + 1 :]], 1
-            )
+            held = fused.clone()
+            held[:, dimension] = averages.fused[dimension]
             for name, emission in _emissions(reader, minibatch, held).items():
                 found[name].without[dimension] += _deviance(reader, minibatch, name, emission).sum()
     return found
@@ -181,10 +174,6 @@ def _deviance(
     """Deviance of each feature over a minibatch's cells, ``(G_m,)``, from the emission's mean or another."""
     p: Any = emission.distribution
     theta = getattr(p, "theta", getattr(p, "theta1", None))
-    expected = p.mean if mean is None else mean
-    values = dense(minibatch.values[name])
-    return (
-        unit_deviance(reader.module.likelihoods[name].values, values, expected, theta)
-        .sum(dim=0, dtype=torch.float64)
-        .cpu()
-    )
+    kind, values = reader.module.likelihoods[name].values, dense(minibatch.values[name])
+    found = unit_deviance(kind, values, p.mean if mean is None else mean, theta)
+    return found.sum(dim=0, dtype=torch.float64).cpu()

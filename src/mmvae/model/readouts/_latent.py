@@ -94,7 +94,7 @@ class LatentMethods(DataAccess):
             if return_dist:
                 msg = "Expected return_dist=False for 'shared', which has no posterior; got True."
                 raise ValueError(msg)
-            return _shared_representation(reader, cells)
+            return shared_representation(reader, cells)
         means, variances = [], []
         for _, posteriors in cells:
             if give_mean or return_dist:
@@ -225,7 +225,7 @@ def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
     return torch.where(posteriors.by_dimension(posteriors.encoded), exact, drawn) if as_drawn else drawn
 
 
-def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
+def shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
     """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``; warns if that is nothing."""
     subspace = shared_subspace(reader)
     if subspace.n_shared == 0:

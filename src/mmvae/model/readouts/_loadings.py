@@ -17,7 +17,8 @@ from mmvae.nn import Covariates
 
 from ._components import component_gains
 from ._effects import fused_names, in_chunks, log_effects, some_cells
-from ._posteriors import fused_mean
+from ._latent import shared_representation
+from ._posteriors import fused_mean, fused_means
 
 
 class LoadingMethods(DataAccess):
@@ -88,10 +89,10 @@ class LoadingMethods(DataAccess):
 
 def _directions(reader: Reader, representation: str, adata: Data | None, cells: np.ndarray) -> pd.DataFrame:
     """How far the fused latent moves with a standard deviation of each dimension of a representation, ``(K, U)``."""
-    fusion, get = reader.module.fusion, reader.model.get_latent_representation  # type: ignore[attr-defined]
-    fused, names = get(adata, cells, representation="unweighted").astype(np.float64), fused_names(fusion)
+    fusion, fused = reader.module.fusion, fused_means(reader, adata, cells).double().numpy()
+    names = fused_names(fusion)
     if representation == SHARED:
-        rows = patterns(fused, get(adata, cells, representation=SHARED).astype(np.float64))
+        rows = patterns(fused, shared_representation(reader, reader.posteriors(adata, cells)).astype(np.float64))
         return pd.DataFrame(rows, index=[f"{SHARED}_{k}" for k in range(len(rows))])
     if representation not in (known := [FUSED, SHARED, *reader.names]):
         msg = f"Expected representation as one of {known}; got '{representation}'."

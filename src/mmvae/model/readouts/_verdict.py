@@ -1,6 +1,6 @@
 """What a diagnosis found amiss, in words, each with what to do. Pure functions of what was measured."""
 
-import pandas as pd
+from collections.abc import Iterable, Mapping
 
 # Of 1, at which a fill is as sure as it should be; and the fewest cells that can tell.
 SUREST, LEAST_SURE, FEWEST_CELLS = 2.0, 0.5, 20
@@ -8,7 +8,7 @@ APART = 0.5  # of what nearest neighbours could tell of a cell's batch or patter
 LEAST_WEIGHT = 0.05
 
 
-def explained_notes(share: pd.Series) -> list[str]:
+def explained_notes(share: Mapping[str, float]) -> list[str]:
     """Modalities of which held-out values are not explained, by their share of deviance."""
     return [
         f"Of '{name}' the model explains no more than each feature's mean (deviance explained {value:.3f}): what it learnt "
@@ -19,7 +19,7 @@ def explained_notes(share: pd.Series) -> list[str]:
     ]
 
 
-def inactive_notes(active: pd.Series, n_latent: pd.Series) -> list[str]:
+def inactive_notes(active: Mapping[str, int], n_latent: Mapping[str, int]) -> list[str]:
     """Modalities that use less than half of their dimensions."""
     return [
         f"Of the {n_latent[name]} dimensions of '{name}' {n} are active. It does no harm; n_latent={{'{name}': "
@@ -29,7 +29,7 @@ def inactive_notes(active: pd.Series, n_latent: pd.Series) -> list[str]:
     ]
 
 
-def weight_notes(weights: pd.Series) -> list[str]:
+def weight_notes(weights: Mapping[str, float]) -> list[str]:
     """Modalities that hardly count in the fused latent."""
     return [
         f"'{name}' hardly counts in the fused latent (weight {value:.3f}): little of its latent repeats or is told by "
@@ -39,7 +39,7 @@ def weight_notes(weights: pd.Series) -> list[str]:
     ]
 
 
-def separation_notes(separation: pd.Series) -> list[str]:
+def separation_notes(separation: Mapping[str, float]) -> list[str]:
     """Batches and missing patterns that lie apart in the fused latent."""
     notes = []
     if (value := separation["batch"]) > APART:
@@ -57,18 +57,15 @@ def separation_notes(separation: pd.Series) -> list[str]:
     return notes
 
 
-def filled_notes(filled: pd.DataFrame) -> list[str]:
-    """Latents that are filled in too surely, or not surely enough."""
+def filled_notes(filled: Iterable[tuple[str, str, int, float]]) -> list[str]:
+    """Latents that are filled in too surely, or not surely enough: target, sources, cells and residual of each."""
     notes = []
-    for row in filled[filled["n_cells"] >= FEWEST_CELLS].itertuples():
-        what = (
-            f"Of '{row.target}' filled in from '{row.sources}' the squared standardised residual is {row.residual:.2f}"
-        )
-        if row.residual > SUREST:
-            notes.append(f"{what}, which should be 1: it is surer than right. Hold out more cells that have both.")
-        elif row.residual < LEAST_SURE:
+    for target, sources, n_cells, residual in filled:
+        if n_cells >= FEWEST_CELLS and not LEAST_SURE <= residual <= SUREST:
+            how = "surer than right" if residual > SUREST else "less sure than it could be"
             notes.append(
-                f"{what}, which should be 1: it is less sure than it could be. Hold out more cells that have both."
+                f"Of '{target}' filled in from '{sources}' the squared standardised residual is {residual:.2f}, which should "
+                f"be 1: it is {how}. Hold out more cells that have both, which tell how sure it may be."
             )
     return notes
 

@@ -1,12 +1,14 @@
 """Whether a trained model can be relied on, on one page. C cells, M modalities, G_m features."""
 
 import html
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from scvi import REGISTRY_KEYS
+from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
 from mmvae.analysis import certain_shares, told_apart
@@ -126,9 +128,9 @@ class DiagnosisMethods(DataAccess):
         reader = Reader(self)
         cells, is_held_out = held_out(reader)
         cells = np.sort(np.random.default_rng(0).permutation(cells)[:n_cells])
-        explained = deviances(reader, None, cells, by_dimension=False)
+        features, explained = _shares(reader, deviances(reader, None, cells, by_dimension=False))
         dimensions, separation = _dimensions(reader, cells), _separation(reader)
-        filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, explained, dimensions)
+        filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, dimensions, explained)
         verdict = [
             *held_out_notes(is_held_out),
             *_training_notes(reader),
@@ -137,51 +139,48 @@ class DiagnosisMethods(DataAccess):
             *separation_notes(dict(separation)),
             *_confounding_notes(reader),
         ]
-        return Diagnosis(tuple(verdict), modalities, dimensions, _features(reader, explained), filled, separation)
+        return Diagnosis(tuple(verdict), modalities, dimensions, features, filled, separation)
 
 
-def _modalities(
-    reader: Reader, cells: np.ndarray, explained: dict[str, Deviances], dimensions: pd.DataFrame
-) -> pd.DataFrame:
+def _modalities(reader: Reader, cells: np.ndarray, dimensions: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
     reader.model._fill_graphs(reader.data())
-    nats = by_modality(reader, UnimodalPosterior.information, None, cells)
-    by_name = dimensions.groupby("modality", sort=False)["is_active"]
-    known = ~np.isnan(nats)
+    nats = pd.DataFrame(by_modality(reader, UnimodalPosterior.information, None, cells), columns=reader.names)
+    is_active = dimensions.groupby("modality", sort=False)["is_active"]
+    fusion, memory = reader.module.fusion, reader.model.memory
+    weights = memory.weights if fusion.split(torch.zeros(1, fusion.n_output)) else None
+    columns = {"n_cells": nats.count(), "nats": nats.mean(), "active": is_active.sum(), "n_latent": is_active.size()}
+    return (
+        pd.DataFrame(columns, index=reader.names).join(explained).assign(weight=pd.Series(weights or {}, dtype=float))
+    )
+
+
+def _shares(reader: Reader, found: Mapping[str, Deviances]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Deviance explained of each feature, and by modality of all and the median over features."""
+    of_features = pd.concat(
+        {n: pd.DataFrame({"explained": own.by_feature()}, index=reader.features(n)) for n, own in found.items()},
+        names=["modality", "feature"],
+    )
     columns = {
-        "n_cells": known.sum(axis=0),
-        "nats": np.divide(
-            np.nansum(nats, axis=0), known.sum(axis=0), out=np.full(len(reader.names), np.nan), where=known.any(axis=0)
-        ),
-        "active": by_name.sum().to_numpy(),
-        "n_latent": by_name.size().to_numpy(),
-        "explained": [explained[name].share() for name in reader.names],
-        "explained_of_a_feature": [float(np.nanmedian(explained[name].by_feature())) for name in reader.names],
+        "explained": {name: own.share() for name, own in found.items()},
+        "explained_of_a_feature": of_features["explained"].groupby("modality").median(),
     }
-    weights = pd.Series(reader.model.memory.weights or {}, dtype=float)
-    return pd.DataFrame(columns, index=reader.names).assign(weight=weights)
-
-
-def _features(reader: Reader, explained: dict[str, Deviances]) -> pd.DataFrame:
-    frames = {
-        name: pd.DataFrame({"explained": explained[name].by_feature()}, index=reader.features(name))
-        for name in reader.names
-    }
-    return pd.concat(frames, names=["modality", "feature"])
+    return of_features, pd.DataFrame(columns)
 
 
 @torch.inference_mode()
 def _dimensions(reader: Reader, cells: np.ndarray) -> pd.DataFrame:
     """Share of each dimension's variance that is of the posterior means, in the cells that have the modality."""
-    read = [
-        {name: (minibatch.take(name, q.loc), minibatch.take(name, q.variance)) for name, q in own.items()}
-        for minibatch, posteriors in reader.posteriors(None, cells)
-        for own in [{n: reader.module.fusion.unimodal_posterior(n, posteriors) for n in reader.names}]
-    ]
+    read: dict[str, list[Tensor]] = {name: [] for name in reader.names}
+    for minibatch, posteriors in reader.posteriors(None, cells):
+        for name, own in read.items():
+            q = reader.module.fusion.unimodal_posterior(name, posteriors)
+            own.append(minibatch.take(name, torch.stack([q.loc, q.variance], dim=1)).double())
     rows = []
-    for name in reader.names:
-        means, variances = (torch.cat([part[name][index] for part in read]).double() for index in range(2))
-        shares = certain_shares(means, variances).cpu().numpy() if len(means) else np.zeros(means.shape[1])
-        rows.append(pd.DataFrame({"modality": name, "dimension": range(len(shares)), "certain": shares}))
+    for name, own in read.items():
+        means, variances = torch.cat(own).unbind(dim=1)
+        shares = certain_shares(means, variances).cpu().numpy() if len(means) else np.nan
+        width = range(means.shape[1])
+        rows.append(pd.DataFrame({"modality": name, "dimension": width, "certain": shares}))
     return pd.concat(rows, ignore_index=True).assign(is_active=lambda found: found["certain"] > ACTIVE)
 
 

@@ -14,6 +14,7 @@ from mmvae.analysis import patterns
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.nn import Covariates
+from mmvae.train import quiet
 
 from ._components import component_gains
 from ._effects import fused_names, in_chunks, log_effects, some_cells
@@ -117,4 +118,5 @@ def _derivatives(reader: Reader, name: str, directions: Tensor, adata: Data | No
 def _along(module: Any, name: str, fused: Tensor, direction: Tensor, covariates: Covariates) -> Tensor:
     """Derivative of the log rates of cells along a direction of the fused latent, ``(C, G)``."""
     decode = lambda place: log_effects(module, name, place, covariates)
-    return jvp(decode, (fused,), (direction.expand_as(fused),))[1]
+    with quiet():
+        return jvp(decode, (fused,), (direction.expand_as(fused),))[1]

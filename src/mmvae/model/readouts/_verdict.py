@@ -76,5 +76,5 @@ def held_out_notes(is_held_out: bool) -> list[str]:
         return []
     return [
         "Fewer than 20 cells of these data were held out in training: what is said is of cells that the model has seen, and "
-        "learning by heart does not show. Train with validation cells, train_size=0.9."
+        "learning by heart does not show. Train with more validation cells, such as train_size=0.8."
     ]

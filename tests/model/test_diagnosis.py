@@ -140,7 +140,7 @@ def test_patterns_that_lie_apart_and_coincide_with_batches_are_named():
         model.module.fusion.predictor.bias["protein"][..., :4] += 20.0
     lines = findings(model, "Cells that lack different modalities", "coincides")
     assert len(lines) == 2
-    assert "Compare such cells in representation='shared'" in lines[0]
+    assert "Compare such cells in modality='shared'" in lines[0]
     assert "batch 'batch' coincides with what is missing" in lines[1]
 
 

@@ -46,7 +46,7 @@ def having(model, *names):
 def decoded(model, name, cells, step):
     """Log2 of the rates at the cells' latents plus a step, in double precision."""
     minibatch = next(Reader(model).minibatches(None, cells))
-    fused = torch.as_tensor(model.get_latent_representation(indices=cells, representation="unweighted"))
+    fused = torch.as_tensor(model.get_latent_representation(indices=cells, modality="unweighted"))
     with torch.no_grad():
         exact = copy.deepcopy(model.module).double()
         rates = exact.rates(name, fused.double() + torch.as_tensor(step), minibatch.covariates).numpy()
@@ -56,7 +56,7 @@ def decoded(model, name, cells, step):
 def test_a_loading_is_the_log_fold_change_along_the_dimension(model):
     cells = np.arange(20)
     found = model.get_loadings("rna", indices=cells)
-    latent = model.get_latent_representation(indices=cells, representation="unweighted")
+    latent = model.get_latent_representation(indices=cells, modality="unweighted")
     assert list(found.index) == list(model.adata["rna"].var_names)
     assert found.shape[1] == latent.shape[1]
     for column in (0, latent.shape[1] - 1):
@@ -76,7 +76,7 @@ def test_loadings_of_a_modalitys_own_latent_are_among_those_of_all(model):
 def test_attributions_add_up_to_the_difference_of_the_target(model):
     both = having(model, "rna", "protein")
     cell, other = both[:2]
-    latents = model.get_latent_representation(indices=[cell, other], representation="unweighted")
+    latents = model.get_latent_representation(indices=[cell, other], modality="unweighted")
     name = model.get_loadings("rna", n_cells=5).columns[0]
     found = model.get_attributions(name, indices=[cell], reference=[other], n_steps=ENOUGH_STEPS)
     assert set(found.index.get_level_values("modality")) == {"rna", "protein"}
@@ -104,7 +104,7 @@ def three(trained):
 
 @pytest.mark.filterwarnings("ignore:The modalities agree on nothing")
 def test_shared_directions_have_loadings_and_attributions(three):
-    shared = three.get_latent_representation(representation="shared")
+    shared = three.get_latent_representation(modality="shared")
     loadings = three.get_loadings("protein", "shared")
     assert list(loadings) == [f"shared_{k}" for k in range(shared.shape[1])]
     assert np.isfinite(loadings.to_numpy()).all()
@@ -166,7 +166,7 @@ def test_the_sign_of_a_slope_says_which_way_a_feature_moves_the_target(three):
         cells = having(three, "rna")
         values = np.asarray(three.adata["rna"][three.adata.obs_names[cells], feature].X.todense()).ravel()
         totals = np.asarray(three.adata["rna"][three.adata.obs_names[cells]].X.sum(axis=1)).ravel()
-        latent = three.get_latent_representation(indices=cells, representation="rna")[:, 0]
+        latent = three.get_latent_representation(indices=cells, modality="rna")[:, 0]
         slope = np.polyfit(np.log1p(values * np.median(totals) / totals), latent, 1)[0]
         assert np.sign(found["slope"].iloc[0]) == np.sign(slope)
     finally:
@@ -179,7 +179,7 @@ def test_the_sign_of_a_slope_says_which_way_a_feature_moves_the_target(three):
         ("get_loadings", {"modality": "rna", "representation": "rnb"}, "Expected representation as one of"),
         ("get_loadings", {"modality": "rnb"}, "Expected a modality"),
         ("get_loadings", {"modality": "rna", "n_cells": 0}, "n_cells as a whole number above 0"),
-        ("get_loadings", {"modality": "rna", "components": True}, "Expected a latent, one of"),
+        ("get_loadings", {"modality": "rna", "components": True}, "Expected a modality, one of"),
         ("get_attributions", {"target": "rna_99"}, "Expected a target such as 'rna:"),
         ("get_attributions", {"target": "shared_99"}, "Expected a target such as 'rna:"),
         ("get_attributions", {"target": "protein:CD0"}, "feature of 'protein'; 'CD0' is unknown"),

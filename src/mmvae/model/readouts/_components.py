@@ -176,7 +176,8 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
 
 def component_gains(reader: Reader, latent: str, name: str) -> pd.DataFrame:
     """How far a modality's decoded features exceed in each component of a latent those of the others, features by K."""
-    mixture, mass = _mixture(reader.module, _one_latent(reader.module, latent)), _responsibilities(reader, latent)
+    latent = _one_latent(reader, latent)
+    mixture, mass = _mixture(reader.module, latent), _responsibilities(reader, latent)
     assert mixture is not None  # else there is no responsibility
     is_real = reader.module.likelihoods[name].values == "real"
     found = gains(_decoded(reader, latent, mixture)[name], np.nansum(mass, axis=0), is_real=is_real)

@@ -84,7 +84,7 @@ class LoadingMethods(DataAccess):
             return component_gains(reader, representation, name)
         cells = some_cells(reader, adata, indices, n_cells)
         directions = _directions(reader, representation, adata, cells)
-        values = _derivatives(reader, name, torch.as_tensor(directions.to_numpy()), adata, cells)
+        values = _derivatives(reader, name, torch.as_tensor(directions.to_numpy(copy=True)), adata, cells)
         return pd.DataFrame(values, index=reader.features(name), columns=directions.index)
 
 

@@ -33,7 +33,7 @@ def weight_notes(weights: Mapping[str, float]) -> list[str]:
     """Modalities that hardly count in the fused latent."""
     return [
         f"'{name}' hardly counts in the fused latent (weight {value:.3f}): little of its latent repeats or is told by "
-        "another modality. See get_modality_weights(); representation='unweighted' leaves the weights out."
+        "another modality. See get_modality_weights(); modality='unweighted' leaves the weights out."
         for name, value in weights.items()
         if value < LEAST_WEIGHT
     ]
@@ -51,7 +51,7 @@ def separation_notes(separation: Mapping[str, float]) -> list[str]:
     if (value := separation["pattern"]) > APART:
         notes.append(
             "Cells that lack different modalities lie apart in the fused latent: nearest neighbours tell what a cell has "
-            f"at {value:.2f} of the possible. Compare such cells in representation='shared', and read clusters of one "
+            f"at {value:.2f} of the possible. Compare such cells in modality='shared', and read clusters of one "
             "pattern alone with care."
         )
     return notes

@@ -6,6 +6,7 @@ from ._divergence import NonFiniteError, divergence
 from ._forecast import Forecast, memory_needed, memory_note, say
 from ._plan import MultiVAEPlan, check_arguments
 from ._report import (
+    MINIMUM_NATS,
     MONITOR,
     collapse_notes,
     metric,

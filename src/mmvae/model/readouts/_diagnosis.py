@@ -17,6 +17,7 @@ from mmvae.model._cells import OwnCells
 from mmvae.model._data import DataAccess
 from mmvae.model._reader import Reader
 from mmvae.train import (
+    MINIMUM_NATS,
     MONITOR,
     collapse_notes,
     metric,
@@ -205,9 +206,10 @@ def _training_notes(reader: Reader) -> list[str]:
 
 def _modality_notes(modalities: pd.DataFrame) -> list[str]:
     told = modalities[modalities["n_cells"] > 0]
+    carrying = told[told["nats"] >= MINIMUM_NATS]
     return [
         *collapse_notes(dict(told["nats"])),
-        *inactive_notes(dict(told["active"]), dict(told["n_latent"])),
+        *inactive_notes(dict(carrying["active"]), dict(carrying["n_latent"])),
         *explained_notes(dict(told["explained"])),
         *weight_notes(dict(told["weight"])),
     ]

@@ -1,6 +1,6 @@
 """Which features of which modality move a cell: integrated gradients. C cells, M modalities, G_m features, H hidden units."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,20 +11,16 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from mmvae._checks import COUNT, check_numbers
-from mmvae._keys import SHARED
 from mmvae.fusion import Posteriors
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
-from mmvae.nn import Covariates, SparseRows, dense
+from mmvae.nn import SparseRows, dense
 
-from ._effects import cells_at_a_time, fused_names, log_effects, some_cells
-from ._latent import shared_subspace
-from ._posteriors import fused_mean
+from ._effects import cells_at_a_time, some_cells
+from ._targets import target_of
 
 BASELINE_CELLS = 1_000
-# From posteriors of cells and their covariates to one number for each cell.
-Target = Callable[[Posteriors, Covariates], Tensor]
 
 
 @dataclass
@@ -139,9 +135,8 @@ class _Explained:
     def __init__(self, reader: Reader, target: str, sources: Sequence[str] | None, n_steps: int) -> None:
         self.gradients = _captum()
         self.module, self.reader, self.n_steps = reader.module, reader, n_steps
-        own, feature = _named(reader, target)
+        own, self.target = target_of(reader, target)
         self.sources = _sources(reader, own, sources)
-        self.target: Target = _dimension(reader, target) if own is None else _feature(reader, own, feature)
         n_decoded = 1 if own is None else self.module.likelihoods[own].n_features
         self.at_once = cells_at_a_time(n_decoded)
         n_shown = [self.module.likelihoods[name].n_features for name in self.sources]
@@ -224,14 +219,6 @@ def _captum() -> Any:
     return IntegratedGradients
 
 
-def _named(reader: Reader, target: str) -> tuple[str | None, str]:
-    """Modality and feature that a target names; no modality where it names a dimension."""
-    for name in reader.names:
-        if target.startswith(f"{name}:"):
-            return name, target.removeprefix(f"{name}:")
-    return None, target
-
-
 def _sources(reader: Reader, own: str | None, given: Sequence[str] | None) -> list[str]:
     """Modalities to explain by, in the model's order."""
     if given is None:
@@ -242,50 +229,6 @@ def _sources(reader: Reader, own: str | None, given: Sequence[str] | None) -> li
         msg = f"Expected sources among {reader.names}; got none. Name one."
         raise ValueError(msg)
     return [name for name in reader.names if name in wanted]
-
-
-def _feature(reader: Reader, name: str, feature: str) -> Target:
-    """Expected value of a feature, as a logarithm."""
-    column = pd.Index(reader.features(name)).get_indexer([feature])[0]
-    if column < 0:
-        msg = f"Expected a feature of '{name}'; '{feature}' is unknown."
-        raise ValueError(msg)
-    module = reader.module
-    return lambda q, covariates: log_effects(module, name, fused_mean(module.fusion, q), covariates)[:, column]
-
-
-def _dimension(reader: Reader, target: str) -> Target:
-    """A dimension of what the decoders read, or of what modalities share."""
-    fusion, names = reader.module.fusion, fused_names(reader.module.fusion)
-    if target in names:
-        return lambda q, _: fused_mean(fusion, q)[:, names.index(target)]
-    number = target.removeprefix(f"{SHARED}_")
-    if target.startswith(f"{SHARED}_") and number.isdigit():
-        subspace = shared_subspace(reader)
-        if int(number) < subspace.directions.shape[1]:
-            return _shared(reader, subspace, int(number))
-    msg = (
-        f"Expected a target such as '{reader.names[0]}:{reader.features(reader.names[0])[0]}', 'shared_0', or a dimension "
-        f"from '{names[0]}' to '{names[-1]}'; got '{target}'."
-    )
-    raise ValueError(msg)
-
-
-def _shared(reader: Reader, subspace: Any, dimension: int) -> Target:
-    """Place of cells on a shared dimension; it is linear in the latents, by what a cell has."""
-    fusion, mean = reader.module.fusion, torch.as_tensor(np.concatenate(list(subspace.mean.values())))
-
-    def place(posteriors: Posteriors, _: Covariates) -> Tensor:
-        own = [fusion.unimodal_posterior(name, posteriors).loc for name in reader.names]
-        centred = torch.cat(own, dim=1) - mean.to(own[0])
-        weights = centred.new_zeros(centred.shape)
-        for pattern in torch.unique(posteriors.encoded, dim=0):
-            of_pattern = subspace.weights(pattern.cpu().numpy())[:, dimension]
-            cells = (posteriors.encoded == pattern).all(dim=1, keepdim=True)
-            weights = torch.where(cells, torch.as_tensor(of_pattern).to(centred), weights)
-        return (centred * weights).sum(dim=1)
-
-    return place
 
 
 def _placed(minibatch: Minibatch, name: str, values: Tensor, elsewhere: Tensor) -> Tensor:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets, fusion, likelihoods, pl, pp, priors, tl
     from ._errors import SetupError, TrainingDivergedError
-    from .model import MosaicDataModule, MultiVAE
+    from .model import Diagnosis, MosaicDataModule, MultiVAE
 
-__all__ = ["MosaicDataModule", "MultiVAE", "SetupError", "TrainingDivergedError"]
+__all__ = ["Diagnosis", "MosaicDataModule", "MultiVAE", "SetupError", "TrainingDivergedError"]
 __all__ += ["datasets", "fusion", "likelihoods", "pl", "pp", "priors", "tl"]
 
 __version__ = version("mmvae")
 
-_CLASSES = dict.fromkeys(("MosaicDataModule", "MultiVAE"), ".model")
+_CLASSES = dict.fromkeys(("Diagnosis", "MosaicDataModule", "MultiVAE"), ".model")
 _CLASSES |= dict.fromkeys(("SetupError", "TrainingDivergedError"), "._errors")
 
 

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Self
 
 import numpy as np
+from scipy.linalg import block_diag
 
 N_PERMUTATIONS = 30
 # Standard deviations above the mean of what chance gives.
@@ -193,15 +194,20 @@ class SharedSubspace:
 
     def transform(self, latents: Mapping[str, np.ndarray], presence: np.ndarray) -> np.ndarray:
         """Place of each cell on the shared directions, ``(n_cells, K)``."""
-        white = np.concatenate([(latents[n] - self.mean[n]) @ self.whitening[n] for n in self.mean], axis=1)
+        centred = np.concatenate([latents[n] - self.mean[n] for n in self.mean], axis=1)
         out = np.zeros((len(presence), self.directions.shape[1]), dtype=np.float32)
         for pattern in np.unique(presence, axis=0):
             cells = (presence == pattern).all(axis=1)
-            seen = np.repeat(pattern, [len(m) for m in self.mean.values()])
-            inside = self.correlation[np.ix_(seen, seen)]
-            weights = np.linalg.solve(inside, self.correlation[seen] @ self.directions)
-            out[cells] = white[np.ix_(cells, seen)] @ weights
+            out[cells] = centred[cells] @ self.weights(pattern)
         return out
+
+    def weights(self, pattern: np.ndarray) -> np.ndarray:
+        """What centred latents, side by side, are multiplied by where a cell has a ``pattern``, ``(M,)``: ``(D, K)``."""
+        seen = np.repeat(pattern, [len(m) for m in self.mean.values()])
+        inside = self.correlation[np.ix_(seen, seen)]
+        found = np.zeros(self.directions.shape)
+        found[seen] = np.linalg.solve(inside, self.correlation[seen] @ self.directions)
+        return block_diag(*self.whitening.values()) @ found
 
 
 def _check_pairs(names: list[str], cells: CentredLatents, pairs: Pairs) -> None:

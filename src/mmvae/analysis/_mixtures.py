@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
-PSEUDO = 0.1
+from ._effects import gains
+
 MIN_CELLS = 1.0
 
 
@@ -72,22 +73,13 @@ def batch_evenness(mass: np.ndarray, batch: np.ndarray) -> np.ndarray:
 def top_features(
     rates: np.ndarray, cells: np.ndarray, names: Sequence[str] | np.ndarray, *, n_features: int, is_real: bool
 ) -> list[str]:
-    r"""The features in which each component's rates, ``(K, G)``, exceed the others' average the most, in K times words.
+    """The features in which each component's rates, ``(K, G)``, exceed the others' average the most, in K times words.
 
-    By :math:`\log_2 \frac{\rho_{kg} + \epsilon}{\bar\rho_{-k,g} + \epsilon}`, where the average is weighted by the
-    components' ``cells``, ``(K,)``, and :math:`\epsilon` is a tenth of the modality's mean rate, so that features which
-    are hardly seen anywhere do not lead; by the difference if values may be negative (``is_real``). At most
-    ``n_features`` are named, none below the average, and none of a single component or of one without cells.
+    By :func:`gains`. At most ``n_features`` are named, none below the average, and none of a single component or of one
+    without cells.
     """
     words = []
-    for k, own in enumerate(rates):
-        weights = np.where(np.arange(len(rates)) == k, 0.0, cells)
-        if cells[k] < MIN_CELLS or weights.sum() == 0:
-            words.append("")
-            continue
-        others = weights @ rates / weights.sum()
-        pseudo = PSEUDO * others.mean()
-        gain = own - others if is_real else np.log2((own + pseudo) / (others + pseudo))
-        order = np.argsort(-gain, kind="stable")[:n_features]
+    for gain, n_cells in zip(gains(rates, cells, is_real=is_real), cells, strict=True):
+        order = np.argsort(-gain, kind="stable")[: n_features * (n_cells >= MIN_CELLS)]
         words.append(", ".join(str(names[g]) for g in order if gain[g] > 0))
     return words

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
@@ -75,6 +76,17 @@ def modality_weights(
 
 def certain_share(means: Tensor, variances: Tensor) -> float:
     """Share of the variance of a latent that is of its posterior means; both ``(C, D)``; 1 if there is no variance."""
-    certain = float(means.var(dim=0, correction=0).sum())
-    total = certain + float(variances.mean(dim=0).sum())
-    return certain / total if total > 0 else 1.0
+    certain, total = _variances(means, variances)
+    return float(certain.sum() / total.sum()) if total.sum() > 0 else 1.0
+
+
+def certain_shares(means: Tensor, variances: Tensor) -> Tensor:
+    """:func:`certain_share` of each dimension, ``(D,)``, 0 of one that has no variance."""
+    certain, total = _variances(means, variances)
+    return torch.where(total > 0, certain / total, 0.0)
+
+
+def _variances(means: Tensor, variances: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the means, and of draws, by dimension."""
+    certain = means.var(dim=0, correction=0)
+    return certain, certain + variances.mean(dim=0)

@@ -53,7 +53,6 @@ class Concatenation(Fusion, name="concat"):
         (prior,) = self._joint_prior
         known, own = posteriors.observed_dims.mask, posteriors.joined
         expected = prior.impute_missing(own.loc, posteriors.observed_dims)
-        # What is observed keeps its gradient, which the expectation has not.
         loc, scale = torch.where(known, own.loc, expected.loc), torch.where(known, own.scale, expected.scale)
         return Normal(loc, scale, validate_args=False)
 

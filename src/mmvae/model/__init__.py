@@ -2,5 +2,6 @@
 
 from ._datamodule import MosaicDataModule
 from ._multivae import MultiVAE
+from .readouts import Diagnosis
 
-__all__ = ["MosaicDataModule", "MultiVAE"]
+__all__ = ["Diagnosis", "MosaicDataModule", "MultiVAE"]

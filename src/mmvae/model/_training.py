@@ -32,6 +32,7 @@ from mmvae.train import (
     memory_needed,
     plan_of,
     quiet,
+    say,
     schedule_for,
     seeded,
     split,
@@ -43,7 +44,7 @@ from mmvae.train import (
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
 from ._data import DataAccess
 from ._reader import Reader
-from .readouts import measure_modalities, remember_labelled
+from .readouts import in_short, measure_modalities, remember_labelled
 
 
 class Training(UnsupervisedTrainingMixin, DataAccess):
@@ -185,6 +186,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         self.training_report_ = self._fit(schedule, cells, seed, options)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
+        say(self.trainer, in_short(self))
 
     def _cells_of(self, datamodule: LightningDataModule, *unused: str) -> Cells:
         """Cells of a data module, whose data become the model's own if registered; it decides on ``unused`` arguments."""

@@ -94,7 +94,6 @@ class CoupledPrior(WarmStarted, name="coupled"):
         encoded = (q.base_dist.log_prob(sample) * observed.mask).sum(dim=-1)
         return encoded - self._over(observed).log_joint(sample).logsumexp(dim=1)
 
-    @torch.no_grad()
     def impute_missing(self, latent: Tensor, observed_dims: ObservedDims) -> Normal:
         """Mean and standard deviation of the missing dimensions of ``latent``, ``(n_cells, n_latent)``, given the rest.
 

@@ -2,10 +2,20 @@
 
 from ._arguments import Config, plan_of, trainer_of
 from ._calibration import calibrate_imputation
-from ._callbacks import MONITOR, InitPriors, KeepWeights, as_sent, init_priors, training_report
+from ._callbacks import InitPriors, KeepWeights, as_sent, init_priors
 from ._divergence import NonFiniteError, divergence
-from ._forecast import Forecast, memory_needed, memory_note
+from ._forecast import Forecast, memory_needed, memory_note, say
 from ._plan import MultiVAEPlan, check_arguments
+from ._report import (
+    MINIMUM_NATS,
+    MONITOR,
+    collapse_notes,
+    metric,
+    objective_notes,
+    overtraining_notes,
+    prior_notes,
+    training_report,
+)
 from ._schedule import Schedule, defaults_for, schedule_for
 from ._split import HeldOut, split
 from ._surroundings import Snapshot, quiet, seeded, tensor_cores

@@ -1,10 +1,8 @@
-"""What goes on beside training: the start of the priors, the weights to keep, what ended it and what to say then."""
+"""What goes on beside training: the start of the priors, the weights to keep, what ended it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
@@ -12,19 +10,14 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 
 from mmvae._errors import TERMINATED
-from mmvae._keys import OBJECTIVE
-from mmvae.data import Column, confounding_notes
 from mmvae.module import MultiVAEModule
 from mmvae.nn import in_full_precision
-from mmvae.priors import PosteriorSample, Prior
+from mmvae.priors import PosteriorSample
 
 from ._divergence import NonFiniteError, are_finite, weights_of
+from ._report import MONITOR, overtraining_notes
 
-MONITOR = f"{OBJECTIVE}_validation"
 Read = Callable[[], Iterable[dict[str, Tensor]]]
-MINIMUM_NATS, FEWEST_EPOCHS = 1.0, 3
-ENOUGH_EPOCHS = 10  # to tell learning by heart from the noise of a start
-OVERTRAINED = 0.25  # of what training gained in nats, where the epoch that is kept has lost as much again
 
 
 @torch.no_grad()
@@ -145,17 +138,7 @@ class KeepWeights(Callback):
 
     def overtraining(self) -> list[str]:
         """A sentence if the chosen epoch has lost much of what an earlier one had gained."""
-        if self.best_epoch is None or len(self.objectives) < ENOUGH_EPOCHS:
-            return []
-        early = min(self.objectives, key=lambda epoch: self.objectives[epoch])
-        lost, gained = self.best - self.objectives[early], next(iter(self.objectives.values())) - self.objectives[early]
-        if gained <= 0 or lost <= max(MINIMUM_NATS, OVERTRAINED * gained):
-            return []
-        return [
-            f"The validation ELBO was best in epoch {early}, before those to choose from, and is {lost:.1f} nats worse in "
-            f"epoch {self.best_epoch}, whose weights are kept: training cells were learnt by heart. Take fewer features, "
-            "those that vary most, or less freedom for them, a smaller plan_kwargs={'loading_sd': ...} than 1."
-        ]
+        return overtraining_notes(self.objectives, self.best_epoch)
 
 
 def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
@@ -165,32 +148,3 @@ def as_sent(error: BaseException, keep: KeepWeights) -> BaseException:
     if isinstance(error, SIGTERMException):
         error.code = TERMINATED
     return error
-
-
-def training_report(
-    history: Mapping[str, pd.DataFrame], priors: Mapping[str, Prior], batch: Column | None, patterns: np.ndarray
-) -> list[str]:
-    """Sentences on what went less than well; ``history`` has, by metric, a row for each epoch of this training."""
-    notes = []
-    objective = _values(history, MONITOR)
-    if len(objective) >= FEWEST_EPOCHS and not objective.iloc[1:].min() < objective.iloc[0]:
-        notes.append(
-            f"The validation ELBO never improved on its first epoch ({objective.iloc[0]:.1f}). Check that the layers "
-            "hold the values meant, or lower lr."
-        )
-    for name in priors:
-        nats = _values(history, f"kl_{name}_train")
-        if len(nats) and nats.iloc[-1] < MINIMUM_NATS:
-            notes.append(
-                f"The latent of '{name}' carries {nats.iloc[-1]:.2f} nats per cell, less than {MINIMUM_NATS:g}: the "
-                "model learnt next to nothing of it. Check its features, or leave it out."
-            )
-    for name, prior in priors.items():
-        if not prior.is_initialised:
-            notes.append(f"The prior of '{name}' is still N(0, I): it had fewer than two training cells to learn from.")
-    return notes if batch is None else [*notes, *confounding_notes(batch, patterns)]
-
-
-def _values(history: Mapping[str, pd.DataFrame], metric: str) -> pd.Series:
-    found = history.get(metric)
-    return pd.Series(dtype=float) if found is None else pd.to_numeric(found.iloc[:, 0])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ._callbacks import MONITOR
+from ._report import MONITOR
 
 SMALL, MEDIUM = 3_000, 30_000
 KL_WARMUP_SHARE, KL_WARMUP_STEPS = 1 / 3, 2_000

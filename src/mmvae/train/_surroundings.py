@@ -25,6 +25,7 @@ MESSAGES = (
     "Extra tracked metrics",  # the latents that scvi-tools' tuner reads are not meant to be logged
     "`var_names` for the loaded `model`",  # other features are an error, and to lack a modality is no fault
     "This instance was constructed with capturable=True",  # for steps that are captured a few later
+    "`torch.jit.script` is",  # what torch's own derivatives along directions still use
     # PyTorch says once that it makes the CUDA context which the backward pass lacks.
     "Attempting to run cuBLAS, but there was no current CUDA context",
 )

@@ -1,12 +1,16 @@
 """The public methods of a trained model, by what they are about."""
 
+from ._attributions import AttributionMethods
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
+from ._diagnosis import Diagnosis, DiagnosisMethods, in_short
+from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
 from ._predictive import PredictiveMethods
+from ._loadings import LoadingMethods
 from ._priors import PriorMethods
 from ._probabilities import ProbabilityMethods
 from ._weights import measure_modalities
@@ -14,6 +18,10 @@ from ._weights import measure_modalities
 
 class Readouts(
     LatentMethods,
+    LoadingMethods,
+    AttributionMethods,
+    ExplainedMethods,
+    DiagnosisMethods,
     ComponentMethods,
     PriorMethods,
     ContributionMethods,

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import MixtureSameFamily
 
 from mmvae._checks import COUNT_OR_ZERO, check_numbers
-from mmvae.analysis import batch_evenness, effective_number, responsibilities, top_features
+from mmvae.analysis import batch_evenness, effective_number, gains, responsibilities, top_features
 from mmvae.fusion import PriorTerm
 from mmvae.model._data import Data, DataAccess, Indices, has_latent
 from mmvae.model._reader import Reader, agreed, labels_of
@@ -174,11 +174,33 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_values("n_cells", ascending=False, kind="stable")
 
 
-@torch.inference_mode()
+def component_gains(reader: Reader, latent: str, name: str) -> pd.DataFrame:
+    """How far a modality's decoded features exceed in each component of a latent those of the others, features by K."""
+    latent = _one_latent(reader, latent)
+    mixture, mass = _mixture(reader.module, latent), _responsibilities(reader, latent)
+    assert mixture is not None  # else there is no responsibility
+    is_real = reader.module.likelihoods[name].values == "real"
+    found = gains(_decoded(reader, latent, mixture)[name], np.nansum(mass, axis=0), is_real=is_real)
+    components, labels = _component_names(reader, latent, len(found))
+    columns = components if labels else [f"component_{k}" for k in components]
+    return pd.DataFrame(found.T, index=reader.features(name), columns=columns)
+
+
 def _top_features(
     reader: Reader, latent: str, mixture: MixtureSameFamily, n_cells: np.ndarray, n_features: int
 ) -> dict[str, list[str]]:
-    """In words, from expected values at each component's mean, averaged over some cells' covariates."""
+    """In words, what stands out in each component, by modality."""
+    found = {}
+    for name, rates in _decoded(reader, latent, mixture).items():
+        is_real = reader.module.likelihoods[name].values == "real"
+        features = reader.features(name)
+        found[f"top_{name}"] = top_features(rates, n_cells, features, n_features=n_features, is_real=is_real)
+    return found
+
+
+@torch.inference_mode()
+def _decoded(reader: Reader, latent: str, mixture: MixtureSameFamily) -> dict[str, np.ndarray]:
+    """Expected values at each component's mean, averaged over some cells' covariates, by modality ``(K, G_m)``."""
     module, own = reader.module, reader.data()
     cells = np.random.default_rng(0).permutation(own.n_obs)[:DECODED_CELLS]
     (minibatch,) = reader.minibatches(own, np.sort(cells), DECODED_CELLS)
@@ -186,7 +208,5 @@ def _top_features(
     found = {}
     for name in reader.names:
         decoded = [module.rates(name, z.expand(len(minibatch), -1), minibatch.covariates).mean(dim=0) for z in places]
-        rates, features = torch.stack(decoded).cpu().double().numpy(), reader.features(name)
-        is_real = module.likelihoods[name].values == "real"
-        found[f"top_{name}"] = top_features(rates, n_cells, features, n_features=n_features, is_real=is_real)
+        found[name] = torch.stack(decoded).cpu().double().numpy()
     return found

@@ -94,7 +94,7 @@ class LatentMethods(DataAccess):
             if return_dist:
                 msg = "Expected return_dist=False for 'shared', which has no posterior; got True."
                 raise ValueError(msg)
-            return _shared_representation(reader, cells)
+            return shared_representation(reader, cells)
         means, variances = [], []
         for _, posteriors in cells:
             if give_mean or return_dist:
@@ -117,7 +117,7 @@ class LatentMethods(DataAccess):
         the correlations of a pair count by the root of the number of cells that have both, relative to the pair with
         the most, so that chance is the same for all pairs; those of rare pairs are larger than they seem here.
         """
-        return _shared_subspace(Reader(self)).spectrum
+        return shared_subspace(Reader(self)).spectrum
 
     def get_reliability(self) -> pd.Series:
         r"""Split-half reliability of each modality's latent: whether the halves of its features tell the same.
@@ -225,9 +225,9 @@ def _fused_variance(fusion: Fusion, posteriors: Posteriors) -> Tensor:
     return torch.where(posteriors.by_dimension(posteriors.encoded), exact, drawn) if as_drawn else drawn
 
 
-def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
+def shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Posteriors]]) -> np.ndarray:
     """Place of each cell in what the modalities share, ``(n_cells, n_dimensions)``; warns if that is nothing."""
-    subspace = _shared_subspace(reader)
+    subspace = shared_subspace(reader)
     if subspace.n_shared == 0:
         msg = (
             f"The modalities agree on nothing beyond chance: the largest eigenvalue is {subspace.spectrum[0]:.2f}, and "
@@ -238,7 +238,7 @@ def _shared_representation(reader: Reader, cells: Iterable[tuple[Minibatch, Post
     return np.concatenate([subspace.transform(*_modality_means(reader, [minibatch])) for minibatch in cells])
 
 
-def _shared_subspace(reader: Reader) -> SharedSubspace:
+def shared_subspace(reader: Reader) -> SharedSubspace:
     """What the modalities share; fitted to the training cells on first use, and remembered."""
     model = reader.model
     if model.memory.shared is None:

@@ -21,6 +21,13 @@ def fused_mean(fusion: Fusion, posteriors: Posteriors) -> Tensor:
     return fusion.fuse(fusion.posterior(posteriors).loc, posteriors)
 
 
+@torch.inference_mode()
+def fused_means(reader: Reader, *cells: Any) -> Tensor:
+    """:func:`fused_mean` of cells, as in :meth:`Reader.posteriors`, on the CPU."""
+    fusion = reader.module.fusion
+    return torch.cat([fused_mean(fusion, posteriors).cpu() for _, posteriors in reader.posteriors(*cells)])
+
+
 def fused_from(fusion: Fusion, latent: str, values: Tensor, *, draw: bool) -> Tensor:
     """What the decoders read, ``(n_cells, n_output)``, of cells at ``values``, ``(n_cells, width)``, in a latent.
 

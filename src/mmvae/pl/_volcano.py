@@ -1,0 +1,148 @@
+"""Differences between groups of cells: how large, and how sure."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from mmvae._checks import COUNT, COUNT_OR_ZERO, check_numbers
+
+from ._colours import BLUE, GREY, INK, VERMILION
+from ._finish import Drawn, finished, panels_in_rows, without_frame
+
+PANEL = (4.8, 4.0)
+COMPARISON, SURE, CALLED = "comparison", "bayes_factor", "is_de_fdr_"
+CHANGES = ("lfc_mean", "lfc_median", "effect_size")
+# Of the axes: the height of a label, and where those of either side end; of the data: room for them beside the dots.
+LABEL, LEFT, RIGHT, ROOM = 0.05, 0.0, 1.0, 0.45
+
+
+def volcano(
+    frame: pd.DataFrame,
+    comparison: str | Sequence[str] | None = None,
+    *,
+    n_labels: int = 10,
+    ncols: int = 3,
+    ax: Axes | None = None,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Drawn:
+    """Plot how large each feature's difference is, and how sure, a panel for each comparison.
+
+    Features that pass the false discovery rate are coloured, and the surest of them named, of equals those that differ
+    most.
+
+    Parameters
+    ----------
+    frame
+        What ``differential_expression`` or ``differential_accessibility`` gave, features by columns: ``lfc_mean`` (or
+        ``lfc_median`` or ``effect_size``), ``bayes_factor`` and ``is_de_fdr_*``; and ``comparison``, where there are several.
+    comparison
+        Comparisons to draw, in this order; all by default.
+    n_labels
+        Features to name in each panel.
+    ncols
+        Panels beside each other.
+    ax
+        Axes to draw on, where there is one comparison.
+    show, save, return_fig
+        As in :func:`mmvae.pl.spatial`.
+
+    Returns
+    -------
+    The axes, if ``show`` is ``False``: one for one comparison, else a list.
+
+    Raises
+    ------
+    ValueError
+        If ``frame`` lacks a column or a comparison, or a number is not one.
+
+    Examples
+    --------
+    >>> frame = model.differential_expression(groupby="cell_type", group1="B", group2="NK")
+    >>> mmvae.pl.volcano(frame)
+    """
+    change, called = _find(frame, CHANGES), next((c for c in frame.columns if str(c).startswith(CALLED)), None)
+    needed = {" or ".join(CHANGES): change, f"{CALLED}*": called, SURE: SURE if SURE in frame else None}
+    faults = [f"Expected a column {n}; got {list(frame.columns)}." for n, found in needed.items() if found is None]
+    groups = _groups(frame)
+    chosen = list(groups) if comparison is None else [comparison] if isinstance(comparison, str) else list(comparison)
+    if unknown := [name for name in chosen if name not in groups]:
+        faults.append(f"Expected comparisons among {list(groups)}; got {unknown}.")
+    if ax is not None and len(chosen) != 1:
+        faults.append(f"Expected one comparison with ax; got {len(chosen)}.")
+    check_numbers({"n_labels": COUNT_OR_ZERO, "ncols": COUNT}, faults, n_labels=n_labels, ncols=ncols)
+    axes = [ax] if ax is not None else panels_in_rows(len(chosen), ncols, PANEL)
+    for panel, name in zip(axes, chosen, strict=True):
+        found = groups[name]
+        points = pd.DataFrame({"x": found[change], "y": found[SURE], "is_called": found[called].astype(bool)})
+        _draw(panel, points, n_labels)
+        panel.set(title=name, xlabel=f"{change} (log2 fold change)", ylabel="Bayes factor (log odds)")
+    return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
+
+
+def _find(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
+    return next((name for name in names if name in frame), None)
+
+
+def _groups(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows by comparison, in the order of the frame."""
+    if COMPARISON not in frame:
+        return {"": frame}
+    return {str(name): rows for name, rows in frame.groupby(COMPARISON, sort=False, observed=True)}
+
+
+def _draw(panel: Axes, points: pd.DataFrame, n_labels: int) -> None:
+    """Dots of a comparison with columns ``x``, ``y`` and ``is_called``."""
+    parts = {
+        "more": (points["is_called"] & (points["x"] > 0), VERMILION),
+        "less": (points["is_called"] & (points["x"] <= 0), BLUE),
+        "not told apart": (~points["is_called"], GREY),
+    }
+    for label, (chosen, colour) in parts.items():
+        panel.scatter(
+            points["x"][chosen], points["y"][chosen], 8, colour, label=f"{label}: {chosen.sum():,}", linewidth=0
+        )
+    panel.axvline(0, color="black", linewidth=0.8)
+    panel.margins(x=ROOM if n_labels else None)
+    panel.legend(
+        frameon=False, loc="lower center", bbox_to_anchor=(0.5, -0.42), ncols=3, columnspacing=1, handletextpad=0
+    )
+    without_frame(panel)
+    called = points[points["is_called"]]
+    order = np.lexsort((-called["x"].abs(), -called["y"]))
+    top = called.iloc[order[:n_labels]]
+    for side in (top[top["x"] <= 0], top[top["x"] > 0]):
+        _label(panel, side.sort_values("y", ascending=False, kind="stable"))
+
+
+def _label(panel: Axes, points: pd.DataFrame) -> None:
+    """Names of points, from above to below, at the edge that is nearer, none over another, with lines to the points."""
+    if points.empty:
+        return
+    is_right = points["x"].iloc[0] > 0
+    low, high = panel.get_ylim()
+    heights = _apart((points["y"].to_numpy() - low) / (high - low))
+    for name, x, y, height in zip(points.index, points["x"], points["y"], heights, strict=True):
+        panel.annotate(
+            str(name),
+            (x, y),
+            (RIGHT if is_right else LEFT, height),
+            textcoords="axes fraction",
+            ha="right" if is_right else "left",
+            va="center",
+            fontsize="small",
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.5, "relpos": (0 if is_right else 1, 0.5)},
+        )
+
+
+def _apart(wanted: np.ndarray) -> np.ndarray:
+    """Heights near to those wanted, which descend, so far apart that labels do not touch, within 0 and 1 if they fit."""
+    placed = wanted.clip(0, 1)
+    for number in range(1, len(placed)):
+        placed[number] = min(placed[number], placed[number - 1] - LABEL)
+    return placed + max(0.0, -placed.min())

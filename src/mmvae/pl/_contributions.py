@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 
 from mmvae.model import MultiVAE
 
-from ._colours import SAFE
+from ._colours import SAFE, colours_of
 from ._finish import Drawn, checked_pair, finished, without_frame
 
 HEIGHT, WIDTH, EACH = 3.4, 4.0, 1.4
@@ -73,9 +74,10 @@ def _draw_weights(panel: Axes, weights: pd.DataFrame) -> None:
 def _draw_information(panel: Axes, information: pd.DataFrame) -> None:
     known = [information[name].dropna() for name in information]
     drawn = panel.violinplot(known, range(len(known)), showmedians=True, showextrema=False, widths=0.8)
-    for body, colour in zip(drawn["bodies"], SAFE, strict=False):  # type: ignore[arg-type]
+    bodies: Any = drawn["bodies"]
+    for body, colour in zip(bodies, colours_of(len(known)), strict=False):
         body.set(facecolor=colour, alpha=0.7)
     drawn["cmedians"].set_color("black")
-    panel.set_xticks(range(len(known)), list(information))
+    panel.set_xticks(range(len(known)), information.columns)
     panel.set(title="What it told of a cell", ylabel="nats")
     panel.set_ylim(bottom=0)

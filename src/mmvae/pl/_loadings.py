@@ -1,7 +1,7 @@
 """Which features a dimension stands for. G features, D dimensions."""
 
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ DEFAULT_DIMENSIONS = 4
 
 def loadings(
     frame: pd.DataFrame | pd.Series,
-    dimensions: Sequence[Hashable] | Hashable | None = None,
+    dimensions: Iterable[Hashable] | Hashable | None = None,
     *,
     n_features: int = 10,
     ncols: int = 4,
@@ -74,12 +74,11 @@ def loadings(
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
 
 
-def _chosen(table: pd.DataFrame, dimensions: Sequence[Hashable] | Hashable | None) -> list[Hashable]:
+def _chosen(table: pd.DataFrame, dimensions: Iterable[Hashable] | Hashable | None) -> list[Hashable]:
     """The columns to draw."""
     if dimensions is None:
         return list(table.columns[:DEFAULT_DIMENSIONS])
-    is_one = isinstance(dimensions, str) or not isinstance(dimensions, Sequence)
-    return [dimensions] if is_one else list(dimensions)  # type: ignore[arg-type, list-item]
+    return list(dimensions) if isinstance(dimensions, Iterable) and not isinstance(dimensions, str) else [dimensions]
 
 
 def _draw(panel: Axes, values: pd.Series, n_features: int) -> None:

@@ -21,7 +21,7 @@ def overview(
     mdata: MuData | AnnData | None = None,
     *,
     basis: str = UMAP,
-    ncols: int = 4,
+    ncols: int = 3,
     show: bool | None = None,
     save: str | os.PathLike[str] | None = None,
     return_fig: bool = False,

@@ -113,8 +113,8 @@ def _draw_bars(bars: Axes, counts: pd.DataFrame, colours: Mapping[str, str], bat
     bars.tick_params(bottom=False, labelbottom=False)
     without_frame(bars)
     if batch_key is not None:
-        place = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
-        bars.legend(title=batch_key, frameon=False, ncols=-(-len(colours) // LEGEND_ROWS), **place)
+        ncols = -(-len(colours) // LEGEND_ROWS)
+        bars.legend(title=batch_key, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), ncols=ncols)
 
 
 def _draw_dots(dots: Axes, patterns: np.ndarray) -> None:

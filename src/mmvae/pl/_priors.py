@@ -45,7 +45,7 @@ def priors(
     """Plot a latent's prior and the cells that have it: where they lie alike, the prior fits.
 
     A draw of each cell's posterior and as many of the prior, on the principal components of the posterior means: the first
-    two together, and the first four each alone. Components of a mixture are drawn by their means and two standard
+    two together, and the first four each alone, with their share of the variance of the means. Components of a mixture are drawn by their means and two standard
     deviations, with the names that they have in :meth:`~mmvae.MultiVAE.prior_summary`.
     :meth:`~mmvae.MultiVAE.check_prior` tests all dimensions.
 
@@ -75,7 +75,7 @@ def priors(
     latent, dims = model.module.fusion.latent_of(name)
     having = np.flatnonzero(presence_of(reader.data(), [name])[:, 0])
     cells = np.sort(np.random.default_rng(seed).permutation(having)[:n_cells])
-    means = model.get_latent_representation(indices=cells, representation=name)
+    means: Any = model.get_latent_representation(indices=cells, representation=name)
     places = PCA(min(len(MARGINALS), *means.shape), svd_solver="full").fit(means)
     with seeded(seed):
         posterior, prior = (places.transform(own[:, dims]) for own in both_draws(reader, cells)[latent])
@@ -87,18 +87,19 @@ def priors(
         axes.append(figure.add_subplot(spec[:, :2]))
         _draw_pair(axes[0], posterior, prior)
         _draw_components(axes[0], reader, latent, lambda draws: places.transform(draws[:, dims])[:, :2], seed)
-        axes[0].legend(frameon=False, loc="upper left", bbox_to_anchor=(0, -0.1), markerscale=3)
+        keys = axes[0].get_legend_handles_labels()
+        figure.legend(*keys, loc="outside lower center", ncols=len(keys[0]), frameon=False, markerscale=3)
     for number, place in enumerate(MARGINALS[: places.n_components_]):
         axes.append(figure.add_subplot(spec[place]))
         _draw_marginal(axes[-1], posterior[:, number], prior[:, number])
         share = places.explained_variance_ratio_[number]
-        axes[-1].set_title(f"PC {number + 1} ({share:.0%} of the means)", fontsize="medium")
+        axes[-1].set_title(f"PC {number + 1} ({share:.0%})", fontsize="medium")
     return finished(axes, show=show, save=save, return_fig=return_fig)
 
 
 def _draw_pair(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
     for points, colour, label in ((posterior, BLUE, POSTERIOR), (prior, ORANGE, PRIOR)):
-        panel.scatter(*points[:, :2].T, 4, colour, alpha=0.5, linewidth=0, label=label, rasterized=True)
+        panel.scatter(points[:, 0], points[:, 1], 6, colour, alpha=0.6, linewidth=0, label=label, rasterized=True)
     panel.set(xlabel="PC 1", ylabel="PC 2")
     without_frame(panel)
 
@@ -117,7 +118,7 @@ def _draw_components(
     drawn = np.flatnonzero(weights >= LEAST_WEIGHT)
     for number in drawn:
         points = to_plane(draws[:, number])
-        width = 0.6 + 4 * weights[number] ** 0.5
+        width = 0.5 + 3 * weights[number] ** 0.5
         label = "components of the prior, two standard deviations" if number == drawn[0] else None
         panel.add_patch(_ellipse(points, edgecolor=INK, facecolor="none", linewidth=width, label=label))
         panel.annotate(
@@ -134,7 +135,8 @@ def _ellipse(points: np.ndarray, **kwargs: Any) -> Ellipse:
 
 def _draw_marginal(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
     both = np.concatenate([posterior, prior])
-    edges = np.linspace(*np.quantile(both, [1 - SHOWN_SHARE, SHOWN_SHARE]), N_BINS)
+    low, high = np.quantile(both, [1 - SHOWN_SHARE, SHOWN_SHARE])
+    edges = list(np.linspace(low, high, N_BINS))
     panel.hist(posterior, edges, density=True, color=BLUE, alpha=0.5)
     panel.hist(prior, edges, density=True, histtype="step", color=ORANGE, linewidth=2)
     panel.set_yticks([])

@@ -14,9 +14,9 @@ from ._finish import Drawn, finished, panels_in_rows, without_frame
 
 PANEL = (4.8, 4.0)
 COMPARISON, SURE, CALLED = "comparison", "bayes_factor", "is_de_fdr_"
-CHANGES = ("lfc_mean", "lfc_median", "effect_size")
+CHANGES = {"lfc_mean": "log2 fold change", "lfc_median": "log2 fold change", "difference_mean": "difference"}
 # Of the axes: the height of a label, and where those of either side end; of the data: room for them beside the dots.
-LABEL, LEFT, RIGHT, ROOM = 0.05, 0.0, 1.0, 0.45
+LABEL, LEFT, RIGHT, ROOM = 0.05, 0.02, 1.0, 0.45
 
 
 def volcano(
@@ -39,7 +39,7 @@ def volcano(
     ----------
     frame
         What ``differential_expression`` or ``differential_accessibility`` gave, features by columns: ``lfc_mean`` (or
-        ``lfc_median`` or ``effect_size``), ``bayes_factor`` and ``is_de_fdr_*``; and ``comparison``, where there are several.
+        ``lfc_median`` or ``difference_mean``), ``bayes_factor`` and ``is_de_fdr_*``; and ``comparison``, where there are several.
     comparison
         Comparisons to draw, in this order; all by default.
     n_labels
@@ -65,7 +65,10 @@ def volcano(
     >>> frame = model.differential_expression(groupby="cell_type", group1="B", group2="NK")
     >>> mmvae.pl.volcano(frame)
     """
-    change, called = _find(frame, CHANGES), next((c for c in frame.columns if str(c).startswith(CALLED)), None)
+    change, called = (
+        next((c for c in CHANGES if c in frame), None),
+        next((c for c in frame if str(c).startswith(CALLED)), None),
+    )
     needed = {" or ".join(CHANGES): change, f"{CALLED}*": called, SURE: SURE if SURE in frame else None}
     faults = [f"Expected a column {n}; got {list(frame.columns)}." for n, found in needed.items() if found is None]
     groups = _groups(frame)
@@ -80,12 +83,8 @@ def volcano(
         found = groups[name]
         points = pd.DataFrame({"x": found[change], "y": found[SURE], "is_called": found[called].astype(bool)})
         _draw(panel, points, n_labels)
-        panel.set(title=name, xlabel=f"{change} (log2 fold change)", ylabel="Bayes factor (log odds)")
+        panel.set(title=name, xlabel=CHANGES[change], ylabel="Bayes factor (log odds)")
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
-
-
-def _find(frame: pd.DataFrame, names: Sequence[str]) -> str | None:
-    return next((name for name in names if name in frame), None)
 
 
 def _groups(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -109,7 +108,7 @@ def _draw(panel: Axes, points: pd.DataFrame, n_labels: int) -> None:
     panel.axvline(0, color="black", linewidth=0.8)
     panel.margins(x=ROOM if n_labels else None)
     panel.legend(
-        frameon=False, loc="lower center", bbox_to_anchor=(0.5, -0.42), ncols=3, columnspacing=1, handletextpad=0
+        frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=3, columnspacing=1, handletextpad=0
     )
     without_frame(panel)
     called = points[points["is_called"]]

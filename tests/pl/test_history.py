@@ -8,12 +8,6 @@ import scanpy as sc
 import mmvae
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def test_curves_are_those_of_the_history(trained):
     model, _ = trained
     left, right = mmvae.pl.history(model, show=False)

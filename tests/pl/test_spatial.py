@@ -19,12 +19,6 @@ from mmvae._compat import unpulled
 N = 20
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def adata() -> AnnData:
     """Two slides of 12 and 8 spots, 10 apart, the second with other values."""

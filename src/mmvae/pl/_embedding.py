@@ -205,10 +205,11 @@ def _argument_faults(
         yield f"ncols is {ncols}; at least 1 is needed."
     if ax is not None and n_panels > 1:
         yield f"ax is one of axes, for {n_panels} panels. Leave it out, or call once for each colour."
-    for name, size in [(n, n_panels) for n in BY_PANEL & set(kwargs)] + [(n, n_cells) for n in BY_CELL & set(kwargs)]:
-        value = kwargs[name]
-        if np.ndim(value) and n_panels and len(value) != size:
-            yield f"{name} has {len(value)} values, for {size:,} {'panels' if name in BY_PANEL else 'cells'}."
+    for name, value in kwargs.items():
+        if np.ndim(value) and name in BY_CELL and len(value) != n_cells:
+            yield f"{name} has {len(value):,} values, for {n_cells:,} cells."
+        if np.ndim(value) and name in BY_PANEL and n_panels and len(value) != n_panels:
+            yield f"{name} has {len(value):,} values, for {n_panels} panels."
 
 
 def _of_panel(name: str, value: Any, number: int, order: np.ndarray) -> Any:

@@ -43,7 +43,7 @@ def volcano(
     comparison
         Comparisons to draw, in this order; all by default.
     n_labels
-        Features to name in each panel.
+        Features to name in each panel; on either side there is room for twenty.
     ncols
         Panels beside each other.
     ax
@@ -65,32 +65,41 @@ def volcano(
     >>> frame = model.differential_expression(groupby="cell_type", group1="B", group2="NK")
     >>> mmvae.pl.volcano(frame)
     """
-    change, called = (
-        next((c for c in CHANGES if c in frame), None),
-        next((c for c in frame if str(c).startswith(CALLED)), None),
-    )
-    needed = {" or ".join(CHANGES): change, f"{CALLED}*": called, SURE: SURE if SURE in frame else None}
-    faults = [f"Expected a column {n}; got {list(frame.columns)}." for n, found in needed.items() if found is None]
+    columns, faults = _columns(frame)
     groups = _groups(frame)
     chosen = list(groups) if comparison is None else [comparison] if isinstance(comparison, str) else list(comparison)
     if unknown := [name for name in chosen if name not in groups]:
         faults.append(f"Expected comparisons among {list(groups)}; got {unknown}.")
-    if ax is not None and len(chosen) != 1:
+    if not chosen:
+        faults.append("Expected a comparison with features; got none.")
+    if ax is not None and len(chosen) > 1:
         faults.append(f"Expected one comparison with ax; got {len(chosen)}.")
     check_numbers({"n_labels": COUNT_OR_ZERO, "ncols": COUNT}, faults, n_labels=n_labels, ncols=ncols)
     axes = [ax] if ax is not None else panels_in_rows(len(chosen), ncols, PANEL)
     for panel, name in zip(axes, chosen, strict=True):
-        found = groups[name]
-        points = pd.DataFrame({"x": found[change], "y": found[SURE], "is_called": found[called].astype(bool)})
-        _draw(panel, points, n_labels)
-        panel.set(title=name, xlabel=CHANGES[change], ylabel="Bayes factor (log odds)")
+        _draw(panel, groups[name][columns].set_axis(["x", "y", "is_called"], axis=1), n_labels)
+        panel.set(title=name, xlabel=CHANGES[columns[0]], ylabel="Bayes factor (log odds)")
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
+
+
+def _columns(frame: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Columns for the place, the height and the colour of a dot, and which are missing, a sentence each."""
+    called = [column for column in map(str, frame) if column.startswith(CALLED)]
+    known: dict[str, list[str]] = {
+        " or ".join(CHANGES): [c for c in CHANGES if c in frame],
+        SURE: [SURE] * (SURE in frame),
+    }
+    known |= {f"{CALLED}*": called}
+    lacking = [words for words, there in known.items() if not there]
+    hint = "That is what differential_expression gives in mode='change'."
+    faults = [f"Expected columns {lacking}; got {list(frame.columns)}. {hint}"] if lacking else []
+    return [there[0] for there in known.values() if there], faults
 
 
 def _groups(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Rows by comparison, in the order of the frame."""
     if COMPARISON not in frame:
-        return {"": frame}
+        return {"": frame} if len(frame) else {}
     return {str(name): rows for name, rows in frame.groupby(COMPARISON, sort=False, observed=True)}
 
 

@@ -103,6 +103,7 @@ class ComponentMethods(DataAccess):
 
 
 def mixture_of(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
+    """The prior of a latent, if it is a mixture with the same components for every cell."""
     encoder = module.encoders[latent] if latent in module.encoders else None
     return module.priors[latent].components(PriorContext(encoder=encoder))
 

@@ -1,7 +1,7 @@
 """A prior beside the cells that it is the prior of. D latent dimensions, K components."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -25,7 +25,7 @@ from ._finish import Drawn, finished, without_frame
 
 FIGURE, SHAPE = (9.6, 4.2), (2, 4)
 MARGINALS = [(0, 2), (0, 3), (1, 2), (1, 3)]
-N_BINS, SHOWN_SHARE = 40, 0.998
+N_BINS, SHOWN_SHARE = (8, 40), 0.998
 # Draws by which a component is placed, and the share of the cells below which it is not drawn.
 COMPONENT_DRAWS, LEAST_WEIGHT = 2_000, 0.002
 HALO = [withStroke(linewidth=2, foreground="white")]
@@ -79,22 +79,45 @@ def priors(
     places = PCA(min(len(MARGINALS), *means.shape), svd_solver="full").fit(means)
     with seeded(seed):
         posterior, prior = (places.transform(own[:, dims]) for own in both_draws(reader, cells)[latent])
-    figure = plt.figure(figsize=FIGURE, layout="constrained")
-    figure.suptitle(f"{latent}: prior '{model.module.priors[latent].name}'")
-    spec = figure.add_gridspec(*SHAPE)
-    axes = []
-    if places.n_components_ > 1:
-        axes.append(figure.add_subplot(spec[:, :2]))
-        _draw_pair(axes[0], posterior, prior)
-        _draw_components(axes[0], reader, latent, lambda draws: places.transform(draws[:, dims])[:, :2], seed)
-        keys = axes[0].get_legend_handles_labels()
-        figure.legend(*keys, loc="outside lower center", ncols=len(keys[0]), frameon=False, markerscale=3)
-    for number, place in enumerate(MARGINALS[: places.n_components_]):
-        axes.append(figure.add_subplot(spec[place]))
-        _draw_marginal(axes[-1], posterior[:, number], prior[:, number])
-        share = places.explained_variance_ratio_[number]
-        axes[-1].set_title(f"PC {number + 1} ({share:.0%})", fontsize="medium")
+        components = [
+            (name, weight, places.transform(own[:, dims])) for name, weight, own in _components(reader, latent)
+        ]
+    pair, marginals = _axes(places.n_components_)
+    if pair is not None:
+        _draw_pair(pair, posterior, prior)
+        _draw_components(pair, components)
+    for number, (panel, share) in enumerate(zip(marginals, places.explained_variance_ratio_, strict=True)):
+        _draw_marginal(panel, posterior[:, number], prior[:, number])
+        panel.set_title(f"PC {number + 1} ({share:.0%})", fontsize="medium")
+    axes = marginals if pair is None else [pair, *marginals]
+    _finish(axes[0], f"{latent}: prior '{model.module.priors[latent].name}'")
     return finished(axes, show=show, save=save, return_fig=return_fig)
+
+
+def _axes(n_dimensions: int) -> tuple[Axes | None, list[Axes]]:
+    """Of the first two components together, if there are two, and of each alone."""
+    spec = plt.figure(figsize=FIGURE, layout="constrained").add_gridspec(*SHAPE)
+    pair = plt.subplot(spec[:, :2]) if n_dimensions > 1 else None
+    return pair, [plt.subplot(spec[place]) for place in MARGINALS[:n_dimensions]]
+
+
+def _finish(panel: Axes, title: str) -> None:
+    figure: Any = panel.figure
+    figure.suptitle(title)
+    keys = panel.get_legend_handles_labels()
+    figure.legend(*keys, loc="outside lower center", ncols=len(keys[0]), frameon=False, markerscale=3)
+
+
+@torch.inference_mode()
+def _components(reader: Reader, latent: str) -> list[tuple[str, float, np.ndarray]]:
+    """Name and weight of each component of a mixture, and draws of it, ``(n_draws, D)``; none of another prior."""
+    mixture = mixture_of(reader.module, latent)
+    if mixture is None:
+        return []
+    draws = mixture.component_distribution.sample(torch.Size([COMPONENT_DRAWS])).cpu().numpy()
+    weights = mixture.mixture_distribution.probs.tolist()
+    names, _ = component_names(reader, latent, len(weights))
+    return [(name, weights[k], draws[:, k]) for k, name in enumerate(names) if weights[k] >= LEAST_WEIGHT]
 
 
 def _draw_pair(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
@@ -104,26 +127,14 @@ def _draw_pair(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
     without_frame(panel)
 
 
-def _draw_components(
-    panel: Axes, reader: Reader, latent: str, to_plane: Callable[[np.ndarray], np.ndarray], seed: int
-) -> None:
-    """Ellipses of two standard deviations of the components of a mixture, wider lines for those with more weight."""
-    mixture = mixture_of(reader.module, latent)
-    if mixture is None:
-        return
-    with seeded(seed), torch.inference_mode():
-        draws = mixture.component_distribution.sample((COMPONENT_DRAWS,)).cpu().numpy()
-    weights = mixture.mixture_distribution.probs.detach().cpu().numpy()
-    names, _ = component_names(reader, latent, len(weights))
-    drawn = np.flatnonzero(weights >= LEAST_WEIGHT)
-    for number in drawn:
-        points = to_plane(draws[:, number])
-        width = 0.5 + 3 * weights[number] ** 0.5
-        label = "components of the prior, two standard deviations" if number == drawn[0] else None
-        panel.add_patch(_ellipse(points, edgecolor=INK, facecolor="none", linewidth=width, label=label))
-        panel.annotate(
-            names[number], points.mean(axis=0), ha="center", va="center", fontsize="small", path_effects=HALO
-        )
+def _draw_components(panel: Axes, components: Sequence[tuple[str, float, np.ndarray]]) -> None:
+    """Ellipses of two standard deviations, with wider lines where there is more weight."""
+    for number, (name, weight, points) in enumerate(components):
+        label = "components of the prior, two standard deviations" if number == 0 else None
+        width = 0.5 + 3 * weight**0.5
+        panel.add_patch(_ellipse(points[:, :2], edgecolor=INK, facecolor="none", linewidth=width, label=label))
+        place = points[:, :2].mean(axis=0)
+        panel.annotate(name, place, ha="center", va="center", fontsize="small", path_effects=HALO)
 
 
 def _ellipse(points: np.ndarray, **kwargs: Any) -> Ellipse:
@@ -136,9 +147,9 @@ def _ellipse(points: np.ndarray, **kwargs: Any) -> Ellipse:
 def _draw_marginal(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
     both = np.concatenate([posterior, prior])
     low, high = np.quantile(both, [1 - SHOWN_SHARE, SHOWN_SHARE])
-    edges = list(np.linspace(low, high, N_BINS))
-    panel.hist(posterior, edges, density=True, color=BLUE, alpha=0.5)
-    panel.hist(prior, edges, density=True, histtype="step", color=ORANGE, linewidth=2)
+    edges = list(np.linspace(low, high, int(np.clip(2 * len(posterior) ** 0.5, *N_BINS))))
+    panel.hist(posterior, edges, density=True, color=BLUE, alpha=0.5, label=POSTERIOR)
+    panel.hist(prior, edges, density=True, histtype="step", color=ORANGE, linewidth=2, label=PRIOR)
     panel.set_yticks([])
     without_frame(panel)
     panel.spines["left"].set_visible(False)

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
 from mmvae._keys import PATTERN
 from mmvae.data import modalities_of, pattern_names, presence_of, rows_of
+
+from ._tables import flat
 
 
 def find_values(data: AnnData | MuData, name: str, layer: str | None = None) -> tuple[pd.Series, tuple[str, ...]]:
@@ -74,15 +75,13 @@ def _patterns(data: AnnData | MuData) -> pd.Series:
 def _of_feature(data: AnnData | MuData, modality: str, feature: str, layer: str | None) -> pd.Series:
     adata, rows = modalities_of(data)[modality], rows_of(data, modality)
     if layer is not None and layer not in adata.layers:
-        msg = (
-            f"'{feature}' has no values, as modality '{modality}' has no layer '{layer}'; it has {list(adata.layers)}."
-        )
+        msg = f"'{feature}' has no values, as modality '{modality}' has no layer '{layer}'; it has {sorted(filter(None, adata.layers))}."
         raise LookupError(msg)
     matrix = adata.X if layer is None else adata.layers[layer]
     if matrix is None:
         msg = f"'{feature}' has no values, as modality '{modality}' has no X. Put the values to draw in X."
         raise LookupError(msg)
-    values = _flat(matrix[:, [int(np.argmax(adata.var_names == feature))]])
+    values = flat(matrix[:, [int(np.argmax(adata.var_names == feature))]])
     return pd.Series(np.where(rows < 0, np.nan, values[rows]), index=data.obs_names)
 
 
@@ -96,11 +95,7 @@ def _of_dimension(matrix: Any, key: str, dimension: str, cells: pd.Index) -> pd.
     number = names.index(dimension)
     if isinstance(matrix, pd.DataFrame):
         return _numbers_or_category(matrix.iloc[:, number])
-    return pd.Series(_flat(matrix[:, [number]]), index=cells)
-
-
-def _flat(column: Any) -> np.ndarray:
-    return np.asarray(column.toarray() if sp.issparse(column) else column).ravel().astype(float)
+    return pd.Series(flat(matrix[:, [number]]), index=cells)
 
 
 def matrices_of(data: AnnData | MuData) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from anndata import AnnData
-from images import image
+from images import image, without_text
 from matplotlib.colors import to_hex
 
 import mmvae
@@ -82,4 +82,4 @@ def test_all_faults_are_told_at_once(truth, predicted):
 
 @image
 def test_image_of_imputation(truth, predicted):
-    return mmvae.pl.imputation(truth, predicted, predicted - 6, predicted + 6, ncols=4, return_fig=True)
+    return without_text(mmvae.pl.imputation(truth, predicted, predicted - 6, predicted + 6, ncols=4, return_fig=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
-from images import image
+from images import image, without_text
 from matplotlib.colors import to_hex
 
 import mmvae
@@ -54,4 +54,4 @@ def test_all_faults_are_told_at_once(frame):
 
 @image
 def test_image_of_loadings(frame):
-    return mmvae.pl.loadings(frame, return_fig=True)
+    return without_text(mmvae.pl.loadings(frame, return_fig=True))

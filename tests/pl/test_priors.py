@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from images import image
+from images import image, without_text
 from matplotlib.patches import Ellipse
 
 import mmvae
@@ -112,4 +112,4 @@ def test_all_faults_are_told(trained):
 @image
 def test_image_of_priors():
     model, _ = made()
-    return mmvae.pl.priors(model, "rna", return_fig=True)
+    return without_text(mmvae.pl.priors(model, "rna", return_fig=True))

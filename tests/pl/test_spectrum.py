@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from images import image
+from images import image, without_text
 
 import mmvae
 
@@ -42,4 +42,4 @@ def test_it_is_that_of_the_model(trained):
 
 @image
 def test_image_of_shared_spectrum(made):
-    return mmvae.pl.shared_spectrum(made, return_fig=True)
+    return without_text(mmvae.pl.shared_spectrum(made, return_fig=True))

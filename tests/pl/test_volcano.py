@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from images import image
+from images import image, without_text
 from matplotlib.text import Text
 
 import mmvae
@@ -84,4 +84,4 @@ def test_all_faults_are_told_at_once(frame):
 
 @image
 def test_image_of_volcano(frame):
-    return mmvae.pl.volcano(frame, n_labels=6, return_fig=True)
+    return without_text(mmvae.pl.volcano(frame, n_labels=6, return_fig=True))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
+from images import image, without_text
 
 import mmvae
 from mmvae import SetupError
@@ -33,3 +37,13 @@ def test_a_missing_embedding_is_told(trained):
     model, _ = trained
     with pytest.raises(SetupError, match="obsm has no embedding 'X_umap'.*scanpy.tl.umap makes 'X_umap'"):
         mmvae.pl.overview(model)
+
+
+@image
+def test_image_of_overview(mosaic):
+    """What is asked of a model, with more nats from protein the later the cell."""
+    told = pd.DataFrame({"rna": 1.0, "protein": np.arange(60.0)}, index=mosaic.obs_names)
+    model = SimpleNamespace(
+        adata=mosaic, registry_={"setup_args": {"batch_key": "batch"}}, get_modality_information=lambda _: told
+    )
+    return without_text(mmvae.pl.overview(model, size=60, return_fig=True))

@@ -78,6 +78,8 @@ def test_all_faults_are_told_at_once(frame):
         mmvae.pl.volcano(frame[["lfc_mean", "comparison"]], "NK", n_labels=-1)
     with pytest.raises(ValueError, match="Expected one comparison with ax; got 2"):
         mmvae.pl.volcano(frame, ax=plt.subplots()[1])
+    with pytest.raises(ValueError, match=r"each feature once in a comparison; got it several times in \['B vs Rest'\]"):
+        mmvae.pl.volcano(pd.concat([frame, frame]), "B vs Rest")
     with pytest.raises(ValueError, match="Expected a comparison with features; got none"):
         mmvae.pl.volcano(frame[:0])
 

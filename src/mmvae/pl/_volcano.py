@@ -13,6 +13,8 @@ from ._colours import BLUE, GREY, INK, VERMILION
 from ._finish import Drawn, finished, panels_in_rows, without_frame
 
 PANEL = (4.8, 4.0)
+# Where no sample says that a feature differs, its Bayes factor is a number that stands for nothing.
+LEAST_SURE = -10.0
 COMPARISON, SURE, CALLED = "comparison", "bayes_factor", "is_de_fdr_"
 CHANGES = {"lfc_mean": "log2 fold change", "lfc_median": "log2 fold change", "difference_mean": "difference"}
 # Of the axes: the height of a label, and where those of either side end; of the data: room for them beside the dots.
@@ -33,7 +35,7 @@ def volcano(
     """Plot how large each feature's difference is, and how sure, a panel for each comparison.
 
     Features that pass the false discovery rate are coloured, and the surest of them named, of equals those that differ
-    most.
+    most. Highest are those that differ in all samples, and lowest, at -10, those that differ in none or next to none.
 
     Parameters
     ----------
@@ -70,6 +72,10 @@ def volcano(
     chosen = list(groups) if comparison is None else [comparison] if isinstance(comparison, str) else list(comparison)
     if unknown := [name for name in chosen if name not in groups]:
         faults.append(f"Expected comparisons among {list(groups)}; got {unknown}.")
+    if repeated := [name for name in chosen if name in groups and not groups[name].index.is_unique]:
+        faults.append(
+            f"Expected each feature once in a comparison; got it several times in {repeated}. Choose rows, such as frame[frame['donor'] == 'a']."
+        )
     if not chosen:
         faults.append("Expected a comparison with features; got none.")
     if ax is not None and len(chosen) > 1:
@@ -77,7 +83,8 @@ def volcano(
     check_numbers({"n_labels": COUNT_OR_ZERO, "ncols": COUNT}, faults, n_labels=n_labels, ncols=ncols)
     axes = [ax] if ax is not None else panels_in_rows(len(chosen), ncols, PANEL)
     for panel, name in zip(axes, chosen, strict=True):
-        _draw(panel, groups[name][columns].set_axis(["x", "y", "is_called"], axis=1), n_labels)
+        points = groups[name][columns].set_axis(["x", "y", "is_called"], axis=1)
+        _draw(panel, points.assign(y=points["y"].clip(lower=LEAST_SURE)), n_labels)
         panel.set(title=name, xlabel=CHANGES[columns[0]], ylabel="Bayes factor (log odds)")
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
 

@@ -186,6 +186,11 @@ def test_all_faults_are_told_at_once(mosaic):
         (["MS4A1", "cluster"], {"vmax": [1]}, "vmax has 1 values, for 2 panels"),
         ("cluster", {"palette": {"B": "red"}}, r"palette has no colour of \['NK', 'T'\] of 'cluster'"),
         ([], {}, "color is empty"),
+        (
+            "cluster",
+            {"imputed": {"protien": pd.DataFrame()}},
+            r"imputed has values of \['protien'\], which are neither",
+        ),
     ],
 )
 def test_a_fault_is_told(mosaic, color, kwargs, message):

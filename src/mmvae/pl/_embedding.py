@@ -15,11 +15,12 @@ from mudata import MuData
 
 from mmvae._errors import SetupError
 from mmvae._keys import UMAP
+from mmvae.data import modalities_of
 
 from ._colours import category_colours
 from ._finish import Drawn, draw_bar, finished, panels_in_rows
 from ._tables import Table, cells_of, column_of, features_of
-from ._values import find_feature, find_values, matrices_of
+from ._values import find_column, find_feature, find_values, matrices_of
 
 PANEL = (4.6, 3.6)
 # Arguments of scanpy that may hold a value for each panel, and for each cell.
@@ -114,9 +115,11 @@ def embedding(
     projection = {"projection": "3d"} if kwargs.get("projection") == "3d" else {}
     axes = [ax] if ax is not None else panels_in_rows(len(panels), ncols, PANEL, **projection)
     order = np.random.default_rng(0).permutation(mdata.n_obs)
+    cells = AnnData(obs=pd.DataFrame(index=mdata.obs_names[order]), obsm={key: places[order]})
     for number, (panel, own) in enumerate(zip(panels, axes, strict=True)):
         given = {name: _of_panel(name, value, number, order) for name, value in kwargs.items()}
-        _draw(own, panel, {key: places}, order, given)
+        cells.obs["value"] = panel.values.iloc[order]
+        _draw(own, panel, cells, key, given)
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
 
 
@@ -130,6 +133,9 @@ def _panels(
     """Panels by colour, as measured and as imputed, and what is wrong with the colours, a sentence each."""
     panels: list[_Panel] = []
     faults = [] if names else ["color is empty; name what to colour by."]
+    named = {*modalities_of(data), *(name.partition(":")[0] for name in names)}
+    if unknown := sorted(set(imputed) - named):
+        faults.append(f"imputed has values of {unknown}, which are neither modalities of the data nor in color.")
     for name in names:
         try:
             guess = _imputed(data, name, imputed)
@@ -152,6 +158,8 @@ def _measured(data: MuData | AnnData, name: str, layer: str | None, palette: str
 
 def _imputed(data: MuData | AnnData, name: str, imputed: Mapping[str, Table]) -> pd.Series | None:
     """Imputed values of a feature in all cells; ``None`` if there are none; ``LookupError`` if they are of other cells."""
+    if not imputed or find_column(data, name) is not None:
+        return None
     modality, _, feature = name.partition(":")
     modality, feature = find_feature(data, name) or (modality, feature)
     if modality not in imputed or feature not in features_of(imputed[modality]):
@@ -164,12 +172,9 @@ def _imputed(data: MuData | AnnData, name: str, imputed: Mapping[str, Table]) ->
     return values
 
 
-def _draw(own: Axes, panel: _Panel, basis: Mapping[str, np.ndarray], order: np.ndarray, given: dict[str, Any]) -> None:
-    cells = AnnData(
-        obs=panel.values.iloc[order].to_frame("value"), obsm={key: matrix[order] for key, matrix in basis.items()}
-    )
+def _draw(own: Axes, panel: _Panel, cells: AnnData, key: str, given: dict[str, Any]) -> None:
+    """Draw the column ``"value"`` of the cells."""
     given = {"title": panel.title, "palette": panel.palette, "colorbar_loc": None} | given
-    (key,) = basis
     # scanpy knows how to write the names of embeddings without "X_"
     sc.pl.embedding(cells, key.removeprefix("X_"), color="value", ax=own, show=False, **given)
     has_scale = not isinstance(panel.values.dtype, pd.CategoricalDtype)

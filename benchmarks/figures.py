@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anndata as ad
 import numpy as np
 import scanpy as sc
+from PIL import Image
 
 from . import inputs
 from .commands import listed, parser
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from mmvae import MultiVAE
 
-DPI, HELD_OUT = 75, 0.2
+DPI, N_COLOURS, HELD_OUT = 110, 128, 0.2
 SECTIONS = "starmap_mpfc_bz5_bz9.h5ad"
 
 
@@ -45,6 +46,8 @@ def main() -> None:
         for figure_name, figure in SETS[name](arguments.data or data_folder()):
             path = STATIC / f"plot_{figure_name}.png"
             figure.savefig(path, dpi=DPI, bbox_inches="tight")
+            # of few colours, as small as a page should have it
+            Image.open(path).convert("RGB").quantize(N_COLOURS).save(path, optimize=True)
             print(f"Wrote {path}", flush=True)
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from images import image, without_text
 from matplotlib.patches import Ellipse
+from matplotlib.text import Text
 
 import mmvae
 
@@ -59,6 +60,18 @@ def _first_two(model):
     cells = np.flatnonzero(np.ravel(model.adata.obsmap["rna"]) > 0)
     means = model.get_latent_representation(indices=cells, representation="rna")
     return np.abs(np.linalg.svd(means - means.mean(axis=0))[2][:2, 0])
+
+
+def test_names_of_components_do_not_touch():
+    model, _ = made()
+    with torch.no_grad():
+        model.module.priors["rna"].loc.zero_()
+        model.module.priors["rna"].logits.zero_()
+    pair = mmvae.pl.priors(model, "rna", show=False)[0]
+    pair.figure.canvas.draw()
+    boxes = [Text.get_window_extent(text) for text in pair.texts]
+    assert len(boxes) == 3
+    assert not any(box.overlaps(other) for number, box in enumerate(boxes) for other in boxes[:number])
 
 
 def test_draws_of_the_prior_lie_in_its_components():

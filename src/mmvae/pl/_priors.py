@@ -28,6 +28,8 @@ MARGINALS = [(0, 2), (0, 3), (1, 2), (1, 3)]
 N_BINS, SHOWN_SHARE = (8, 40), 0.998
 # Draws by which a component is placed, and the share of the cells below which it is not drawn.
 COMPONENT_DRAWS, LEAST_WEIGHT = 2_000, 0.002
+# Of a name, as a share of the axes.
+NAME_ROOM = np.array([0.045, 0.06])
 HALO = [withStroke(linewidth=2, foreground="white")]
 POSTERIOR, PRIOR = "cells, a draw of each posterior", "draws of the prior"
 
@@ -128,13 +130,29 @@ def _draw_pair(panel: Axes, posterior: np.ndarray, prior: np.ndarray) -> None:
 
 
 def _draw_components(panel: Axes, components: Sequence[tuple[str, float, np.ndarray]]) -> None:
-    """Ellipses of two standard deviations, with wider lines where there is more weight."""
-    for number, (name, weight, points) in enumerate(components):
+    """Ellipses of two standard deviations, with wider lines where there is more weight, and names."""
+    for number, (_, weight, points) in enumerate(components):
         label = "components of the prior, two standard deviations" if number == 0 else None
         width = 0.5 + 3 * weight**0.5
         panel.add_patch(_ellipse(points[:, :2], edgecolor=INK, facecolor="none", linewidth=width, label=label))
-        place = points[:, :2].mean(axis=0)
-        panel.annotate(name, place, ha="center", va="center", fontsize="small", path_effects=HALO)
+    centres = np.array([points[:, :2].mean(axis=0) for _, _, points in components])
+    room = NAME_ROOM * np.array([np.ptp(panel.get_xlim()), np.ptp(panel.get_ylim())])
+    for (name, _, _), centre, place in zip(components, centres, _apart(centres, room), strict=True):
+        line = {"arrowstyle": "-", "color": INK, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 0}
+        style: Any = {"ha": "center", "va": "center", "fontsize": "small", "path_effects": HALO, "arrowprops": line}
+        panel.annotate(name, tuple(centre), tuple(place), **style)
+
+
+def _apart(centres: np.ndarray, room: np.ndarray) -> list[np.ndarray]:
+    """Places as near to the centres, ``(K, 2)``, as can be without one in the room of another, from the first on."""
+    around = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    steps = [radius * np.array([np.cos(angle), np.sin(angle)]) for radius in range(6) for angle in around]
+    places: list[np.ndarray] = []
+    for centre in centres:
+        near = [centre + step * room for step in steps]
+        free = [place for place in near if all((np.abs(place - other) >= room).any() for other in places)]
+        places.append((free or near)[0])
+    return places
 
 
 def _ellipse(points: np.ndarray, **kwargs: Any) -> Ellipse:

@@ -186,6 +186,7 @@ def test_all_faults_are_told_at_once(mosaic):
         (["MS4A1", "cluster"], {"vmax": [1]}, "vmax has 1 values, for 2 panels"),
         ("cluster", {"palette": {"B": "red"}}, r"palette has no colour of \['NK', 'T'\] of 'cluster'"),
         ([], {}, "color is empty"),
+        ("rna:cd4", {}, r"'rna:cd4' is neither .* Is it \['rna:CD4'"),
         (
             "cluster",
             {"imputed": {"protien": pd.DataFrame()}},

@@ -100,7 +100,12 @@ def _of_dimension(matrix: Any, key: str, dimension: str, cells: pd.Index) -> pd.
 
 def matrices_of(data: AnnData | MuData) -> dict[str, Any]:
     """What ``obsm`` holds of all cells, by name; not the columns in which mudata keeps who has a modality."""
-    return {key: matrix for key, matrix in data.obsm.items() if np.ndim(matrix) == 2 and matrix.shape[1]}
+    masks = data.mod if isinstance(data, MuData) else ()
+    return {
+        key: matrix
+        for key, matrix in data.obsm.items()
+        if key not in masks and np.ndim(matrix) == 2 and matrix.shape[1]
+    }
 
 
 def _dimensions(matrix: Any) -> list[str]:

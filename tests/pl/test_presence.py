@@ -51,7 +51,7 @@ def test_cells_without_a_batch_are_counted_too(mosaic):
 def test_numbers_name_batches_too(mosaic):
     mosaic.obs["run"] = np.where(np.arange(60) < 30, 1, 2)
     bars, _ = mmvae.pl.presence(mosaic, "run", show=False)
-    assert heights(bars, "1.0") == [10, 20, 0]
+    assert heights(bars, "1") == [10, 20, 0]
 
 
 def test_one_modality_has_one_bar(mosaic):

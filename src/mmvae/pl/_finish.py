@@ -41,7 +41,7 @@ def axes_for(ax: Axes | None, size: tuple[float, float]) -> Axes:
 def checked_pair(axes: Sequence[Axes]) -> Sequence[Axes]:
     """``axes``, or ``ValueError`` if they are not two."""
     if len(axes) != 2:
-        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots(1, 2)."
+        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots."
         raise ValueError(msg)
     return axes
 

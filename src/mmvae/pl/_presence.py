@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,11 +18,11 @@ from ._colours import BLUE, INK, MISSING, category_colours
 from ._finish import Drawn, checked_pair, finished, without_frame
 from ._values import find_values
 
-# Inches: of a column and a row of dots, of what lies beside them, of the bars.
-COLUMN, ROW, MARGINS, BARS = 0.75, 0.32, 2.4, 2.4
+# Inches: of a column and a row of dots, of names beside them, of the bars, of a column of the legend.
+COLUMN, ROW, MARGINS, BARS, LEGEND = 0.75, 0.32, 1.8, 2.6, 2.0
 WIDTH, DOT = 0.7, 70
 NO_VALUE = "NA"
-LEGEND_ROWS = 14
+LEGEND_ROWS = 10
 
 
 def presence(
@@ -56,7 +57,7 @@ def presence(
     Raises
     ------
     SetupError
-        If there is no such column, or it holds numbers.
+        If there is no such column.
 
     Examples
     --------
@@ -66,10 +67,14 @@ def presence(
     has = presence_of(mdata, names)
     patterns, codes = np.unique(has, axis=0, return_inverse=True)
     counts, colours = _counts(pd.Series(codes.ravel(), index=mdata.obs_names), mdata, batch_key)
+    legend_columns = -(-len(colours) // LEGEND_ROWS) if batch_key is not None else 0
     if axes is None:
-        axes = _two_axes(len(patterns), len(names))
+        axes = _two_axes(len(patterns), len(names), legend_columns)
     bars, dots = checked_pair(axes)
-    _draw_bars(bars, counts, colours, batch_key)
+    _draw_bars(bars, counts, colours)
+    if batch_key is not None:
+        style: Any = {"frameon": False, "fontsize": "small", "loc": "upper left", "bbox_to_anchor": (1, 1)}
+        bars.legend(title=batch_key, ncols=legend_columns, **style)
     _draw_dots(dots, patterns[counts.index])
     labels = [f"{name} ({n:,})" for name, n in zip(names, has.sum(axis=0), strict=True)]
     dots.set_yticks(range(len(names)), labels)
@@ -86,22 +91,22 @@ def _counts(codes: pd.Series, data: MuData | AnnData, batch_key: str | None) -> 
     except LookupError as error:
         raise SetupError([f"batch_key: {error.args[0]}"]) from None
     if not isinstance(batch.dtype, pd.CategoricalDtype):
-        batch = batch.astype(str).where(batch.notna()).astype("category")
+        batch = batch.astype("category").cat.rename_categories("{:g}".format)
     colours = category_colours(batch_key, batch, stored)
     if batch.isna().any():
         batch, colours = batch.cat.add_categories(NO_VALUE).fillna(NO_VALUE), colours | {NO_VALUE: MISSING}
     return pd.crosstab(codes, batch).loc[order, list(colours)], colours
 
 
-def _two_axes(n_patterns: int, n_modalities: int) -> list[Axes]:
+def _two_axes(n_patterns: int, n_modalities: int, legend_columns: int) -> list[Axes]:
     """Bars over dots, with room for each."""
-    size = MARGINS + COLUMN * n_patterns, BARS + ROW * n_modalities
+    size = MARGINS + COLUMN * n_patterns + LEGEND * legend_columns, BARS + ROW * n_modalities
     figure = plt.figure(figsize=size, layout="constrained")
     bars, dots = figure.subplots(2, 1, sharex=True, height_ratios=[BARS, ROW * n_modalities])
     return [bars, dots]
 
 
-def _draw_bars(bars: Axes, counts: pd.DataFrame, colours: Mapping[str, str], batch_key: str | None) -> None:
+def _draw_bars(bars: Axes, counts: pd.DataFrame, colours: Mapping[str, str]) -> None:
     base, totals = np.zeros(len(counts)), counts.sum(axis=1).to_numpy()
     for name, colour in colours.items():
         bars.bar(range(len(counts)), counts[name], WIDTH, bottom=base, color=colour, label=name)
@@ -110,11 +115,9 @@ def _draw_bars(bars: Axes, counts: pd.DataFrame, colours: Mapping[str, str], bat
         bars.annotate(f"{total:,}", (place, total), (0, 2), textcoords="offset points", ha="center", va="bottom")
     bars.margins(y=0.12)
     bars.set_ylabel("cells")
+    bars.yaxis.set_major_formatter("{x:,.0f}")
     bars.tick_params(bottom=False, labelbottom=False)
     without_frame(bars)
-    if batch_key is not None:
-        ncols = -(-len(colours) // LEGEND_ROWS)
-        bars.legend(title=batch_key, frameon=False, loc="upper left", bbox_to_anchor=(1, 1), ncols=ncols)
 
 
 def _draw_dots(dots: Axes, patterns: np.ndarray) -> None:

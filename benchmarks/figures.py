@@ -64,8 +64,6 @@ def mosaic(folder: Path) -> Iterator[tuple[str, Figure]]:
     colours = ["protein:CD4", "cell_type_coarse", "mmvae_pattern"]
     yield "embedding", pl.embedding(mdata, colours, imputed=imputed, vmax="p99", ncols=2, return_fig=True)
     yield "presence", pl.presence(mdata, "batch", return_fig=True)
-    yield "shared_spectrum", pl.shared_spectrum(model, return_fig=True)
-    yield "modality_weights", pl.modality_weights(model, return_fig=True)
 
 
 def citeseq(folder: Path) -> Iterator[tuple[str, Figure]]:

@@ -58,7 +58,7 @@ def imputation(
     truth
         What was measured, cells by features, such as ``mdata["protein"]``, of the unit of ``predicted``.
     predicted
-        What was imputed for these cells while it was withheld, such as ``model.impute("protein", indices)`` gives. Cells
+        What was imputed for these cells while it was withheld, such as ``model.impute("protein", indices=cells)`` gives. Cells
         and features are matched by name.
     lower, upper
         Ends of intervals for the measured values, as ``predicted``.
@@ -85,8 +85,9 @@ def imputation(
 
     Examples
     --------
-    >>> held = np.flatnonzero(mdata.obsmap["protein"])[:500]
-    >>> predicted = model.impute("protein", held)
+    >>> held = model.validation_indices_
+    >>> found = model.impute("protein", indices=held, library_size="latent", interval=0.9)
+    >>> mmvae.pl.imputation(mdata["protein"], found.mean, found.lower_count, found.upper_count, log=True)
     """
     tables = _Tables(truth, predicted, lower, upper)
     known = [name for name in features_of(predicted) if name in features_of(truth)]

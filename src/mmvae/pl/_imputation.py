@@ -58,8 +58,8 @@ def imputation(
     truth
         What was measured, cells by features, such as ``mdata["protein"]``, of the unit of ``predicted``.
     predicted
-        What was imputed for these cells while it was withheld, such as ``model.impute("protein", indices=cells)`` gives. Cells
-        and features are matched by name.
+        What was imputed for these cells while it was withheld, as ``model.impute("protein", indices=cells)`` gives.
+        Cells and features are matched by name.
     lower, upper
         Ends of intervals for the measured values, as ``predicted``.
     features

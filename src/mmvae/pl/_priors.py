@@ -47,9 +47,9 @@ def priors(
     """Plot a latent's prior and the cells that have it: where they lie alike, the prior fits.
 
     A draw of each cell's posterior and as many of the prior, on the principal components of the posterior means: the first
-    two together, and the first four each alone, with their share of the variance of the means. Components of a mixture are drawn by their means and two standard
-    deviations, with the names that they have in :meth:`~mmvae.MultiVAE.prior_summary`.
-    :meth:`~mmvae.MultiVAE.check_prior` tests all dimensions.
+    two together, and the first four each alone, with their share of the variance of the means. Components of a mixture are
+    drawn by their means and two standard deviations, with the names that they have in
+    :meth:`~mmvae.MultiVAE.prior_summary`. :meth:`~mmvae.MultiVAE.check_prior` tests all dimensions.
 
     Parameters
     ----------

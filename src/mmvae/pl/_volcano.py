@@ -41,7 +41,8 @@ def volcano(
     ----------
     frame
         What ``differential_expression`` or ``differential_accessibility`` gave, features by columns: ``lfc_mean`` (or
-        ``lfc_median`` or ``difference_mean``), ``bayes_factor`` and ``is_de_fdr_*``; and ``comparison``, where there are several.
+        ``lfc_median`` or ``difference_mean``), ``bayes_factor`` and ``is_de_fdr_*``; and ``comparison``, where there are
+        several.
     comparison
         Comparisons to draw, in this order; all by default.
     n_labels

@@ -8,7 +8,7 @@ from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._resident import ResidentDataset, placement
 from ._split import blocks_of, split_cells, split_groups
 from ._splitter import MosaicSplitter
-from .setup._columns import Column, SetupArguments, resolve_columns, text_of
+from .setup._columns import Column, SetupArguments, categories, find_column, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
 from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, matrices_of, print_setup
 from .setup._reference import inspect_or_raise

@@ -2,6 +2,7 @@
 
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
+from ._differential import DifferentialMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
@@ -16,6 +17,7 @@ class Readouts(
     PriorMethods,
     ContributionMethods,
     ExpressionMethods,
+    DifferentialMethods,
     ImputationMethods,
     LabelMethods,
 ):

@@ -1,0 +1,150 @@
+"""scvi-tools' tests of differences between groups of cells. C cells, G features, R samples."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scvi.utils import track
+
+from mmvae._checks import NOT_NEGATIVE, SHARE, check_numbers
+from mmvae._compat import de_core
+from mmvae.train import seeded
+
+from ._group_means import GroupSampler, MeasuredSums
+from ._groups import FEWEST_CELLS, GROUP, Compared, Groups, warn_of_batches
+
+# Where a feature would have fewer counts than this in the whole of the smaller group, its fold change fades.
+FEWEST_COUNTS = 10
+# Samples of a group, the fewer the more features there are, so that all of them are not more values than this.
+SAMPLES, MOST_VALUES = (1_000, 5_000), 25_000_000
+KNOWN = {"mode": ("change", "vanilla"), "compare": ("means", "cells"), "weights": ("uniform", None)}
+
+
+@dataclass(frozen=True)
+class Test:
+    """How groups are compared; ``options`` are those of scvi-tools' ``DifferentialComputation.get_bayes_factors``.
+
+    ``representation`` gives the latents of cells, by their numbers, from which outliers are told, if they are to be left out.
+    """
+
+    mode: str
+    delta: float | None
+    fdr_target: float
+    all_stats: bool
+    batch_correction: bool
+    batches: tuple[Any, Any]
+    silent: bool
+    compare: str
+    weights: str | None
+    representation: Callable[[np.ndarray], np.ndarray] | None
+    options: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        faults = [
+            f"Expected {name} as one of {list(known)}; got {getattr(self, name)!r}."
+            for name, known in KNOWN.items()
+            if getattr(self, name) not in known
+        ]
+        if self.batches != (None, None) and not self.batch_correction:
+            faults.append("Expected batchid1 and batchid2 together with batch_correction=True; got them without.")
+        takes = {"delta": NOT_NEGATIVE, "fdr_target": SHARE}
+        check_numbers(takes, faults, delta=self.delta, fdr_target=self.fdr_target)
+
+
+def tested(sampler: GroupSampler, cells: Compared, groups: Groups, test: Test) -> pd.DataFrame:
+    """Results of all comparisons, one after the other, in the columns of scvi-tools."""
+    asked = [(part, *pair) for part in cells.parts() for pair in groups.pairs(cells.names)]
+    kept = [comparison for comparison in asked if _n_cells(*comparison) >= FEWEST_CELLS]
+    _tell_of_small_groups([_title(*c) for c in asked if c not in kept], n_kept=len(kept))
+    if not test.batch_correction:
+        warn_of_batches(
+            {_title(*comparison): part.unevenness(*pair) for comparison in kept for part, *pair in [comparison]}
+        )
+    found, sums = [], {}
+    with seeded(0):
+        for part, first, second in track(kept, description="Comparing groups", disable=test.silent):
+            if test.all_stats and part.stratum not in sums:
+                sums = {part.stratum: MeasuredSums(sampler, part.numbers, part.group_codes)}
+            result = _compared(sampler, part, (first, second), test, sums.get(part.stratum))
+            found.append(result if groups.within is None else result.assign(**{groups.within: part.stratum}))
+    together = pd.concat(found)
+    return together if groups.is_named else together.drop(columns=["comparison", "group1", "group2"])
+
+
+def _compared(
+    sampler: GroupSampler, part: Compared, pair: tuple[str, str | None], test: Test, sums: MeasuredSums | None
+) -> pd.DataFrame:
+    """Result of one comparison, features that change most surely first."""
+    quantity = sampler.quantity
+    sample = getattr(sampler, test.compare)
+    n_samples = int(np.clip(MOST_VALUES // quantity.n_features, *SAMPLES))
+    counts = min(mask.sum() for mask in part.masks(*pair)) * quantity.depth
+    defaults: dict[str, Any] = {"n_samples_overall": n_samples, "pseudocounts": FEWEST_COUNTS / counts}
+    if not quantity.is_positive:
+        defaults |= {"change_fn": difference, "pseudocounts": 0.0}
+    represent = test.representation
+    result = de_core(
+        part,
+        lambda _, indices, transform_batch, n_samples_overall: sample(
+            part.numbers[indices], transform_batch, n_samples_overall
+        ),
+        None if represent is None else lambda _, indices: represent(part.numbers[indices]),
+        groupby=GROUP,
+        group1=pair[0],
+        group2=pair[1],
+        idx1=None,
+        idx2=None,
+        all_stats=sums is not None,
+        all_stats_fn=lambda _, *masks: _statistics(sums, [part.group_codes[mask] for mask in masks]),
+        col_names=sampler.features,
+        mode=test.mode,
+        batchid1=test.batches[0],
+        batchid2=test.batches[1],
+        delta=test.delta,
+        batch_correction=test.batch_correction,
+        fdr=test.fdr_target,
+        silent=True,
+        **defaults | {name: value for name, value in test.options.items() if value is not None},
+    )
+    if quantity.is_positive:
+        return result
+    return result.drop(columns="pseudocounts", errors="ignore").rename(
+        columns=lambda n: n.replace("lfc_", "difference_")
+    )
+
+
+def _statistics(sums: MeasuredSums, codes: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Statistics of both groups, by scvi-tools' names."""
+    both = [sums.of(np.unique(own)) for own in codes]
+    return {f"{name}{number}": own[name] for name in both[0] for number, own in enumerate(both, 1)}
+
+
+def difference(first: np.ndarray, second: np.ndarray, pseudocounts: float) -> np.ndarray:
+    """What takes the place of a fold change where values may be negative."""
+    return first - second
+
+
+def _n_cells(part: Compared, first: str, second: str | None) -> int:
+    """Cells of the smaller group."""
+    return int(min(mask.sum() for mask in part.masks(first, second)))
+
+
+def _title(part: Compared, first: str, second: str | None) -> str:
+    words = f"'{first}' against {'the rest' if second is None else repr(second)}"
+    return f"{words} in '{part.stratum}'" if part.stratum else words
+
+
+def _tell_of_small_groups(titles: list[str], *, n_kept: int) -> None:
+    """Warn of comparisons that are left out as there are too few cells; raise if none is left."""
+    if not titles and n_kept:
+        return
+    few = f"fewer than {FEWEST_CELLS} cells in a group that have the modality"
+    if not n_kept:
+        msg = f"Expected groups of at least {FEWEST_CELLS} cells; got {few}: {', '.join(titles) or 'no comparison'}."
+        raise ValueError(msg)
+    warnings.warn(
+        f"{len(titles)} comparisons are left out, with {few}: {', '.join(titles)}.", UserWarning, stacklevel=4
+    )

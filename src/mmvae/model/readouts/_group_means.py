@@ -113,7 +113,8 @@ class GroupSampler:
     @torch.inference_mode()
     def _draws(self, minibatch: Minibatch, batch: str | None, n_draws: int) -> Iterator[Tensor]:
         fusion, posteriors = self.reader.module.fusion, self.reader.module.encode(minibatch)
-        covariates = minibatch.in_batch(self.reader.batch_code(batch)).covariates
+        (code,) = self.reader.batch_codes(batch)
+        covariates = minibatch.in_batch(code).covariates
         for _ in range(n_draws):
             yield self.quantity.expected(fusion.fuse(fusion.draw(posteriors).latent, posteriors), covariates)
 

@@ -13,18 +13,20 @@ from mmvae._checks import NOT_NEGATIVE, SHARE, check_numbers
 from mmvae._compat import de_core
 from mmvae.train import seeded
 
-from ._group_means import GroupSampler, MeasuredSums
+from ._group_means import GroupSampler, MeasuredSums, Rates
 from ._groups import FEWEST_CELLS, GROUP, Compared, Groups, warn_of_batches
 
 # Where a feature would have fewer counts than this in the whole of the smaller group, its fold change fades.
 FEWEST_COUNTS = 10
 # Samples of a group, the fewer the more features there are, so that all of them are not more values than this.
-SAMPLES, MOST_VALUES = (1_000, 5_000), 25_000_000
+SAMPLES, MOST_VALUES = (500, 5_000), 20_000_000
+# Standard deviations below its mean that a change is almost sure to exceed.
+SURE = 2.0
 KNOWN = {"mode": ("change", "vanilla"), "compare": ("means", "cells"), "weights": ("uniform", None)}
 
 
 @dataclass(frozen=True)
-class Test:
+class Settings:
     """How groups are compared; ``options`` are those of scvi-tools' ``DifferentialComputation.get_bayes_factors``.
 
     ``representation`` gives the latents of cells, by their numbers, from which outliers are told, if they are to be left out.
@@ -38,9 +40,9 @@ class Test:
     batches: tuple[Any, Any]
     silent: bool
     compare: str
-    weights: str | None
-    representation: Callable[[np.ndarray], np.ndarray] | None
     options: dict[str, Any]
+    weights: str | None = "uniform"
+    representation: Callable[[np.ndarray], np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -54,38 +56,29 @@ class Test:
         check_numbers(takes, faults, delta=self.delta, fdr_target=self.fdr_target)
 
 
-def tested(sampler: GroupSampler, cells: Compared, groups: Groups, test: Test) -> pd.DataFrame:
+def tested(sampler: GroupSampler, cells: Compared, groups: Groups, settings: Settings) -> pd.DataFrame:
     """Results of all comparisons, one after the other, in the columns of scvi-tools."""
     asked = [(part, *pair) for part in cells.parts() for pair in groups.pairs(cells.names)]
     kept = [comparison for comparison in asked if _n_cells(*comparison) >= FEWEST_CELLS]
     _tell_of_small_groups([_title(*c) for c in asked if c not in kept], n_kept=len(kept))
-    if not test.batch_correction:
-        warn_of_batches(
-            {_title(*comparison): part.unevenness(*pair) for comparison in kept for part, *pair in [comparison]}
-        )
+    if not settings.batch_correction:
+        warn_of_batches({_title(part, *pair): part.unevenness(*pair) for part, *pair in kept})
     found, sums = [], {}
     with seeded(0):
-        for part, first, second in track(kept, description="Comparing groups", disable=test.silent):
-            if test.all_stats and part.stratum not in sums:
+        for part, first, second in track(kept, description="Comparing groups", disable=settings.silent):
+            if settings.all_stats and part.stratum not in sums:
                 sums = {part.stratum: MeasuredSums(sampler, part.numbers, part.group_codes)}
-            result = _compared(sampler, part, (first, second), test, sums.get(part.stratum))
+            result = _compared(sampler, part, (first, second), settings, sums.get(part.stratum))
             found.append(result if groups.within is None else result.assign(**{groups.within: part.stratum}))
     together = pd.concat(found)
     return together if groups.is_named else together.drop(columns=["comparison", "group1", "group2"])
 
 
 def _compared(
-    sampler: GroupSampler, part: Compared, pair: tuple[str, str | None], test: Test, sums: MeasuredSums | None
+    sampler: GroupSampler, part: Compared, pair: tuple[str, str | None], settings: Settings, sums: MeasuredSums | None
 ) -> pd.DataFrame:
-    """Result of one comparison, features that change most surely first."""
-    quantity = sampler.quantity
-    sample = getattr(sampler, test.compare)
-    n_samples = int(np.clip(MOST_VALUES // quantity.n_features, *SAMPLES))
-    counts = min(mask.sum() for mask in part.masks(*pair)) * quantity.depth
-    defaults: dict[str, Any] = {"n_samples_overall": n_samples, "pseudocounts": FEWEST_COUNTS / counts}
-    if not quantity.is_positive:
-        defaults |= {"change_fn": difference, "pseudocounts": 0.0}
-    represent = test.representation
+    """Result of one comparison."""
+    sample, represent = getattr(sampler, settings.compare), settings.representation
     result = de_core(
         part,
         lambda _, indices, transform_batch, n_samples_overall: sample(
@@ -100,31 +93,49 @@ def _compared(
         all_stats=sums is not None,
         all_stats_fn=lambda _, *masks: _statistics(sums, [part.group_codes[mask] for mask in masks]),
         col_names=sampler.features,
-        mode=test.mode,
-        batchid1=test.batches[0],
-        batchid2=test.batches[1],
-        delta=test.delta,
-        batch_correction=test.batch_correction,
-        fdr=test.fdr_target,
+        mode=settings.mode,
+        batchid1=settings.batches[0],
+        batchid2=settings.batches[1],
+        delta=settings.delta,
+        batch_correction=settings.batch_correction,
+        fdr=settings.fdr_target,
         silent=True,
-        **defaults | {name: value for name, value in test.options.items() if value is not None},
+        **_options(sampler.quantity, _n_cells(part, *pair)) | settings.options,
     )
+    return _in_order(result, sampler.quantity, settings) if settings.mode == "change" else result
+
+
+def _options(quantity: Rates, n_cells: int) -> dict[str, Any]:
+    """What scvi-tools' test is given where the user says nothing, ``n_cells`` being those of the smaller group."""
+    n_samples = int(np.clip(MOST_VALUES // quantity.n_features, *SAMPLES))
     if quantity.is_positive:
-        return result
-    return result.drop(columns="pseudocounts", errors="ignore").rename(
-        columns=lambda n: n.replace("lfc_", "difference_")
-    )
+        return {"n_samples_overall": n_samples, "pseudocounts": FEWEST_COUNTS / (n_cells * quantity.depth)}
+    return {
+        "n_samples_overall": n_samples,
+        "pseudocounts": 0.0,
+        "change_fn": lambda first, second, pseudocounts: (first - second) / quantity.unit,
+    }
+
+
+def _in_order(result: pd.DataFrame, quantity: Rates, settings: Settings) -> pd.DataFrame:
+    """Features that differ first, and of them those of which a large change is sure and that are much expressed.
+
+    Probabilities do not tell them apart, most of which are 1.
+    """
+    sure = result["lfc_mean"].abs() - SURE * result["lfc_std"]
+    if quantity.is_positive:
+        sure *= np.log1p(result[["scale1", "scale2"]].max(axis=1) * quantity.shown)
+    else:
+        result = result.drop(columns="pseudocounts").rename(columns=lambda n: n.replace("lfc_", "difference_"))
+    called = result[f"is_de_fdr_{settings.fdr_target}"].to_numpy()
+    first = np.where(called, sure, result["proba_de"])
+    return result.iloc[np.lexsort((-first, ~called))]
 
 
 def _statistics(sums: MeasuredSums, codes: list[np.ndarray]) -> dict[str, np.ndarray]:
     """Statistics of both groups, by scvi-tools' names."""
     both = [sums.of(np.unique(own)) for own in codes]
     return {f"{name}{number}": own[name] for name in both[0] for number, own in enumerate(both, 1)}
-
-
-def difference(first: np.ndarray, second: np.ndarray, pseudocounts: float) -> np.ndarray:
-    """What takes the place of a fold change where values may be negative."""
-    return first - second
 
 
 def _n_cells(part: Compared, first: str, second: str | None) -> int:

@@ -17,16 +17,25 @@ from mmvae.nn import Covariates, SparseRows
 # Cells that stand for a larger group, and draws of posteriors for one.
 MOST_CELLS, FEWEST_DRAWS, MOST_DRAWS = 5_000, 2, 25
 
+# Counts of a cell that raw means are of, as in scvi-tools.
+PER_CELL = 1e4
+
 
 class Rates:
-    """Expected values free of depth."""
+    """Expected values free of depth.
+
+    ``depth`` counts of a cell belong to a value of 1; ``shown`` brings values to a scale on which expressed is far above 1;
+    ``unit`` is what differences are in where there are no fold changes.
+    """
 
     def __init__(self, reader: Reader, modality: str) -> None:
         self.module, self.modality = reader.module, modality
         self.likelihood = reader.module.likelihoods[modality]
-        self.n_features = self.likelihood.n_features
-        self.is_positive = self.likelihood.values != "real"
-        self.depth = float(self.likelihood.size_factor) if self.likelihood.relative else 1.0
+        self.n_features, self.is_positive = self.likelihood.n_features, self.likelihood.values != "real"
+        is_share = self.likelihood.relative
+        self.depth, self.shown = (float(self.likelihood.size_factor), PER_CELL) if is_share else (1.0, 1.0)
+        sd = getattr(self.likelihood, "sd", None)
+        self.unit: np.ndarray | float = 1.0 if sd is None else sd.cpu().numpy()
 
     def expected(self, fused: Tensor, covariates: Covariates) -> Tensor:
         """Of cells, whether they have the modality or not, ``(n_cells, G)``."""
@@ -43,13 +52,13 @@ class Detection(Rates):
 
     def __init__(self, reader: Reader, modality: str) -> None:
         super().__init__(reader, modality)
-        self.depth = 1.0
+        self.depth = self.shown = 1.0
 
     def expected(self, fused: Tensor, covariates: Covariates) -> Tensor:
         hidden = self.module.decoders[self.modality](fused, covariates)
         depth = self.likelihood.size_factor.expand(len(fused), 1)
         emission = self.likelihood(hidden, depth, covariates.batch)
-        return -torch.expm1(emission.distribution.log_prob(hidden.new_zeros(len(fused), self.likelihood.n_features)))
+        return -torch.expm1(emission.distribution.log_prob(hidden.new_zeros(len(fused), self.n_features)))
 
     def measured(self, minibatch: Minibatch) -> Tensor | SparseRows:
         return _each(minibatch.values[self.modality], _is_seen)
@@ -155,7 +164,7 @@ def _statistics(quantity: Rates) -> dict[str, Callable[[Any], Tensor | SparseRow
     return {
         "raw_mean": lambda values: values,
         "non_zeros_proportion": lambda values: _each(values, _is_seen),
-        "raw_normalized_mean": lambda values: _divided(values, _totals(values) / 1e4),
+        "raw_normalized_mean": lambda values: _divided(values, _totals(values) / PER_CELL),
     }
 
 

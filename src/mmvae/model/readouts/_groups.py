@@ -16,7 +16,7 @@ from mmvae.data import categories, find_column, numbers_of, presence_of, text_of
 from mmvae.model._data import Data
 from mmvae.model._reader import Reader
 
-GROUP, OTHERS = "group", "None"
+GROUP = "group"
 # Of fewer cells a mean says next to nothing.
 FEWEST_CELLS = 3
 # Share of the cells of one group that would have to change their batch for it to be as the other.
@@ -52,7 +52,8 @@ class Groups:
         if n_both := int((first & second).sum()):
             msg = f"Expected idx1 and idx2 to have no cell in common; got {n_both}. Leave them out of one."
             raise ValueError(msg)
-        return categories(pd.Series(np.select([first, second], ["one", "two"], OTHERS), index=data.obs_names))
+        named = pd.Series(None, index=data.obs_names, dtype=object).mask(first, "one").mask(second, "two")
+        return categories(named)
 
     def strata(self, data: Data) -> pd.Series:
         """The group of ``within`` of each cell, missing where it has none; one for all without it."""
@@ -99,7 +100,7 @@ class Compared:
         """The cells that have a group and the modality, or may lack it if imputed ones are included."""
         labels, strata = groups.labels(data), groups.strata(data)
         has = presence_of(data, [modality])[:, 0]
-        known = (labels.notna() & strata.notna() & (labels != OTHERS)).to_numpy()
+        known = (labels.notna() & strata.notna()).to_numpy()
         kept = known & (has | include_imputed)
         if not silent and kept.sum() < known.sum():
             print(

@@ -206,7 +206,9 @@ def _tested(
     include_imputed: bool,
 ) -> pd.DataFrame:
     data = reader.data(adata)
-    cells = Compared.of(reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent)
+    cells = Compared.of(
+        reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent
+    )
     return tested(GroupSampler(reader, data, quantity, batch_size), cells, groups, settings)
 
 
@@ -216,7 +218,9 @@ def _of_regions(reader: Reader, modality: str | None) -> str:
     having = [name for name in reader.names if likelihoods[name].name in OF_REGIONS]
     name = reader.modality(having[0] if modality is None and len(having) == 1 else modality)
     if likelihoods[name].values not in ("counts", "binary"):
-        msg = f"Expected a modality of counts, or of open and closed; '{name}' has likelihood '{likelihoods[name].name}'."
+        msg = (
+            f"Expected a modality of counts, or of open and closed; '{name}' has likelihood '{likelihoods[name].name}'."
+        )
         raise ValueError(msg)
     return name
 

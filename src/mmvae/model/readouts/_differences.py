@@ -62,6 +62,7 @@ def tested(sampler: GroupSampler, cells: Compared, groups: Groups, settings: Set
     kept = [comparison for comparison in asked if _n_cells(*comparison) >= FEWEST_CELLS]
     _tell_of_small_groups([_title(*c) for c in asked if c not in kept], n_kept=len(kept))
     if not settings.batch_correction:
+        cells.check_own_batches()
         warn_of_batches({_title(part, *pair): part.unevenness(*pair) for part, *pair in kept})
     found, sums = [], {}
     with seeded(0):
@@ -157,5 +158,5 @@ def _tell_of_small_groups(titles: list[str], *, n_kept: int) -> None:
         msg = f"Expected groups of at least {FEWEST_CELLS} cells; got {few}: {', '.join(titles) or 'no comparison'}."
         raise ValueError(msg)
     warnings.warn(
-        f"{len(titles)} comparisons are left out, with {few}: {', '.join(titles)}.", UserWarning, stacklevel=4
+        f"{len(titles)} comparisons are left out, with {few}: {', '.join(titles)}.", UserWarning, stacklevel=5
     )

@@ -83,14 +83,14 @@ class Compared:
     """Cells to compare, in the shape in which scvi-tools' own code reads them from a manager of data.
 
     ``numbers``, ``(C,)``, are theirs in the data; ``labels`` their groups, ``strata`` those within which they are
-    compared, ``codes`` the batches', and ``batches`` the names of those in which the modality was measured.
+    compared, ``batch`` their batches, and ``measured`` the names of the batches in which the modality was measured.
     """
 
     numbers: np.ndarray
     labels: pd.Series
     strata: pd.Series
-    codes: np.ndarray
-    batches: list[str]
+    batch: np.ndarray
+    measured: list[str]
     stratum: str = ""
 
     @classmethod
@@ -99,20 +99,18 @@ class Compared:
     ) -> "Compared":
         """The cells that have a group and the modality, or may lack it if imputed ones are included."""
         labels, strata = groups.labels(data), groups.strata(data)
-        has = presence_of(data, [modality])[:, 0]
-        known = (labels.notna() & strata.notna()).to_numpy()
+        has, known = presence_of(data, [modality])[:, 0], (labels.notna() & strata.notna()).to_numpy()
         kept = known & (has | include_imputed)
         if not silent and kept.sum() < known.sum():
             print(
                 f"{known.sum() - kept.sum():,} of {known.sum():,} cells are left out, as they lack '{modality}'; with "
                 "include_imputed=True they count with what the model expects of them."
             )
-        manager = reader.model.get_anndata_manager(data, required=True)
-        codes = np.asarray(manager.get_from_registry(REGISTRY_KEYS.BATCH_KEY)).ravel()
-        names = [text_of(c) for c in manager.get_state_registry(REGISTRY_KEYS.BATCH_KEY).categorical_mapping]
-        measured = [names[code] for code in np.unique(codes[has])]
+        manager, key = reader.model.get_anndata_manager(data, required=True), REGISTRY_KEYS.BATCH_KEY
+        names = [text_of(name) for name in manager.get_state_registry(key).categorical_mapping]
+        batch = np.array(names, dtype=object)[np.asarray(manager.get_from_registry(key)).ravel()]
         labels, strata = (column[kept].cat.remove_unused_categories() for column in (labels, strata))
-        return cls(np.flatnonzero(kept), labels, strata, codes[kept], measured)
+        return cls(np.flatnonzero(kept), labels, strata, batch[kept], sorted(set(batch[has])))
 
     @cached_property
     def adata(self) -> AnnData:
@@ -121,7 +119,16 @@ class Compared:
 
     def get_state_registry(self, key: str) -> SimpleNamespace:
         """The batches that cells are decoded in where the user names none."""
-        return SimpleNamespace(categorical_mapping=np.array(self.batches, dtype=object))
+        return SimpleNamespace(categorical_mapping=np.array(self.measured, dtype=object))
+
+    def check_own_batches(self) -> None:
+        """Raise a ``ValueError`` where cells cannot be decoded in their own batches, as the modality was never measured there."""
+        if unknown := sorted(set(self.batch) - set(self.measured)):
+            msg = (
+                f"Expected batch_correction=True for cells that lack the modality where no cell of their batch has it, such "
+                f"as those of '{unknown[0]}', since nothing is known of what the batch does to it; got False."
+            )
+            raise ValueError(msg)
 
     @property
     def names(self) -> list[str]:
@@ -137,7 +144,7 @@ class Compared:
         """The cells of each stratum."""
         for name in self.strata.cat.categories:
             inside = (self.strata == name).to_numpy()
-            own = {key: getattr(self, key)[inside] for key in ("numbers", "labels", "strata", "codes")}
+            own = {key: getattr(self, key)[inside] for key in ("numbers", "labels", "strata", "batch")}
             yield replace(self, **own, stratum=name)
 
     def masks(self, first: str, second: str | None) -> tuple[np.ndarray, np.ndarray]:
@@ -147,13 +154,13 @@ class Compared:
 
     def unevenness(self, first: str, second: str | None) -> float:
         """Share of the cells of a group that would have to change their batch for it to be as the other."""
-        shares = [np.bincount(self.codes[mask], minlength=self.codes.max() + 1) for mask in self.masks(first, second)]
-        one, two = (counts / max(counts.sum(), 1) for counts in shares)
-        return 0.5 * float(np.abs(one - two).sum())
+        batch = pd.Series(self.batch)
+        one, two = (batch[mask].value_counts(normalize=True) for mask in self.masks(first, second))
+        return 0.5 * float(one.sub(two, fill_value=0).abs().sum())
 
 
 def warn_of_batches(uneven: dict[str, float]) -> None:
-    """Warn of comparisons whose groups are spread unevenly over batches, decoded each in its own."""
+    """Warn of comparisons whose groups are spread unevenly over the batches that their cells are decoded in."""
     shown = {name: share for name, share in uneven.items() if share > UNEVEN}
     if shown:
         name, share = max(shown.items(), key=lambda item: item[1])
@@ -162,7 +169,7 @@ def warn_of_batches(uneven: dict[str, float]) -> None:
             "the cells of one would have to be of other batches), so differences of batches are taken for theirs. Use "
             "batch_correction=True."
         )
-        warnings.warn(msg, UserWarning, stacklevel=4)
+        warnings.warn(msg, UserWarning, stacklevel=5)
 
 
 def _column(data: Data, key: str) -> pd.Series:

@@ -112,6 +112,9 @@ class TestGroups:
         pairs = {"group1": ["cluster_0", "cluster_1"], "group2": ["cluster_2", "cluster_3"]}
         result = model.differential_expression(groupby="cluster", modality="protein", silent=True, **pairs)
         assert list(result["comparison"].unique()) == ["cluster_0 vs cluster_2", "cluster_1 vs cluster_3"]
+        both = {"group1": "cluster_0", "group2": ["cluster_2", "cluster_3"]}
+        result = model.differential_expression(groupby="cluster", modality="protein", silent=True, **both)
+        assert list(result["comparison"].unique()) == ["cluster_0 vs cluster_2", "cluster_0 vs cluster_3"]
 
     def test_within_is_the_same_as_the_cells_of_that_group_alone(self, trained):
         model, mdata = trained
@@ -135,7 +138,7 @@ class TestGroups:
         ("arguments", "words"),
         [
             ({"groupby": "cluster", "group1": "cluster_9"}, r"groups among \['cluster_0'.*got \['cluster_9'\]"),
-            ({"groupby": "cluster", "group1": ["cluster_0"], "group2": ["cluster_1"] * 2}, "one for each of the 1"),
+            ({"groupby": "cluster", "group1": ["cluster_0"] * 3, "group2": ["cluster_1"] * 2}, "got 3 and 2"),
             ({}, "Expected groupby"),
             ({"idx1": [1, 2, 3, 4], "idx2": [4, 5, 6]}, "no cell in common; got 1"),
             ({"groupby": "cluster", "mode": "means"}, "mode as one of"),

@@ -67,7 +67,7 @@ class DifferentialMethods(DataAccess):
             Column of ``obs`` that holds the groups. Cells without a value are left out.
         group1, group2
             Groups to compare, one or several. Without ``group1`` each group in turn; without ``group2`` against all other
-            cells. Several of both are compared in pairs, the first with the first.
+            cells. One is compared with each of several; several of both are compared in pairs, the first with the first.
         idx1, idx2
             In place of groups, cells by number, as a mask, or as a query of ``obs``; without ``idx2`` against all others.
         mode

@@ -67,9 +67,10 @@ class Groups:
             return [("one", "two")]
         firsts = list(known) if self.group1 is None else _names(self.group1)
         seconds = [None] if self.group2 is None else _names(self.group2)
-        seconds = seconds * len(firsts) if len(seconds) == 1 else seconds
+        longest = max(len(firsts), len(seconds))
+        firsts, seconds = (own * longest if len(own) == 1 else own for own in (firsts, seconds))
         if len(firsts) != len(seconds):
-            msg = f"Expected group2 as one group, or one for each of the {len(firsts)} of group1; got {len(seconds)}."
+            msg = f"Expected one group, or as many in group1 as in group2; got {len(firsts)} and {len(seconds)}."
             raise ValueError(msg)
         if unknown := [name for name in (*firsts, *seconds) if name is not None and name not in known]:
             msg = f"Expected groups among {list(known)}; got {unknown}."

@@ -1,0 +1,70 @@
+"""Errors and power of differential tests, on small cells and on made-up results."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks import differential, table
+from benchmarks.differential import CLUSTERS, COLUMNS, METHODS, RUN, SIMULATED, Found, levels, power, scores
+from mmvae import MultiVAE
+
+pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never", "ignore:The groups")
+
+
+def test_power_is_what_is_found_until_too_much_is_false():
+    differs = np.array([True, True, False, True, False])
+    score = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    assert power(score, differs) == pytest.approx(2 / 3)
+    assert power(score, differs, at_false=0.25) == pytest.approx(1.0)
+    assert power(-score, differs) == 0
+
+
+def test_false_ones_are_counted_among_those_that_are_called():
+    differs = np.array([True, True, False, False])
+    found = scores(Found(np.arange(4.0), np.array([0.01, 0.2, 0.04, 0.5])), differs)
+    assert (found["false 0.05"], found["called 0.05"], found["recall 0.05"]) == (0.5, 0.5, 0.5)
+    nothing = scores(Found(np.arange(4.0), np.ones(4)), np.zeros(4, dtype=bool))
+    assert nothing["false 0.05"] == 0
+    assert "power" not in nothing
+
+
+def test_features_are_called_as_by_the_method(trained):
+    model, _ = trained
+    asked = {"groupby": "cluster", "group1": "cluster_1", "modality": "rna", "delta": 0.02, "silent": True}
+    result = model.differential_expression(**asked, fdr_target=0.3)
+    called = levels(result["proba_de"].to_numpy()) <= 0.3
+    assert 0 < called.sum() < len(called)
+    assert list(called) == list(result["is_de_fdr_0.3"])
+
+
+def test_thinned_features_are_rarer_in_one_condition(monkeypatch):
+    monkeypatch.setattr(differential, "N_SIMULATED", 400)
+    mdata = differential.simulated(SIMULATED[1], seed=0)
+    (pair, *rest) = differential.comparisons(mdata, "rna")
+    of, groups = pair
+    assert of == "conditions"
+    assert len(rest) == 8
+    assert groups.differs.sum() >= 50
+    in_batch = mdata.obs["batch"].iloc[groups.first].value_counts(normalize=True)
+    assert in_batch["batch_0"] == pytest.approx(0.75, abs=0.08)
+
+
+def test_every_method_is_scored_and_shown(monkeypatch, tmp_path):
+    monkeypatch.setattr(differential, "N_SIMULATED", 300)
+
+    def quick(model: MultiVAE, budget: float | None) -> None:
+        model.train(1, enable_progress_bar=False)
+
+    monkeypatch.setattr(differential, "train", quick)
+    first = [
+        (CLUSTERS, groups) for of, groups in differential.comparisons(differential.simulated(SIMULATED[0], 0), "rna")
+    ]
+    monkeypatch.setattr(differential, "comparisons", lambda mdata, name: first[:1] if name == "rna" else [])
+    rows = pd.DataFrame(differential.run(SIMULATED[0], 0, None)).assign(data=SIMULATED[0], seed=0)
+    assert set(rows["method"]) == set(METHODS)
+    assert rows["value"].between(0, 1).all()
+    table.update(tmp_path / "differential.csv", rows.reindex(columns=COLUMNS), [], RUN, COLUMNS)
+    text = differential.page(table.read(tmp_path / "differential.csv", COLUMNS))
+    assert text.count("| clusters | rna |") == len(METHODS)

@@ -44,6 +44,11 @@ class Settings:
     weights: str | None = "uniform"
     representation: Callable[[np.ndarray], np.ndarray] | None = None
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that the user did not leave to us."""
+        return {name: value for name, value in self.options.items() if value is not None}
+
     def __post_init__(self) -> None:
         faults = [
             f"Expected {name} as one of {list(known)}; got {getattr(self, name)!r}."
@@ -101,7 +106,7 @@ def _compared(
         batch_correction=settings.batch_correction,
         fdr=settings.fdr_target,
         silent=True,
-        **_options(sampler.quantity, _n_cells(part, *pair)) | settings.options,
+        **_options(sampler.quantity, _n_cells(part, *pair)) | settings.given,
     )
     return _in_order(result, sampler.quantity, settings) if settings.mode == "change" else result
 

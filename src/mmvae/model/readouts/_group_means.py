@@ -70,7 +70,7 @@ class GroupSampler:
     def __init__(self, reader: Reader, data: Data, quantity: Rates, batch_size: int | None) -> None:
         self.reader, self.data, self.quantity, self.batch_size = reader, data, quantity, batch_size
         self.features = reader.features(quantity.modality)
-        self._known: tuple[bytes, Tensor] = b"", torch.empty(0)
+        self._known: tuple[Any, Tensor] = None, torch.empty(0)
 
     def means(self, cells: np.ndarray, transform_batch: str | None, n_samples: int) -> np.ndarray:
         """Of the mean of cells: the model's, at draws of the posteriors, with the error of a mean of what was measured.
@@ -79,9 +79,11 @@ class GroupSampler:
         """
         cells = _some(cells)
         model, error = self._model_means(cells, transform_batch, n_samples), self._errors(cells, n_samples)
+        if not self.quantity.is_positive:
+            return (model + error).cpu().numpy()
         # A mean that is positive stays so: to first order the sum.
-        sampled = model * (1.0 + elu(error / model)) if self.quantity.is_positive else model + error
-        return sampled.cpu().numpy()
+        relative = error / model.clamp_min(torch.finfo(model.dtype).tiny)
+        return (model * (1.0 + elu(relative))).cpu().numpy()
 
     def cells(self, cells: np.ndarray, transform_batch: str | None, n_samples: int) -> np.ndarray:
         """Of cells drawn at random, each at a draw of its posterior."""
@@ -100,7 +102,7 @@ class GroupSampler:
     @torch.inference_mode()
     def _errors(self, cells: np.ndarray, n_samples: int) -> Tensor:
         """Of the mean of what was measured, by the Bayesian bootstrap of cells, ``(R, G)``; the same for all batches."""
-        key = cells.tobytes() + bytes(n_samples)
+        key = cells.tobytes(), n_samples
         if self._known[0] != key:
             weights = torch.distributions.Exponential(1.0).sample((len(cells), n_samples)).to(self.reader.module.device)
             weights = weights / weights.sum(dim=0) - 1 / len(cells)

@@ -86,7 +86,7 @@ def main() -> None:
     for data in arguments.sets:
         for seed in arguments.seeds:
             if (data, seed) not in table.runs(table.read(arguments.out, COLUMNS), RUN):
-                rows = pd.DataFrame(run(data, seed, arguments.data)).assign(data=data, seed=seed)
+                rows = pd.DataFrame(run(data, seed, arguments.data, arguments.models)).assign(data=data, seed=seed)
                 rows["versions"] = versions(PACKAGES)
                 table.update(arguments.out, rows, SETS, RUN, COLUMNS)
                 print(rows[COLUMNS[:-1]].to_string(index=False, header=False), flush=True)
@@ -94,18 +94,27 @@ def main() -> None:
         arguments.page.write_text(page(table.read(arguments.out, COLUMNS)))
 
 
-def run(data: str, seed: int, folder: Path | None) -> list[dict[str, Any]]:
+def run(data: str, seed: int, folder: Path | None, models: Path | None) -> list[dict[str, Any]]:
     """Rows of one training."""
-    from mmvae import MultiVAE
-
-    is_real = data in REAL
-    mdata = DATA_SETS[data].read(folder or data_folder()) if is_real else simulated(data, seed)
-    MultiVAE.setup_mudata(mdata, batch_key=None if is_real else "batch")
-    model = MultiVAE(mdata, seed=seed)
-    train(model, None)
-    if is_real:
+    mdata = DATA_SETS[data].read(folder or data_folder()) if data in REAL else simulated(data, seed)
+    model = trained(mdata, seed, None if data in REAL else "batch", models and models / f"{data}_{seed}")
+    if data in REAL:
         return list(ranks(model, mdata, DATA_SETS[data].labels))
     return [row for name in ("rna", "atac") for row in errors(model, mdata, name)]
+
+
+def trained(mdata: MuData, seed: int, batch_key: str | None, path: Path | None) -> MultiVAE:
+    """A model with its defaults; that of ``path``, if there is one, else it is saved there."""
+    from mmvae import MultiVAE
+
+    if path is not None and path.exists():
+        return MultiVAE.load(path, mdata, accelerator="cpu")
+    MultiVAE.setup_mudata(mdata, batch_key=batch_key)
+    model = MultiVAE(mdata, seed=seed)
+    train(model, None)
+    if path is not None:
+        model.save(path)
+    return model
 
 
 def simulated(data: str, seed: int) -> MuData:
@@ -294,6 +303,7 @@ def _arguments() -> argparse.Namespace:
     add = made.add_argument
     add("--sets", type=listed(known=SETS), default=list(SETS), help=f"of {', '.join(SETS)}")
     add("--seeds", type=listed(int), default=[0, 1, 2])
+    add("--models", type=Path, help="folder of models that were trained so, which others are added to")
     add("--page", type=Path, help="Markdown file to write")
     return made.parse_args()
 

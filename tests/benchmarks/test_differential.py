@@ -62,7 +62,8 @@ def test_every_method_is_scored_and_shown(monkeypatch, tmp_path):
     monkeypatch.setattr(differential, "train", quick)
     whole = differential.comparisons
     monkeypatch.setattr(differential, "comparisons", lambda mdata, name: [next(whole(mdata, name))])
-    rows = pd.DataFrame(differential.run(SIMULATED[0], 0, None)).assign(data=SIMULATED[0], seed=0)
+    rows = pd.DataFrame(differential.run(SIMULATED[0], 0, None, tmp_path)).assign(data=SIMULATED[0], seed=0)
+    assert (tmp_path / f"{SIMULATED[0]}_0").is_dir()
     assert set(rows["method"]) == set(METHODS)
     assert rows["value"].between(0, 1).all()
     table.update(tmp_path / "differential.csv", rows.reindex(columns=COLUMNS), [], RUN, COLUMNS)

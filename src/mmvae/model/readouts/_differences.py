@@ -14,7 +14,7 @@ from mmvae._compat import de_core
 from mmvae.train import seeded
 
 from ._group_means import GroupSampler, MeasuredSums, Rates
-from ._groups import FEWEST_CELLS, GROUP, Compared, Groups, warn_of_batches
+from ._groups import FEWEST_CELLS, GROUP, Compared, Groups, Pair, warn_of_batches
 
 # Where a feature would have fewer counts than this in the whole of the smaller group, its fold change fades.
 FEWEST_COUNTS = 10
@@ -63,25 +63,26 @@ class Settings:
 
 def tested(sampler: GroupSampler, cells: Compared, groups: Groups, settings: Settings) -> pd.DataFrame:
     """Results of all comparisons, one after the other, in the columns of scvi-tools."""
-    asked = [(part, *pair) for part in cells.parts() for pair in groups.pairs(cells.names)]
-    kept = [comparison for comparison in asked if _n_cells(*comparison) >= FEWEST_CELLS]
-    _tell_of_small_groups([_title(*c) for c in asked if c not in kept], n_kept=len(kept))
+    asked = [(part, pair) for part in cells.parts() for pair in groups.pairs(cells.names)]
+    kept = [(part, pair) for part, pair in asked if _n_cells(part, pair) >= FEWEST_CELLS]
+    _tell_of_small_groups([_title(*each) for each in asked if each not in kept], n_kept=len(kept))
     if not settings.batch_correction:
         cells.check_own_batches()
-        warn_of_batches({_title(part, *pair): part.unevenness(*pair) for part, *pair in kept})
-    found, sums = [], {}
+        warn_of_batches({_title(part, pair): part.unevenness(*pair) for part, pair in kept})
+    found: list[pd.DataFrame] = []
+    sums: dict[str, MeasuredSums] = {}
     with seeded(0):
-        for part, first, second in track(kept, description="Comparing groups", disable=settings.silent):
+        for part, pair in track(kept, description="Comparing groups", disable=settings.silent):
             if settings.all_stats and part.stratum not in sums:
                 sums = {part.stratum: MeasuredSums(sampler, part.numbers, part.group_codes)}
-            result = _compared(sampler, part, (first, second), settings, sums.get(part.stratum))
+            result = _compared(sampler, part, pair, settings, sums.get(part.stratum))
             found.append(result if groups.within is None else result.assign(**{groups.within: part.stratum}))
     together = pd.concat(found)
     return together if groups.is_named else together.drop(columns=["comparison", "group1", "group2"])
 
 
 def _compared(
-    sampler: GroupSampler, part: Compared, pair: tuple[str, str | None], settings: Settings, sums: MeasuredSums | None
+    sampler: GroupSampler, part: Compared, pair: Pair, settings: Settings, sums: MeasuredSums | None
 ) -> pd.DataFrame:
     """Result of one comparison."""
     sample, represent = getattr(sampler, settings.compare), settings.representation
@@ -96,7 +97,7 @@ def _compared(
         group2=pair[1],
         idx1=None,
         idx2=None,
-        all_stats=sums is not None,
+        all_stats=True,
         all_stats_fn=lambda _, *masks: _statistics(sums, [part.group_codes[mask] for mask in masks]),
         col_names=sampler.features,
         mode=settings.mode,
@@ -106,7 +107,7 @@ def _compared(
         batch_correction=settings.batch_correction,
         fdr=settings.fdr_target,
         silent=True,
-        **_options(sampler.quantity, _n_cells(part, *pair)) | settings.given,
+        **_options(sampler.quantity, _n_cells(part, pair)) | settings.given,
     )
     return _in_order(result, sampler.quantity, settings) if settings.mode == "change" else result
 
@@ -138,18 +139,21 @@ def _in_order(result: pd.DataFrame, quantity: Rates, settings: Settings) -> pd.D
     return result.iloc[np.lexsort((-first, ~called))]
 
 
-def _statistics(sums: MeasuredSums, codes: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Statistics of both groups, by scvi-tools' names."""
+def _statistics(sums: MeasuredSums | None, codes: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Statistics of both groups, by scvi-tools' names; none without ``sums``."""
+    if sums is None:
+        return {}
     both = [sums.of(np.unique(own)) for own in codes]
     return {f"{name}{number}": own[name] for name in both[0] for number, own in enumerate(both, 1)}
 
 
-def _n_cells(part: Compared, first: str, second: str | None) -> int:
+def _n_cells(part: Compared, pair: Pair) -> int:
     """Cells of the smaller group."""
-    return int(min(mask.sum() for mask in part.masks(first, second)))
+    return int(min(mask.sum() for mask in part.masks(*pair)))
 
 
-def _title(part: Compared, first: str, second: str | None) -> str:
+def _title(part: Compared, pair: Pair) -> str:
+    first, second = pair
     words = f"'{first}' against {'the rest' if second is None else repr(second)}"
     return f"{words} in '{part.stratum}'" if part.stratum else words
 

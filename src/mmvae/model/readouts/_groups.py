@@ -1,7 +1,7 @@
 """Which cells are compared with which. C cells, B batches."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import SimpleNamespace
@@ -21,7 +21,8 @@ GROUP = "group"
 FEWEST_CELLS = 3
 # Share of the cells of one group that would have to change their batch for it to be as the other.
 UNEVEN = 0.2
-Names: TypeAlias = str | Sequence[Any] | None
+Names: TypeAlias = str | Iterable[Any] | None
+Pair: TypeAlias = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ class Groups:
             return categories(pd.Series("", index=data.obs_names))
         return _column(data, self.within)
 
-    def pairs(self, known: Sequence[str]) -> list[tuple[str, str | None]]:
+    def pairs(self, known: Sequence[str]) -> list[Pair]:
         """Names of the groups to compare, the second ``None`` for the rest."""
         if not self.is_named:
             return [("one", "two")]
         firsts = list(known) if self.group1 is None else _names(self.group1)
-        seconds = [None] if self.group2 is None else _names(self.group2)
-        longest = max(len(firsts), len(seconds))
-        firsts, seconds = (own * longest if len(own) == 1 else own for own in (firsts, seconds))
+        seconds: list[str | None] = [None] if self.group2 is None else [*_names(self.group2)]
+        firsts = firsts * len(seconds) if len(firsts) == 1 else firsts
+        seconds = seconds * len(firsts) if len(seconds) == 1 else seconds
         if len(firsts) != len(seconds):
             msg = f"Expected one group, or as many in group1 as in group2; got {len(firsts)} and {len(seconds)}."
             raise ValueError(msg)

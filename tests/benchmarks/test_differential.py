@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from benchmarks import differential, table
-from benchmarks.differential import COLUMNS, METHODS, RUN, SIMULATED, Found, levels, power, scores
-from mmvae import MultiVAE
+from benchmarks.data import unpulled
+from benchmarks.differential import CLUSTERS, COLUMNS, METHODS, RUN, SIMULATED, Found, Groups, levels, power, scores
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never", "ignore:The groups")
 
@@ -53,19 +53,23 @@ def test_thinned_features_are_rarer_in_one_condition(monkeypatch):
     assert in_batch["batch_0"] == pytest.approx(0.75, abs=0.08)
 
 
-def test_every_method_is_scored_and_shown(monkeypatch, tmp_path):
-    monkeypatch.setattr(differential, "N_SIMULATED", 900)
-
-    def quick(model: MultiVAE, budget: float | None) -> None:
-        model.train(1, enable_progress_bar=False)
-
-    monkeypatch.setattr(differential, "train", quick)
-    whole = differential.comparisons
-    monkeypatch.setattr(differential, "comparisons", lambda mdata, name: [next(whole(mdata, name))])
-    rows = pd.DataFrame(differential.run(SIMULATED[0], 0, None, tmp_path)).assign(data=SIMULATED[0], seed=0)
-    assert (tmp_path / f"{SIMULATED[0]}_0").is_dir()
+def test_every_method_is_scored_and_shown(trained, monkeypatch, tmp_path):
+    model, mdata = trained
+    cells = np.flatnonzero(mdata.obs_names.isin(mdata["rna"].obs_names))
+    groups = Groups(cells[:60], cells[60:120], np.arange(300) < 100)
+    monkeypatch.setattr(differential, "comparisons", lambda mdata, name: [(CLUSTERS, groups)])
+    rows = pd.DataFrame(differential.errors(model, mdata, "rna")).assign(data=SIMULATED[0], seed=0)
     assert set(rows["method"]) == set(METHODS)
     assert rows["value"].between(0, 1).all()
     table.update(tmp_path / "differential.csv", rows.reindex(columns=COLUMNS), [], RUN, COLUMNS)
     text = differential.page(table.read(tmp_path / "differential.csv", COLUMNS))
     assert text.count("| clusters | rna |") == len(METHODS)
+
+
+def test_a_model_that_was_trained_is_read(trained, monkeypatch, tmp_path):
+    model, mdata = trained
+    monkeypatch.delattr(differential, "train")
+    model.save(tmp_path / "model")
+    with unpulled():
+        read = differential.trained(mdata.copy(), 0, "batch", tmp_path / "model")
+    assert read.is_trained_

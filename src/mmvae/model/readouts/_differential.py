@@ -117,11 +117,12 @@ class DifferentialMethods(DataAccess):
 
         Notes
         -----
-        Samples of a group's mean are the mean of what is decoded at draws of the posteriors, plus the error of a mean of
-        what was measured, by a Bayesian bootstrap of cells :cite:p:`Rubin1981`. Without that error the posteriors are too
-        sure, as they know nothing of the noise in what the decoder has learnt; two cells at random differ too little by
-        contrast for most differences to be seen. ``benchmarks/differential.py`` measures all three. At most 5,000 cells stand
-        for a group. The same call gives the same result.
+        A sample of a group's mean is the mean of what is decoded at draws of its cells' posteriors, plus the error of a mean
+        of what was measured, by a Bayesian bootstrap of cells :cite:p:`Rubin1981`. The draws alone are too sure, as they know
+        nothing of the noise in what the decoder has learnt; and of two cells at random, as scvi-tools draws them, few
+        differences are sure though means differ. ``benchmarks/differential.py`` measures all three. Differences that the
+        model has not learnt are not found. At most 5,000 cells stand for a group, and memory does not grow with the number
+        of cells: 0.8 GB with 25,000 peaks. The same call gives the same result.
         """
         groups = Groups(groupby, group1, group2, idx1, idx2, within)
         batches, reader = (batchid1, batchid2), Reader(self)

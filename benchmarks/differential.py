@@ -283,6 +283,7 @@ def page(found: pd.DataFrame) -> str:
 def _simulated_table(found: pd.DataFrame) -> str:
     metrics = ["false 0.05", "false 0.1", "called 0.05", "recall 0.05", "power"]
     lines = [["groups", "modality", "method", *metrics]]
+    found = found.sort_values("of", key=lambda of: of.map([CLUSTERS, CONDITIONS, BATCHES].index), kind="stable")
     for (of, modality, method), own in found.groupby(["of", "modality", "method"], sort=False):
         cells = [markdown.spread(own.loc[own["metric"] == metric, "value"].to_numpy()) for metric in metrics]
         lines.append([of, modality, method, *cells])

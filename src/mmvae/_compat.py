@@ -3,6 +3,9 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import mudata
+from scvi.model.base._de_core import _de_core as de_core
+
+__all__ = ["de_core", "unpulled"]
 
 
 def unpulled() -> AbstractContextManager[object]:

@@ -110,7 +110,7 @@ def resolve_columns(
     wanted += [("size_factor", (key,), name) for name, key in arguments.size_factor_keys.items() if name not in lacks]
     columns, faults = [], []
     for role, keys, detail in (each for each in wanted if each[1]):
-        found = [_find_column(data, key) for key in keys]
+        found = [find_column(data, key) for key in keys]
         if role == "labels":
             found = [_labels(data, found[0], arguments.unlabeled_category, is_query)]
         faults += [f for f in found if isinstance(f, str)]
@@ -121,7 +121,7 @@ def resolve_columns(
     return columns, faults
 
 
-def _find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
+def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
     """Values of ``key`` for every cell, or a sentence that says where it was looked for."""
     if key in data.obs:
         return data.obs[key]

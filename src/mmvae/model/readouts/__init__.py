@@ -5,6 +5,7 @@ from ._components import ComponentMethods
 from ._contributions import ContributionMethods
 from ._diagnosis import Diagnosis, DiagnosisMethods, in_short
 from ._explained import ExplainedMethods
+from ._differential import DifferentialMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
@@ -28,6 +29,7 @@ class Readouts(
     ExpressionMethods,
     ProbabilityMethods,
     PredictiveMethods,
+    DifferentialMethods,
     ImputationMethods,
     LabelMethods,
 ):

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
-from benchmarks.methods._normalised import components
+from benchmarks.methods.normalised import components
 
 from ._task import SOURCE, Prediction
 

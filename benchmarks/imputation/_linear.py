@@ -11,12 +11,13 @@ import numpy as np
 from sklearn.linear_model import Ridge
 from sklearn.neighbors import NearestNeighbors
 
+from benchmarks import inputs
 from benchmarks.methods.normalised import components
 
 from ._task import SOURCE, Prediction
 
 if TYPE_CHECKING:
-    from .._task import Task
+    from ._task import Task
 
 PENALTIES = 10.0 ** np.arange(-1, 4.1, 0.5)
 N_NEIGHBORS = 30
@@ -65,6 +66,20 @@ def _batch(task: Task) -> np.ndarray:
 
 def _source(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Components of the rna of all cells, and which batch they are of, for the other cells and the held-out ones."""
-    blocks = components(task.mdata[[SOURCE]] if False else _only_source(task))[SOURCE]
+    blocks = components(inputs.selected(task.mdata, {SOURCE: np.ones(task.mdata.n_obs, dtype=bool)}))[SOURCE]
     values = np.hstack([blocks, _batch(task)[:, None] == _batches(task)[None]]).astype(np.float32)
     return values[~task.held], values[task.held]
+
+
+def _error(known: np.ndarray, some: np.ndarray, tested: np.ndarray, penalty: float) -> float:
+    """Mean squared error of the cells that are ``tested``."""
+    predicted = Ridge(penalty).fit(known[~tested], some[~tested]).predict(known[tested])
+    return float(((predicted - some[tested]) ** 2).mean())
+
+
+def _as_counts(predicted: np.ndarray, logged: np.ndarray, task: Task) -> Prediction:
+    """Shares are those that the logarithms say, each feature brought to the mean that it has in the other cells."""
+    shares = np.expm1(np.maximum(predicted, 0.0)) / task.depth
+    mean = np.expm1(logged).mean(axis=0) / task.depth
+    own = shares.mean(axis=0)
+    return Prediction(predicted, shares * np.where(own > 0, mean / np.where(own > 0, own, 1.0), 1.0))

@@ -57,6 +57,7 @@ class Task:
     data_set: DataSet
     seed: int
     budget: float | None = None
+    kept: Path | None = None
 
     def counts(self, chosen: np.ndarray) -> Counts:
         """The target of the cells that are marked."""

@@ -60,13 +60,13 @@ def _organised(mdata: MuData, like: MuData, pattern: np.ndarray | None = None) -
     blocks = inputs.padded(mdata, like)
     for m, (name, block) in enumerate(blocks.items()):
         has = inputs.rows(mdata, name) >= 0 if name in mdata.mod else np.zeros(mdata.n_obs, dtype=bool)
-        block.X = normalised(name, block.X.toarray(), like.mod[name]) * has[:, None]
+        block.X = _normalised(name, block.X.toarray(), like.mod[name]) * has[:, None]
         block.var_names = [f"{m}:{feature}" for feature in block.var_names]
         block.obs[PATTERN] = inputs.patterns(mdata) if pattern is None else pattern
     return organize_multimodal_anndatas([[blocks[name]] for name in _names(like)])
 
 
-def normalised(name: str, values: np.ndarray, fitted_on: ad.AnnData) -> np.ndarray:
+def _normalised(name: str, values: np.ndarray, fitted_on: ad.AnnData) -> np.ndarray:
     """Counts of rna, log-normalised atac, centred log-ratios over cells of protein; z-scores of what is not counts.
 
     multigrate takes a cell whose values sum to no more than 0 for one that lacks the modality, so z-scores are shifted

@@ -1,0 +1,86 @@
+"""Scores of predictions. C held-out cells, G features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+from scipy.stats import rankdata
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from ._task import Prediction, Task
+
+# Cells that have to have a feature, and to lack it where open is told from closed.
+MIN_CELLS = 10
+DISPERSIONS = 10.0 ** np.arange(-1, 4.1, 0.5)
+OF_MEAN, BLOCK = 0.01, 2_000
+BINARY = "atac"
+
+
+def scores(task: Task, predicted: Prediction) -> dict[str, float]:
+    """Mean correlations over cells of features that 10 held-out cells have, AUROC where open or closed, ``nll``.
+
+    ``nll``: negative log probability of all counts of a cell, in nats, as negative binomial about the predicted share of
+    the cell's total, of which 1% is the mean share of other cells; the dispersion of each feature is the best one of
+    the other half of the held-out cells.
+    """
+    counts = task.counts(task.held)
+    truth = task.logged(counts)
+    n_having = counts.values.getnnz(axis=0)
+    columns = np.flatnonzero(n_having >= MIN_CELLS)
+    parts = [_correlated(predicted.logged, truth, part) for part in _blocks(columns)]
+    found = {
+        name: float(np.mean(np.concatenate(own)))
+        for name, own in zip(("pearson", "spearman"), zip(*parts, strict=True), strict=True)
+    }
+    if task.target == BINARY:
+        columns = np.flatnonzero((n_having >= MIN_CELLS) & (len(truth) - n_having >= MIN_CELLS))
+        found["auroc"] = float(np.mean(np.concatenate([_auroc(predicted.shares, truth, p) for p in _blocks(columns)])))
+    return found | {"nll": _nll(task, predicted.shares, counts.values)} | predicted.scores
+
+
+def _blocks(columns: np.ndarray) -> list[np.ndarray]:
+    return np.array_split(columns, max(1, -(-len(columns) // BLOCK)))
+
+
+def _correlated(predicted: np.ndarray, truth: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    one, two = predicted[:, columns].astype(np.float64), truth[:, columns].astype(np.float64)
+    return _correlations(one, two), _correlations(rankdata(one, axis=0), rankdata(two, axis=0))
+
+
+def _correlations(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Of columns; 0 where the first does not vary."""
+    one, two = (values - values.mean(axis=0) for values in (one, two))
+    norms = np.sqrt((one**2).sum(axis=0) * (two**2).sum(axis=0))
+    return (one * two).sum(axis=0) / np.where(norms > 0, norms, np.inf)
+
+
+def _auroc(shares: np.ndarray, truth: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Of columns, that a cell in which the feature is open has a larger share than one in which it is not."""
+    ranks, is_open = rankdata(shares[:, columns], axis=0), truth[:, columns] > 0
+    n_open = is_open.sum(axis=0)
+    return ((ranks * is_open).sum(axis=0) - n_open * (n_open + 1) / 2) / (n_open * (len(truth) - n_open))
+
+
+def _nll(task: Task, shares: np.ndarray, counts: sp.csr_matrix) -> float:
+    mean = np.asarray(task.counts(~task.held).values.sum(axis=0)).ravel()
+    shares = (1 - OF_MEAN) * shares / shares.sum(axis=1, keepdims=True) + OF_MEAN * (mean + 1) / (mean + 1).sum()
+    totals = np.maximum(np.asarray(counts.sum(axis=1)), 1.0)
+    found = 0.0
+    half = np.arange(len(shares)) % 2 == 0
+    for columns in _blocks(np.arange(shares.shape[1])):
+        values, expected = counts[:, columns].toarray(), shares[:, columns] * totals
+        for own in (half, ~half):
+            fitted = np.stack([_log_probability(values[~own], expected[~own], d).sum(axis=0) for d in DISPERSIONS])
+            best = DISPERSIONS[fitted.argmax(axis=0)]
+            found -= float(_log_probability(values[own], expected[own], best).sum())
+    return found / len(shares)
+
+
+def _log_probability(values: np.ndarray, mean: np.ndarray, theta: np.ndarray | float) -> np.ndarray:
+    """Of counts, as negative binomial."""
+    logs = theta * np.log(theta / (theta + mean)) + values * np.log(mean / (theta + mean))
+    return logs + gammaln(values + theta) - gammaln(theta) - gammaln(values + 1)

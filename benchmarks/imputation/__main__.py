@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RUN = ["data", "method", "seed"]
 SCORES = ["pearson", "spearman", "auroc", "nll", "nll_own", "coverage", "central", "below", "above", "width"]
-COLUMNS = [*RUN, "n_cells", *SCORES, "seconds", "note", "threads", "versions"]
+COLUMNS = [*RUN, "n_cells", *SCORES, "note", "threads", "versions"]
 GRACE_MINUTES = 20
 
 
@@ -46,7 +46,7 @@ def main() -> None:
                 if fits and ((data, method, seed) not in known or arguments.again):
                     row = _row(folder, data, method, seed, arguments)
                     table.update(arguments.out, pd.DataFrame([row]), [*TARGETS, *METHODS], RUN, COLUMNS)
-                    print({name: row.get(name) for name in (*RUN, *SCORES, "seconds", "note")}, flush=True)
+                    print({name: row.get(name) for name in (*RUN, *SCORES, "note")}, flush=True)
     if arguments.page:
         arguments.page.write_text(page(table.read(arguments.out, COLUMNS)))
 

@@ -11,7 +11,10 @@ import scipy.sparse as sp
 import mmvae
 from mmvae import MultiVAE
 
-N_TRAINED, N_HELD = 500, 200
+# Of a few cells that were seen a few times ridge regression learns more, and the model says so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is predicted no better by the model", "ignore:The validation ELBO")
+
+N_TRAINED, N_HELD = 300, 200
 
 
 def simulated(n_cells, seed=0, **options):
@@ -27,8 +30,8 @@ def cells():
 def model(cells):
     mdata = cells[:N_TRAINED].copy()
     MultiVAE.setup_mudata(mdata)
-    model = MultiVAE(mdata, n_latent=6, n_hidden=48)
-    model.train(60, train_size=0.8, enable_progress_bar=False)
+    model = MultiVAE(mdata, n_latent=6, n_hidden=32)
+    model.train(30, train_size=0.8, enable_progress_bar=False)
     return model
 
 
@@ -115,7 +118,8 @@ def test_a_translation_knows_its_source_alone(trained):
     changed = mdata.copy()
     changed["atac"].X = changed["atac"].X * 3
     found = model.translate("rna", "protein", mdata, cells)
-    np.testing.assert_allclose(model.translate(["rna"], "protein", changed, cells), found, rtol=1e-5)
+    same = changed.obs_names.get_indexer(found.index)  # mudata 0.3 copies in an order of its own
+    np.testing.assert_allclose(model.translate(["rna"], "protein", changed, same), found, rtol=1e-5)
     with pytest.raises(AssertionError):
         np.testing.assert_allclose(model.impute("protein", mdata, cells), found, rtol=1e-5)
     both = model.translate(["rna", "atac"], "protein", mdata, cells)
@@ -160,7 +164,7 @@ def test_means_of_labels_are_compared_where_there_are_labels():
     mdata = simulated(120)
     MultiVAE.setup_mudata(mdata, labels_key="cluster")
     model = MultiVAE(mdata, n_latent=3, n_hidden=8)
-    with pytest.warns(UserWarning):  # of two epochs a model learns next to nothing, and says so
+    with pytest.warns(UserWarning, match="The validation ELBO|The latent of"):
         model.train(2, train_size=0.7, enable_progress_bar=False)
     assert "label" in model.check_imputation("rna")["error"]
     with pytest.warns(UserWarning, match="'rna' of 36 validation cells is predicted no better by the model than by"):
@@ -177,7 +181,7 @@ def test_a_training_forgets_what_was_measured_before():
     mdata = simulated(150)
     MultiVAE.setup_mudata(mdata)
     model = MultiVAE(mdata, n_latent=3, n_hidden=8)
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="The validation ELBO|The latent of"):
         model.train(2, train_size=0.7, enable_progress_bar=False)
         model.check_imputation("rna")
         assert "rna" in model.memory.imputation_quality

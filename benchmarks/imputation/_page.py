@@ -20,7 +20,8 @@ TITLES = {
     "auroc": "Open peaks told from closed ones (AUROC)",
     "nll": "Negative log-likelihood of a cell's counts, nats",
 }
-OWN = {"coverage": "inside", "central": "inside, ties by lot", "below": "below", "above": "above", "width": "width"}
+OWN = {"coverage": "inside", "central": "inside, ties by lot", "below": "below", "above": "above"}
+OWN |= {"width": "width", "rates": "true rates inside"}
 
 
 def page(found: pd.DataFrame) -> str:
@@ -45,6 +46,6 @@ def _intervals(found: pd.DataFrame) -> str:
     for data in TARGETS:
         own = found[(found["data"] == data) & found["coverage"].notna()]
         if len(own):
-            values = [markdown.spread(own[name].to_numpy()) for name in OWN]
+            values = [markdown.spread(own[name].dropna().to_numpy()) for name in OWN]
             lines.append([data, f"{own['n_cells'].clip(upper=500).mean():.0f}", *values])
     return markdown.table(lines)

@@ -12,14 +12,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from benchmarks import inputs
-from benchmarks.data import DATA_SETS
+from benchmarks.data import DATA_SETS, DataSet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mudata import MuData
-
-    from benchmarks.data import DataSet
 
 SOURCE, HELD_OUT = "rna", 0.2
 TARGETS = {
@@ -28,7 +26,9 @@ TARGETS = {
     "pbmc10k": "protein",
     "multiome500": "atac",
     "snareseq": "atac",
+    "simulated": "atac",
 }
+SIMULATED, N_SIMULATED = "simulated", 1_500
 
 
 class Counts(NamedTuple):
@@ -48,6 +48,7 @@ class Task:
     """Cells that all have the source, of which the ``held`` ones, boolean, lack the target.
 
     ``mdata`` is what a method is given, ``whole`` has the target of the held-out cells, too, in the same order of cells.
+    ``rates`` are the true shares of simulated ones, ``(cells, G)``. Models are kept in the folder ``kept``.
     """
 
     mdata: MuData
@@ -58,6 +59,7 @@ class Task:
     seed: int
     budget: float | None = None
     kept: Path | None = None
+    rates: np.ndarray | None = None
 
     def counts(self, chosen: np.ndarray) -> Counts:
         """The target of the cells that are marked."""
@@ -86,11 +88,22 @@ class Prediction:
 
 def task(data: str, folder: Path, seed: int) -> Task:
     """A fifth of the cells, at random, lack the target."""
-    data_set, target = DATA_SETS[data], TARGETS[data]
-    whole = data_set.read(folder)
+    data_set, whole = _read(data, folder, seed)
+    target = TARGETS[data]
     held = np.random.default_rng(seed).random(whole.n_obs) < HELD_OUT
     mdata = inputs.selected(whole, {SOURCE: np.ones(whole.n_obs, dtype=bool), target: ~held})
     order = whole.obs_names.get_indexer(mdata.obs_names)
+    rates = whole.obsm[f"rate_{target}"][order] if data == SIMULATED else None
     whole = inputs.selected(whole, dict.fromkeys((SOURCE, target), np.ones(whole.n_obs, dtype=bool)))
     assert (whole.obs_names[order] == mdata.obs_names).all()
-    return Task(mdata, whole[order].copy(), held[order], target, data_set, seed)
+    return Task(mdata, whole[order].copy(), held[order], target, data_set, seed, rates=rates)
+
+
+def _read(data: str, folder: Path, seed: int) -> tuple[DataSet, MuData]:
+    if data != SIMULATED:
+        return DATA_SETS[data], DATA_SETS[data].read(folder)
+    from mmvae.datasets import simulate
+
+    modalities = {SOURCE: 300, TARGETS[data]: 400}
+    simulated = simulate(N_SIMULATED, modalities=modalities, n_batches=1, keep_rates=True, seed=seed)
+    return DataSet("", "cluster"), simulated

@@ -57,7 +57,7 @@ def lead(predicted: np.ndarray, others: Sequence[np.ndarray], measured: np.ndarr
     folds = np.arange(len(measured)) % min(10, len(measured))
     ahead = [_ahead(predicted[f], best[f], measured[f]) for f in (folds != k for k in np.unique(folds))]
     n = len(ahead)
-    return _ahead(predicted, best, measured), float(np.sqrt((n - 1) / n * np.square(ahead - np.mean(ahead)).sum()))
+    return _ahead(predicted, best, measured), float(np.sqrt((n - 1) * np.var(ahead)))
 
 
 def _ahead(one: np.ndarray, other: np.ndarray, measured: np.ndarray) -> float:

@@ -57,17 +57,17 @@ def _measured(reader: Reader, name: str) -> Calibration:
     depth = _depth(reader, name)
     features = reader.features(name)
     chosen = np.sort(np.random.default_rng(0).permutation(len(features))[:MOST_FEATURES])
-    request = Request(reader, name, gene_list=features[chosen], n_samples=N_DRAWS)
+    request = Request(reader, name, gene_list=list(features[chosen]), n_samples=N_DRAWS)
     most = int(np.clip(MOST_VALUES // (N_DRAWS * len(features)), FEWEST_CELLS, MOST_CELLS))
     cells = joint_cells(reader, name, reader.model.validation_indices_)[:most]
     if not len(cells):
         return Calibration(depth, Recalibration.even(), 1.0)
     held_out = Hidden(reader, reader.data(), cells, [name])
     generator = np.random.default_rng(0)
-    parts = [(d.mean, places(d.counts, values, generator)) for d, values in _draws(held_out, request, depth.totals)]
-    means, found = (np.concatenate(part).ravel() for part in zip(*parts, strict=True))
-    parts = [(d.counts.var(axis=-1, ddof=1), d.mean, d.variance, v) for d, v in _draws(held_out, request, None)]
-    spread = spread_wanted(*(np.concatenate(part) for part in zip(*parts, strict=True)), n_draws=N_DRAWS)
+    placed = [(d.mean, places(d.counts, values, generator)) for d, values in _draws(held_out, request, depth.totals)]
+    means, found = (np.concatenate(part).ravel() for part in zip(*placed, strict=True))
+    spreads = [(d.counts.var(axis=-1, ddof=1), d.mean, d.variance, v) for d, v in _draws(held_out, request, None)]
+    spread = spread_wanted(*(np.concatenate(part) for part in zip(*spreads, strict=True)), n_draws=N_DRAWS)
     return Calibration(depth, Recalibration.fit(means, found, len(cells)), spread)
 
 

@@ -27,7 +27,7 @@ OWN |= {"width": "width", "rates": "true rates inside"}
 def page(found: pd.DataFrame) -> str:
     """Methods by sets for each score, and mmvae's intervals; mean and standard deviation over seeds."""
     parts = [_by_method(found, score) for score in TITLES]
-    return "\n\n".join([*(part for part in parts if part), _intervals(found)]) + "\n"
+    return "\n\n".join([*(part for part in parts if part), _intervals(found), *_notes(found)]) + "\n"
 
 
 def _by_method(found: pd.DataFrame, score: str) -> str:
@@ -39,6 +39,13 @@ def _by_method(found: pd.DataFrame, score: str) -> str:
 
 def _cell(values: np.ndarray, digits: int) -> str:
     return f"{markdown.spread(values, digits)} ({len(values)})" if len(values) else markdown.ABSENT
+
+
+def _notes(found: pd.DataFrame) -> list[str]:
+    """Runs that were cut short or failed, in one paragraph."""
+    noted = found[found["note"].fillna("") != ""]
+    words = [f"{row.method} on {row.data}, seed {row.seed}: {row.note}" for row in noted.itertuples()]
+    return ["Cut short or failed: " + "; ".join(words) + "."] if words else []
 
 
 def _intervals(found: pd.DataFrame) -> str:

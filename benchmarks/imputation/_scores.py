@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.special import gammaln
 from scipy.stats import rankdata
 
 if TYPE_CHECKING:
-    import scipy.sparse as sp
-
     from ._task import Prediction, Task
 
 # Cells that have to have a feature, and to lack it where open is told from closed.
@@ -69,18 +68,20 @@ def _nll(task: Task, shares: np.ndarray, counts: sp.csr_matrix) -> float:
     mean = np.asarray(task.counts(~task.held).values.sum(axis=0)).ravel()
     shares = (1 - OF_MEAN) * shares / shares.sum(axis=1, keepdims=True) + OF_MEAN * (mean + 1) / (mean + 1).sum()
     totals = np.maximum(np.asarray(counts.sum(axis=1)), 1.0)
-    found = 0.0
-    half = np.arange(len(shares)) % 2 == 0
+    found, halves = 0.0, np.arange(len(shares)) % 2
     for columns in _blocks(np.arange(shares.shape[1])):
-        values, expected = counts[:, columns].toarray(), shares[:, columns] * totals
-        for own in (half, ~half):
-            fitted = np.stack([_log_probability(values[~own], expected[~own], d).sum(axis=0) for d in DISPERSIONS])
-            best = DISPERSIONS[fitted.argmax(axis=0)]
-            found -= float(_log_probability(values[own], expected[own], best).sum())
+        expected = (shares[:, columns] * totals).astype(np.float32)
+        parts = [(sp.coo_matrix(counts[halves == half][:, columns]), expected[halves == half]) for half in (0, 1)]
+        for own, other in (parts, parts[::-1]):
+            fitted = np.stack([_log_probability(*other, np.full(len(columns), d)) for d in DISPERSIONS])
+            found -= float(_log_probability(*own, DISPERSIONS[fitted.argmax(axis=0)]).sum())
     return found / len(shares)
 
 
-def _log_probability(values: np.ndarray, mean: np.ndarray, theta: np.ndarray | float) -> np.ndarray:
-    """Of counts, as negative binomial."""
-    logs = theta * np.log(theta / (theta + mean)) + values * np.log(mean / (theta + mean))
-    return logs + gammaln(values + theta) - gammaln(theta) - gammaln(values + 1)
+def _log_probability(counts: sp.coo_matrix, mean: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """Of counts, as negative binomial, summed over cells, ``(G,)``."""
+    theta = theta.astype(np.float32)
+    of_zeros = -(theta * np.log1p(mean / theta)).sum(axis=0, dtype=np.float64)
+    x, own, at = counts.data.astype(np.float64), theta[counts.col].astype(np.float64), mean[counts.row, counts.col]
+    beyond = x * np.log(at / (own + at)) + gammaln(x + own) - gammaln(own) - gammaln(x + 1)
+    return of_zeros + np.bincount(counts.col, beyond, minlength=len(theta))

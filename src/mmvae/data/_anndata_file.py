@@ -90,17 +90,23 @@ def _chunks(shape: Sequence[int]) -> tuple[int, ...]:
 
 def _empty_matrices(root: Any, cells: pd.Index, features: pd.Index, layers: Sequence[str], **options: Any) -> list[Any]:
     """Names in ``root``, X, and the layers."""
-    shape, keys = (len(cells), len(features)), ["X", *(f"layers/{name}" for name in layers)]
+    shape = len(cells), len(features)
     # Text as objects, which every version of anndata writes.
     obs, var = (pd.DataFrame(index=pd.Index(names, dtype=object)) for names in (cells, features))
     options["chunks"] = _chunks(shape)
     with _quiet():
         write_elem(root, "/", AnnData(obs=obs, var=var))
-        for key in keys:
-            # anndata takes an array as a whole, so it gets one without cells, which then grows.
-            write_elem(root, key, np.empty((0, shape[1]), dtype=np.float32), dataset_kwargs=options)
-            root[key].resize(shape)
-    return [root[key] for key in keys]
+        return [
+            _empty_matrix(root, "X", shape, options),
+            *(_empty_matrix(root["layers"], n, shape, options) for n in layers),
+        ]
+
+
+def _empty_matrix(group: Any, name: str, shape: tuple[int, int], options: dict[str, Any]) -> Any:
+    # anndata takes an array as a whole, so it gets one without cells, which then grows.
+    write_elem(group, name, np.empty((0, shape[1]), dtype=np.float32), dataset_kwargs=options)
+    group[name].resize(shape)
+    return group[name]
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Between what a modality that cells do not show lies. C cells, G features, S draws."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,8 +80,7 @@ def gathered_intervals(
     """Blocks of cells as frames, or in a file at ``path``, of which X is the mean and the others are layers."""
     features, (_, *layers) = request.features[request.modality], Imputation._fields
     shape = len(cells), len(features)
-    empty = nullcontext([np.empty(shape, np.float32) for _ in Imputation._fields])
-    with new_matrices(path, cells, features, layers) if path else empty as matrices:
+    with new_matrices(path, cells, features, layers) if path else _in_memory(shape) as matrices:
         start = 0
         for found in _together(blocks, CHUNK[0]):
             stop = start + len(found[0])
@@ -89,6 +88,10 @@ def gathered_intervals(
                 matrix[start:stop] = values
             start = stop
     return path if path else Imputation(*(pd.DataFrame(m, cells, features, copy=False) for m in matrices))
+
+
+def _in_memory(shape: tuple[int, int]) -> AbstractContextManager[list[Any]]:
+    return nullcontext([np.empty(shape, np.float32) for _ in Imputation._fields])
 
 
 def _together(blocks: Iterable[tuple[np.ndarray, ...]], n_cells: int) -> Iterator[list[np.ndarray]]:

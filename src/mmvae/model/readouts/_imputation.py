@@ -131,6 +131,8 @@ class ImputationMethods(DataAccess):
         data = reader.data(adata)
         cells = _having(reader, data, sources, indices)
         hidden = Hidden(reader, data, cells, [name for name in reader.names if name not in sources])
+        if hidden.names == [target]:
+            self._warn_if_beaten(reader, target)
         return _predicted(hidden, request, interval, batch_size, path, silent=silent)
 
     def check_imputation(self, modality: str) -> pd.DataFrame:

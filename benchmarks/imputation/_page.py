@@ -9,7 +9,7 @@ import pandas as pd
 from benchmarks import markdown
 
 from ._methods import METHODS
-from ._task import TARGETS
+from ._task import SIMULATED, TARGETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,8 @@ def page(found: pd.DataFrame) -> str:
 def _by_method(found: pd.DataFrame, score: str) -> str:
     rows = found.rename(columns={score: "value"}).dropna(subset=["value"])
     digits = 1 if score == "nll" else 3
-    text = markdown.by_set(rows, list(TARGETS), list(METHODS), lambda values: _cell(values, digits))
+    real = [name for name in TARGETS if name != SIMULATED]
+    text = markdown.by_set(rows, real, list(METHODS), lambda values: _cell(values, digits))
     return f"{TITLES[score]}:\n\n{text}" if len(rows) else ""
 
 

@@ -76,7 +76,11 @@ def _arguments() -> argparse.Namespace:
     add("--methods", type=listed(known=METHODS), default=list(METHODS), help="methods, separated by commas")
     add("--seeds", type=listed(int), default=[0, 1, 2], help="of the methods and of what is held out")
     add("--budget", type=float, help="minutes that the training of one run may take")
-    add("--keep", type=Path, help="folder of trained models, which are read where they are there and kept else")
+    add(
+        "--keep",
+        type=Path,
+        help="folder of trained models, which are read where they are there and kept else, unless they were cut short",
+    )
     add("--again", action="store_true", help="run what the table has, too")
     add("--page", type=Path, help="Markdown file to write")
     return made.parse_args()

@@ -92,6 +92,6 @@ def _trained(make: Callable[[], Any], model_class: type[Any], task: Task) -> tup
         return model_class.load(kept, adata=model.adata, accelerator="cpu"), ""
     model = make()
     note = train(model, task.budget)
-    if kept is not None:
+    if kept is not None and not note:
         model.save(kept, overwrite=True)
     return model, note

@@ -13,6 +13,7 @@ ROOT = REPOSITORY / "src" / "mmvae"
 ORDER = [
     "_keys",
     "_errors",
+    "_files",
     "_checks",
     "_config",
     "_compat",

@@ -35,6 +35,8 @@ LATENT: Final = "latent"
 PROVENANCE: Final = "mmvae"
 # Where `mmvae.tl.domains` writes, in `obs` and `uns`.
 DOMAIN: Final = "mmvae_domain"
+# What plots take for what was measured in a cell, as if it were a column of `obs`.
+PATTERN: Final = "mmvae_pattern"
 # What `mmvae.pp.spatial` calls the modalities that it makes, and the places of spots in `obsm`.
 RNA: Final = "rna"
 SPATIAL: Final = "spatial"

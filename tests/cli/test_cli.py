@@ -15,8 +15,9 @@ import torch
 
 import mmvae
 from mmvae._compat import unpulled
+from mmvae._files import replacing
 from mmvae.cli import main
-from mmvae.cli._files import read, replacing, write
+from mmvae.cli._files import read, write
 
 READOUTS = {"X_mmvae", "X_mmvae_rna", "X_mmvae_atac", "X_mmvae_protein", "X_mmvae_shared"}
 

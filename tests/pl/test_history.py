@@ -1,17 +1,15 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import scanpy as sc
+from images import image, without_text
 
 import mmvae
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 def test_curves_are_those_of_the_history(trained):
@@ -64,3 +62,17 @@ def test_untrained_model_is_refused():
     mmvae.MultiVAE.setup_mudata(mdata)
     with pytest.raises(ValueError, match="Expected a trained model"):
         mmvae.pl.history(mmvae.MultiVAE(mdata))
+
+
+@image
+def test_image_of_history():
+    """What is asked of a model, with curves that end the sooner the later the epoch."""
+    epochs = np.arange(20)
+    curves = {
+        "elbo_train": 100 / (epochs + 1),
+        "elbo_validation": 110 / (epochs + 1) + 0.2 * epochs,
+        "kl_rna_train": 5 + 0 * epochs,
+    }
+    history = {name: pd.DataFrame({name: values}, index=epochs) for name, values in curves.items()}
+    model = SimpleNamespace(history_=history, best_epoch_=12, module=SimpleNamespace(priors={"rna": None}))
+    return without_text(mmvae.pl.history(model, return_fig=True))

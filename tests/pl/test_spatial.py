@@ -9,6 +9,7 @@ import pytest
 import scanpy as sc
 import scipy.sparse as sp
 from anndata import AnnData
+from images import image, without_text
 from matplotlib.colors import to_hex, to_rgba
 from mudata import MuData
 
@@ -17,12 +18,6 @@ from mmvae import SetupError
 from mmvae._compat import unpulled
 
 N = 20
-
-
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -349,3 +344,11 @@ def test_what_others_keep_where_scanpy_keeps_images_is_no_image(adata, kept):
     adata.uns["spatial"] = kept
     alone = adata[:12].copy()
     assert not draw(alone, "depth")[0].images
+
+
+@image
+def test_image_of_slides(mdata):
+    pixels = np.linspace(0, 1, 3 * 2_000).reshape(40, 50, 3)
+    entry = {"images": {"lowres": pixels}, "scalefactors": {"tissue_lowres_scalef": 0.5, "spot_diameter_fullres": 8.0}}
+    mdata["rna"].uns["spatial"] = {"s1": entry}
+    return without_text(mmvae.pl.spatial(mdata, ["rna:region", "w", "EPCAM"], slide_key="section", return_fig=True))

@@ -18,12 +18,13 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmvae import pl
+from mmvae._files import replacing
 from mmvae._keys import FUSED, SHARED, embedding_key
 from mmvae.datasets import simulate
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
-from ._files import make_folder, replacing, write
+from ._files import make_folder, write
 from ._fit import add_umap
 
 MISSING = {"rna+atac+protein": 0.4, "rna+protein": 0.2, "rna+atac": 0.15, "rna": 0.15, "atac": 0.1}

@@ -1,8 +1,6 @@
 """Reading and writing: nothing half-written, nothing overwritten unasked, text as every anndata has it."""
 
-import os
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mmvae._compat import unpulled
+from mmvae._files import replacing
 
 from ._parser import InputError
 
@@ -42,17 +41,6 @@ def write(data: MuData | AnnData, path: Path) -> None:
     _store_as_objects(data)
     with replacing(path) as part, unpulled():
         data.write(part)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` with its suffix; what is written there becomes ``path`` if all goes well."""
-    part = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

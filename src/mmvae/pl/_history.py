@@ -1,13 +1,15 @@
 """How training went."""
 
+import os
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import scanpy as sc
 from matplotlib.axes import Axes
 
 from mmvae.model import MultiVAE
+
+from ._finish import Drawn, checked_pair, finished, without_frame
 
 FIGURE = (10.0, 3.6)
 # Early epochs are far above the rest: the axis ends a little above what this share of the epochs reaches.
@@ -15,7 +17,14 @@ SHOWN_SHARE = 0.9
 MARGIN = 0.1
 
 
-def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool | None = None) -> list[Axes] | None:
+def history(
+    model: MultiVAE,
+    *,
+    axes: Sequence[Axes] | None = None,
+    show: bool | None = None,
+    save: str | os.PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Drawn:
     """Plot the loss of training and validation, and what each latent carries, over the epochs.
 
     The left panel shows the negative evidence lower bound; the right one the Kullback-Leibler divergence of each
@@ -28,8 +37,8 @@ def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool |
         A trained model.
     axes
         Two axes to draw on; a new figure by default.
-    show
-        Whether to show the figure; by default as ``scanpy.settings.autoshow`` says.
+    show, save, return_fig
+        As in :func:`mmvae.pl.spatial`.
 
     Returns
     -------
@@ -49,10 +58,7 @@ def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool |
         raise ValueError(msg)
     if axes is None:
         axes = plt.subplots(1, 2, figsize=FIGURE, layout="constrained")[1]
-    if len(axes) != 2:
-        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots(1, 2)."
-        raise ValueError(msg)
-    left, right = axes
+    left, right = checked_pair(axes)
     _draw_loss(left, model)
     for name in model.module.priors:
         values = _series(model, f"kl_{name}_train")
@@ -64,12 +70,9 @@ def history(model: MultiVAE, *, axes: Sequence[Axes] | None = None, show: bool |
             label = f"best epoch: {model.best_epoch_}"
             panel.axvline(model.best_epoch_, color="0.5", linestyle="--", linewidth=1, label=label)
         panel.set_xlabel("epoch")
-        panel.spines[["top", "right"]].set_visible(False)
+        without_frame(panel)
         panel.legend(frameon=False)
-    if sc.settings.autoshow if show is None else show:
-        plt.show()
-        return None
-    return [left, right]
+    return finished([left, right], show=show, save=save, return_fig=return_fig)
 
 
 def _series(model: MultiVAE, name: str) -> pd.Series:

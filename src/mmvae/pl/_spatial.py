@@ -1,5 +1,6 @@
 """Cells on the slides that they lie on, in colours that are the same on all slides. N spots of a slide."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,6 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import scanpy as sc
 from anndata import AnnData
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -19,6 +19,8 @@ from mudata import MuData
 from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 
+from ._colours import MISSING, category_colours
+from ._finish import Drawn, draw_bar, finished
 from ._slides import Slide, read_slides
 from ._values import find_values
 
@@ -27,11 +29,8 @@ PANEL = (3.4, 3.2)
 KEY_ROOM = 0.4
 # Points; it sets spots off from the colours of a stain.
 EDGE = 0.4
-MISSING = "lightgray"
 MISSING_LABEL = "NA"
 LEGEND_ROWS = 14
-# Left, bottom, width and height of a colour bar, in those of the panel.
-BAR = (1.04, 0.1, 0.05, 0.8)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,9 @@ def spatial(
     image: bool | str = True,
     palette: str | Mapping[str, str] | None = None,
     show: bool | None = None,
-) -> list[Axes] | None:
+    save: str | os.PathLike[str] | None = None,
+    return_fig: bool = False,
+) -> Drawn:
     """Plot cells where they lie, a panel for each slide and colour.
 
     All slides of a colour have one scale, and one legend or colour bar. Cells without a value, such as those that lack the
@@ -106,9 +107,13 @@ def spatial(
         Whether to draw images; or which, such as ``"lowres"``. By default ``"hires"``, else ``"lowres"``.
     palette
         A colour map's name for numbers, by default scanpy's; or colours by category. Categories take the colours in
-        ``uns["<column>_colors"]`` by default, else scanpy's.
+        ``uns["<column>_colors"]`` by default, else seven that everybody can tell apart, or scanpy's where there are more.
     show
         Whether to show the figure; by default as ``scanpy.settings.autoshow`` says.
+    save
+        File to write the figure to; its ending says in which format.
+    return_fig
+        Whether to return the figure in place of the axes, and not to show it.
 
     Returns
     -------
@@ -143,10 +148,8 @@ def spatial(
             _draw(panel, slide, colouring, size)
             panel.set_title(slide.name or colouring.name)
         _draw_key(panels[min(ncols, len(panels)) - 1], colouring)
-    if sc.settings.autoshow if show is None else show:
-        plt.show()
-        return None
-    return [panel for panels in grid for panel in panels]
+    axes = [panel for panels in grid for panel in panels]
+    return finished(axes, show=show, save=save, return_fig=return_fig)
 
 
 def _panels(n_colours: int, n_slides: int, ncols: int) -> list[list[Axes]]:
@@ -190,7 +193,7 @@ def _colourings(
             values, stored = find_values(data, name)
             here = values.iloc[drawn]
             if isinstance(values.dtype, pd.CategoricalDtype):
-                scale = _category_colours(name, here, stored, palette)
+                scale = category_colours(name, here, stored, palette)
             else:
                 scale = _number_scale(here, palette)
         except LookupError as error:
@@ -203,7 +206,7 @@ def _colourings(
 def _draw_key(panel: Axes, colouring: _Colouring) -> None:
     """A colour bar or a legend to the right of a panel."""
     if isinstance(colouring.scale, ScalarMappable):
-        plt.colorbar(colouring.scale, cax=panel.inset_axes(BAR), label=colouring.name)
+        draw_bar(panel, colouring.scale, colouring.name)
         return
     entries = dict(colouring.scale) | ({MISSING_LABEL: MISSING} if colouring.has_missing else {})
     dots = [Line2D([], [], marker="o", linestyle="", color=colour, label=label) for label, colour in entries.items()]
@@ -222,33 +225,6 @@ def _number_scale(here: pd.Series, palette: str | Mapping[str, str] | None) -> S
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 1.0)
     norm = Normalize(low, high if high > low else low + 1)
     return ScalarMappable(norm, palette if isinstance(palette, str) else None)
-
-
-def _category_colours(
-    name: str, here: pd.Series, stored: Sequence[str], palette: str | Mapping[str, str] | None
-) -> dict[str, str]:
-    """Colours of the categories drawn; each keeps its colour whichever others are. ``LookupError`` if one has none."""
-    categories = list(here.cat.categories)
-    there = set(here.dropna())
-    if isinstance(palette, Mapping):
-        colours = {str(category): colour for category, colour in palette.items()}
-    else:
-        enough = stored if len(stored) >= len(categories) else _scanpy_colours(len(categories))
-        colours = dict(zip(categories, enough, strict=False))
-    if lacking := sorted(there - set(colours)):
-        msg = f"palette has no colour of {lacking} of '{name}'; it has {list(colours)}."
-        raise LookupError(msg)
-    return {category: colours[category] for category in categories if category in there}
-
-
-def _scanpy_colours(n: int) -> list[str]:
-    """The palette that scanpy takes for so many categories."""
-    palettes = sc.pl.palettes
-    cycle = plt.rcParams["axes.prop_cycle"].by_key().get("color", [])
-    for colours in (cycle, palettes.default_20, palettes.default_28, palettes.default_102):
-        if n <= len(colours):
-            return list(colours)
-    return [mpl.colors.to_hex(colour) for colour in mpl.colormaps["gist_rainbow"](np.linspace(0, 1, n))]
 
 
 def _circles(places: np.ndarray, diameter: float, colours: np.ndarray | str | None) -> EllipseCollection:

@@ -5,30 +5,43 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae.data import modalities_of, rows_of
+from mmvae._keys import PATTERN
+from mmvae.data import modalities_of, pattern_names, presence_of, rows_of
+
+from ._tables import flat
 
 
-def find_values(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]]:
-    """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead."""
+def find_values(data: AnnData | MuData, name: str, layer: str | None = None) -> tuple[pd.Series, tuple[str, ...]]:
+    """Numbers or a category of text, ``(n_cells,)``, and colours kept for it; ``LookupError`` says what to name instead.
+
+    Values of features are those of X, or of ``layer``.
+    """
     if (found := find_column(data, name)) is not None:
         return _numbers_or_category(found[0]), found[1]
+    if name == PATTERN:
+        return _patterns(data), ()
+    if (place := find_feature(data, name)) is not None:
+        return _of_feature(data, *place, layer), ()
+    first, _, rest = name.partition(":")
+    if (matrix := matrices_of(data).get(first)) is not None:
+        return _of_dimension(matrix, first, rest, data.obs_names), ()
+    raise LookupError(_unknown(data, name))
+
+
+def find_feature(data: AnnData | MuData, name: str) -> tuple[str, str] | None:
+    """Modality and name of a feature, ``None`` if there is none such; ``LookupError`` if several modalities have it."""
     modalities = modalities_of(data)
     having = [modality for modality, adata in modalities.items() if name in adata.var_names]
     if len(having) > 1:
         msg = f"'{name}' is a feature of several modalities. Name one: {[f'{modality}:{name}' for modality in having]}."
         raise LookupError(msg)
     if having:
-        return _of_gene(data, having[0], name), ()
-    first, _, rest = name.partition(":")
-    if first in modalities and rest in modalities[first].var_names:
-        return _of_gene(data, first, rest), ()
-    if (matrix := _matrices(data).get(first)) is not None:
-        return _of_dimension(matrix, first, rest, data.obs_names), ()
-    raise LookupError(_unknown(data, name))
+        return having[0], name
+    modality, _, feature = name.partition(":")
+    return (modality, feature) if modality in modalities and feature in modalities[modality].var_names else None
 
 
 def find_column(data: AnnData | MuData, name: str) -> tuple[pd.Series, tuple[str, ...]] | None:
@@ -52,12 +65,23 @@ def _numbers_or_category(column: pd.Series) -> pd.Series:
     return pd.Series(column.to_numpy(dtype=float, na_value=np.nan), index=column.index)
 
 
-def _of_gene(data: AnnData | MuData, modality: str, gene: str) -> pd.Series:
+def _patterns(data: AnnData | MuData) -> pd.Series:
+    """What each cell has, in words, a category, the most frequent first."""
+    names = list(modalities_of(data))
+    patterns = pd.Series(pattern_names(presence_of(data, names), names), index=data.obs_names)
+    return patterns.astype(pd.CategoricalDtype(list(patterns.value_counts().index)))
+
+
+def _of_feature(data: AnnData | MuData, modality: str, feature: str, layer: str | None) -> pd.Series:
     adata, rows = modalities_of(data)[modality], rows_of(data, modality)
-    if adata.X is None:
-        msg = f"'{gene}' has no values, as modality '{modality}' has no X. Put the values to draw in X."
+    if layer is not None and layer not in adata.layers:
+        msg = f"'{feature}' has no values, as modality '{modality}' has no layer '{layer}'; it has {sorted(filter(None, adata.layers))}."
         raise LookupError(msg)
-    values = _flat(adata.X[:, [int(np.argmax(adata.var_names == gene))]])
+    matrix = adata.X if layer is None else adata.layers[layer]
+    if matrix is None:
+        msg = f"'{feature}' has no values, as modality '{modality}' has no X. Put the values to draw in X."
+        raise LookupError(msg)
+    values = flat(matrix[:, [int(np.argmax(adata.var_names == feature))]])
     return pd.Series(np.where(rows < 0, np.nan, values[rows]), index=data.obs_names)
 
 
@@ -71,15 +95,17 @@ def _of_dimension(matrix: Any, key: str, dimension: str, cells: pd.Index) -> pd.
     number = names.index(dimension)
     if isinstance(matrix, pd.DataFrame):
         return _numbers_or_category(matrix.iloc[:, number])
-    return pd.Series(_flat(matrix[:, [number]]), index=cells)
+    return pd.Series(flat(matrix[:, [number]]), index=cells)
 
 
-def _flat(column: Any) -> np.ndarray:
-    return np.asarray(column.toarray() if sp.issparse(column) else column).ravel().astype(float)
-
-
-def _matrices(data: AnnData | MuData) -> dict[str, Any]:
-    return {key: matrix for key, matrix in data.obsm.items() if np.ndim(matrix) == 2 and matrix.shape[1]}
+def matrices_of(data: AnnData | MuData) -> dict[str, Any]:
+    """What ``obsm`` holds of all cells, by name; not the columns in which mudata keeps who has a modality."""
+    masks = data.mod if isinstance(data, MuData) else ()
+    return {
+        key: matrix
+        for key, matrix in data.obsm.items()
+        if key not in masks and np.ndim(matrix) == 2 and matrix.shape[1]
+    }
 
 
 def _dimensions(matrix: Any) -> list[str]:
@@ -87,7 +113,7 @@ def _dimensions(matrix: Any) -> list[str]:
 
 
 def _unknown(data: AnnData | MuData, name: str) -> str:
-    known = list(map(str, data.obs)) + [f"{key}:{_dimensions(matrix)[0]}" for key, matrix in _matrices(data).items()]
+    known = list(map(str, data.obs)) + [f"{key}:{_dimensions(matrix)[0]}" for key, matrix in matrices_of(data).items()]
     for modality, adata in modalities_of(data).items():
         prefix = f"{modality}:" if isinstance(data, MuData) else ""
         known += [f"{prefix}{column}" for column in adata.obs]

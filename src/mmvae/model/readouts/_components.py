@@ -29,7 +29,7 @@ class ComponentMethods(DataAccess):
     @property
     def mixture_latents(self) -> list[str]:
         """Names of the latents whose prior is a mixture with the same components for every cell."""
-        return [latent for latent in self.module.priors if _mixture(self.module, latent) is not None]
+        return [latent for latent in self.module.priors if mixture_of(self.module, latent) is not None]
 
     def get_responsibilities(
         self,
@@ -65,7 +65,7 @@ class ComponentMethods(DataAccess):
         reader = Reader(self)
         latent = _one_latent(reader, agreed(modality=modality, latent=latent))
         values = _responsibilities(reader, latent, adata, indices, batch_size)
-        names, _ = _component_names(reader, latent, values.shape[1])
+        names, _ = component_names(reader, latent, values.shape[1])
         return pd.DataFrame(values, index=reader.cell_names(adata, indices), columns=names)
 
     def prior_summary(self, n_features: int = 10, *, modality: str | None = None) -> pd.DataFrame:
@@ -102,7 +102,8 @@ class ComponentMethods(DataAccess):
         return pd.concat(rows, ignore_index=True)
 
 
-def _mixture(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
+def mixture_of(module: MultiVAEModule, latent: str) -> MixtureSameFamily | None:
+    """The prior of a latent, if it is a mixture with the same components for every cell."""
     encoder = module.encoders[latent] if latent in module.encoders else None
     return module.priors[latent].components(PriorContext(encoder=encoder))
 
@@ -112,7 +113,7 @@ def _one_latent(reader: Reader, modality: str | None) -> str:
     if others:
         msg = f"Expected a modality, one of {[latent, *others]}; got None. Give modality."
         raise ValueError(msg)
-    if _mixture(reader.module, latent) is None:
+    if mixture_of(reader.module, latent) is None:
         msg = (
             f"Expected a latent whose prior is a mixture that is the same for all cells; the prior of '{latent}' is "
             f"'{reader.module.priors[latent].name}'. Train a model with prior='mog', or cluster the latent instead."
@@ -121,7 +122,7 @@ def _one_latent(reader: Reader, modality: str | None) -> str:
     return latent
 
 
-def _component_names(reader: Reader, latent: str, size: int) -> tuple[list[str], list[str]]:
+def component_names(reader: Reader, latent: str, size: int) -> tuple[list[str], list[str]]:
     """A name for each component, and its label, if components have any."""
     prior = reader.module.priors[latent]
     if not isinstance(prior, LabelledMixture):
@@ -134,7 +135,7 @@ def _component_names(reader: Reader, latent: str, size: int) -> tuple[list[str],
 @torch.inference_mode()
 def _responsibilities(reader: Reader, latent: str, *cells: Any) -> np.ndarray:
     """Responsibilities of cells, as in :meth:`Reader.posteriors`, ``(n_cells, K)``; NaN without the latent."""
-    mixture, blocks = _mixture(reader.module, latent), []
+    mixture, blocks = mixture_of(reader.module, latent), []
     assert mixture is not None  # the callers see to it
     n_components = mixture.component_distribution.batch_shape[-1]
     with seeded(0):
@@ -157,7 +158,7 @@ def _draws(term: PriorTerm) -> Tensor:
 
 
 def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
-    mixture, prior = _mixture(reader.module, latent), reader.module.priors[latent]
+    mixture, prior = mixture_of(reader.module, latent), reader.module.priors[latent]
     if mixture is None:
         n_cells = float(has_latent(reader.module, latent, reader.data()).sum())
         return pd.DataFrame({"latent": [latent], "prior": [prior.name], "n_cells": [n_cells]})
@@ -165,7 +166,7 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
     has = ~np.isnan(mass[:, 0])
     mass, n_cells = mass[has], mass[has].sum(axis=0)
     weights = mixture.mixture_distribution.probs.detach().cpu().double().numpy()
-    names, labels = _component_names(reader, latent, len(weights))
+    names, labels = component_names(reader, latent, len(weights))
     columns: dict[str, Any] = {"latent": latent, "prior": prior.name, "component": names}
     columns |= {"label": labels} if labels else {}
     columns |= {"weight": weights, "n_cells": n_cells, "effective_components": effective_number(weights)}

@@ -59,7 +59,7 @@ class PriorMethods(DataAccess):
             cells = np.arange(own.n_obs)
         chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
         with seeded(seed):
-            draws = _both_draws(reader, chosen)
+            draws = both_draws(reader, chosen)
         rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places.items()]
         if len(rows) > 1 and modality is None:
             rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
@@ -213,7 +213,7 @@ def _places(reader: Reader, modality: str | None) -> dict[str, tuple[str, slice]
 
 
 @torch.inference_mode()
-def _both_draws(reader: Reader, cells: np.ndarray) -> dict[str, np.ndarray]:
+def both_draws(reader: Reader, cells: np.ndarray) -> dict[str, np.ndarray]:
     """A draw of the posterior and one of the prior, by latent, ``(2, n_cells, width)``; NaN where not encoded."""
     found: dict[str, list[np.ndarray]] = {}
     for inference in starmap(reader.module.infer, reader.posteriors(None, cells)):

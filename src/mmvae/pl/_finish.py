@@ -1,0 +1,67 @@
+"""What all plots have in common: panels in rows, and what becomes of a figure once it is drawn."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import matplotlib.pyplot as plt
+import scanpy as sc
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+
+from mmvae._files import replacing
+
+DPI = 150
+# Left, bottom, width and height of a colour bar, in those of the panel.
+BAR = (1.04, 0.1, 0.05, 0.8)
+Drawn: TypeAlias = Axes | list[Axes] | Figure | None
+
+
+def panels_in_rows(n_panels: int, ncols: int, size: tuple[float, float], **kwargs: Any) -> list[Axes]:
+    """Panels of a new figure, each of ``size`` in inches, at most ``ncols`` beside each other."""
+    width = min(ncols, n_panels)
+    height = -(-n_panels // width)
+    figure = plt.figure(figsize=(width * size[0], height * size[1]), layout="constrained")
+    spec = figure.add_gridspec(height, width)
+    return [figure.add_subplot(spec[divmod(number, width)], **kwargs) for number in range(n_panels)]
+
+
+def draw_bar(panel: Axes, scale: ScalarMappable, label: str = "") -> None:
+    """A colour bar to the right of a panel, however far the next one is."""
+    plt.colorbar(scale, cax=panel.inset_axes(BAR), label=label)
+
+
+def axes_for(ax: Axes | None, size: tuple[float, float]) -> Axes:
+    """The axes given, or those of a new figure of ``size`` in inches."""
+    return plt.subplots(figsize=size, layout="constrained")[1] if ax is None else ax
+
+
+def checked_pair(axes: Sequence[Axes]) -> Sequence[Axes]:
+    """``axes``, or ``ValueError`` if they are not two."""
+    if len(axes) != 2:
+        msg = f"Expected two axes; got {len(axes)}. Make them with plt.subplots."
+        raise ValueError(msg)
+    return axes
+
+
+def without_frame(panel: Axes) -> None:
+    """Leave out the upper and the right edge."""
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def finished(
+    drawn: Axes | list[Axes], *, show: bool | None, save: str | os.PathLike[str] | None, return_fig: bool
+) -> Drawn:
+    """Save and show a figure as asked, and return it, or its axes unless they were shown."""
+    figure: Any = (drawn[0] if isinstance(drawn, list) else drawn).figure
+    if save is not None:
+        with replacing(Path(save)) as part:
+            figure.savefig(part, dpi=DPI, bbox_inches="tight")
+    if return_fig:
+        return figure
+    if sc.settings.autoshow if show is None else show:
+        plt.show()
+        return None
+    return drawn

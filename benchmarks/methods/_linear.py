@@ -14,7 +14,7 @@ from benchmarks import inputs
 from benchmarks.scores.neighbours import Neighbours
 from benchmarks.tasks import NotApplicableError, Problem
 
-from ._normalised import components, concatenated, normalised, standardised
+from .normalised import components, concatenated, normalised, standardised
 from .outcome import NO_SINGLE, Outcome
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from benchmarks import inputs
 from benchmarks.training import train
 
-from ._normalised import DEPTH_TOTAL
+from .normalised import DEPTH_TOTAL
 from .outcome import Outcome
 
 if TYPE_CHECKING:

@@ -30,6 +30,7 @@ POSITIVE = Number("a number above 0", nextafter(0, 1))
 NOT_NEGATIVE = Number("a number of at least 0", 0)
 SHARE = Number("a share of at least 0, at most 1", 0, 1)
 SHARE_ABOVE_0 = Number("a share above 0, at most 1", nextafter(0, 1), 1)
+SHARE_INSIDE = Number("a share above 0, below 1", nextafter(0, 1), nextafter(1, 0))
 SHARE_BELOW_1 = Number("a share of at least 0, below 1", 0, nextafter(1, 0))
 
 

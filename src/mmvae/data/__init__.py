@@ -1,7 +1,7 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
 from ._access import graph_of, modalities_of, numbers_of, pattern_names, presence_of, reach, rows_of, within
-from ._anndata_file import checked_path, new_matrix
+from ._anndata_file import CHUNK, checked_path, new_matrices, new_matrix
 from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
 from ._manager import MosaicManager, fields_of
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of

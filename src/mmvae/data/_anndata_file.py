@@ -52,23 +52,30 @@ def checked_path(path: str | os.PathLike[str], *read: AnnData | MuData | None, o
 @contextmanager
 def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]:
     """An array on disk, single precision, ``(n_cells, n_features)``, to fill; where that ends well, X of a file at ``path``."""
+    with new_matrices(path, cells, features) as (matrix,):
+        yield matrix
+
+
+@contextmanager
+def new_matrices(path: Path, cells: pd.Index, features: pd.Index, layers: Sequence[str] = ()) -> Iterator[list[Any]]:
+    """:meth:`new_matrix` with further ones of the same shape, the layers of the file; X is the first."""
     with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
         part = Path(scratch) / path.name
         if path.suffix == ".h5ad":
-            _check_room(path.parent, len(cells), len(features))
+            _check_room(path.parent, len(cells), len(features), n_matrices=1 + len(layers))
             with h5py.File(part, "w") as root:
-                yield _empty_matrix(root, cells, features, maxshape=(None, None))
+                yield _empty_matrices(root, cells, features, layers, maxshape=(None, None))
         else:
-            yield _empty_matrix(zarr.open_group(str(part), mode="w"), cells, features)
+            yield _empty_matrices(zarr.open_group(str(part), mode="w"), cells, features, layers)
             with _quiet():
                 zarr.consolidate_metadata(str(part))
         _put(part, path, Path(scratch) / "before")
 
 
-def _check_room(folder: Path, *shape: int) -> None:
+def _check_room(folder: Path, *shape: int, n_matrices: int) -> None:
     """Refuse what does not fit, as HDF5 brings the process down where it finds no room to write."""
     stored = math.prod(-(-n // size) * size for n, size in zip(shape, _chunks(shape), strict=True))
-    needed, free = 4 * stored + OF_NAME * sum(shape) + 2**20, shutil.disk_usage(folder).free
+    needed, free = 4 * stored * n_matrices + OF_NAME * sum(shape) + 2**20, shutil.disk_usage(folder).free
     if needed > free:
         msg = (
             f"Expected {needed / 2**30:.2g} GB free for out; got {free / 2**30:.2g} GB in '{folder.resolve()}'. Make room, name "
@@ -81,18 +88,25 @@ def _chunks(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(max(1, min(pair)) for pair in zip(CHUNK, shape, strict=True))
 
 
-def _empty_matrix(root: Any, cells: pd.Index, features: pd.Index, **options: Any) -> Any:
-    """Names in ``root``, and X."""
+def _empty_matrices(root: Any, cells: pd.Index, features: pd.Index, layers: Sequence[str], **options: Any) -> list[Any]:
+    """Names in ``root``, X, and the layers."""
     shape = len(cells), len(features)
     # Text as objects, which every version of anndata writes.
     obs, var = (pd.DataFrame(index=pd.Index(names, dtype=object)) for names in (cells, features))
     options["chunks"] = _chunks(shape)
     with _quiet():
         write_elem(root, "/", AnnData(obs=obs, var=var))
-        # anndata takes an array as a whole, so it gets one without cells, which then grows.
-        write_elem(root, "X", np.empty((0, shape[1]), dtype=np.float32), dataset_kwargs=options)
-    root["X"].resize(shape)
-    return root["X"]
+        return [
+            _empty_matrix(root, "X", shape, options),
+            *(_empty_matrix(root["layers"], n, shape, options) for n in layers),
+        ]
+
+
+def _empty_matrix(group: Any, name: str, shape: tuple[int, int], options: dict[str, Any]) -> Any:
+    # anndata takes an array as a whole, so it gets one without cells, which then grows.
+    write_elem(group, name, np.empty((0, shape[1]), dtype=np.float32), dataset_kwargs=options)
+    group[name].resize(shape)
+    return group[name]
 
 
 @contextmanager

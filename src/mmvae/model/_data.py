@@ -36,6 +36,8 @@ class ReferenceMemory:
     agreement: dict[str, float] | None = None  # share of its variance that another modality tells
     scale: dict[str, float] | None = None  # root of the total variance of each modality's draws
     shared: dict[str, Any] | None = None  # the subspace that the modalities share, fitted on first use
+    imputation: dict[str, Any] | None = None  # by modality, how its intervals are calibrated, measured on first use
+    imputation_quality: dict[str, Any] | None = None  # by modality, how it does beside plain methods, as well
     n_categories: dict[str, int] | None = None  # of each table of weights when the training ended
     known_categories: dict[str, int] | None = None  # in a query, those of its reference, which stay as they are
     dropout_is_frozen: bool = False  # whether a query is trained without

@@ -185,7 +185,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         try:
             self.best_epoch_ = None
             if not self.memory.is_query:  # whose encoders stay what they are
-                self.remember(shared=None, reliability=None, certainty=None, agreement=None, scale=None)
+                self.remember(shared=None, imputation=None, imputation_quality=None)
+                self.remember(reliability=None, certainty=None, agreement=None, scale=None)
                 if self.memory.n_categories is None:
                     self._init_from(cells)
             if self.adata is not None:

@@ -1,0 +1,1 @@
+"""A modality predicted from another one, by mmvae and by others."""

@@ -11,6 +11,7 @@ from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
 from ._loadings import LoadingMethods
 from ._priors import PriorMethods
+from ._report import ReportMethods
 from ._weights import measure_modalities
 
 
@@ -26,5 +27,6 @@ class Readouts(
     ExpressionMethods,
     ImputationMethods,
     LabelMethods,
+    ReportMethods,
 ):
     """All of them."""

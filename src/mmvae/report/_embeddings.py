@@ -1,0 +1,54 @@
+"""Where the cells lie in the fused latent, by what should and what should not tell them apart."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import scanpy as sc
+from anndata import AnnData
+from matplotlib.figure import Figure
+
+from mmvae._keys import FUSED, UMAP, embedding_key
+from mmvae.model import MultiVAE
+from mmvae.train import seeded
+
+from ._blocks import Block, Note, Picture, picture
+from ._cells import column_of, described, most_frequent, patterns_of, sample_of
+
+SIZE = (5.6, 4.0)
+
+
+def embeddings(model: MultiVAE) -> Iterator[Block]:
+    """UMAPs of the fused latent."""
+    cells = _umap(model)
+    yield Note(
+        f"A UMAP of the fused latent, of {described(model, sample_of(model))}. Distances between far groups mean little, "
+        "and nor do sizes of groups."
+    )
+    readings = {
+        "pattern": "Where colours lie apart, cells are told apart by what was measured, and not by what they are.",
+        "batch": "Where colours lie apart, batches differ in their cells, or their technical differences are left.",
+        "labels": "Labels that lie apart are told apart by the model, whether or not its prior looks at them.",
+    }
+    yield from (_coloured(cells, column, reading) for column, reading in readings.items() if column in cells.obs)
+
+
+def _umap(model: MultiVAE) -> AnnData:
+    """A sample of the cells in the fused latent, with what they have, batches and labels, and a UMAP."""
+    rows = sample_of(model)
+    known = {"pattern": pd.Series(patterns_of(model))}
+    for role in ("batch", "labels"):
+        if (column := column_of(model, role)) is not None:
+            known[role] = column.values
+    obs = pd.DataFrame({role: most_frequent(values.iloc[rows]).to_numpy() for role, values in known.items()})
+    cells = AnnData(obs=obs, obsm={embedding_key(FUSED): model.get_latent_representation(indices=rows)})
+    with seeded(0):
+        sc.pp.neighbors(cells, use_rep=embedding_key(FUSED), random_state=0)
+        sc.tl.umap(cells, random_state=0)
+    return cells
+
+
+def _coloured(cells: AnnData, column: str, reading: str) -> Picture:
+    def draw(figure: Figure) -> None:
+        sc.pl.embedding(cells, UMAP, color=column, ax=figure.subplots(), show=False, frameon=False)
+
+    return picture(draw, SIZE, f"UMAP of the fused latent; a dot is a cell, its colour is its {column}.", reading)

@@ -1,16 +1,20 @@
 """What a section of the page is made of: sentences, tables and figures."""
 
-import base64
-from collections.abc import Callable
-from dataclasses import dataclass
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from io import BytesIO
 from numbers import Integral, Real
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from matplotlib.figure import Figure
 
 DPI, CSS_DPI = 160, 96
+# Inches: of figures that are drawn for the page.
+WIDTH = 5.4
+# Names of the user's are text and no formulas, whatever dollars they hold.
+STYLE: list[Any] = ["default", {"text.parse_math": False, "legend.fontsize": "small"}]
 MOST_ROWS = 40
 # Text of more characters than this has a column of its own width, and is wrapped in it.
 LONG = 30
@@ -29,16 +33,20 @@ class Note:
 
 @dataclass(frozen=True)
 class Table:
-    """A frame without its index, with what it holds in a sentence; of very long ones the first rows."""
+    """A frame without its index, with what it holds in a sentence; of very long ones the first rows.
+
+    ``names`` are what columns are called on the page, where that is not what they are called in the frame.
+    """
 
     frame: pd.DataFrame
     caption: str
+    names: Mapping[str, str] = field(default_factory=dict)
     kind = "table"
 
     @property
     def heads(self) -> list[str]:
         """Names of the columns, in words."""
-        return [str(name).replace("_", " ") if str(name).isidentifier() else str(name) for name in self.frame]
+        return [self.names.get(str(name), str(name)) for name in self.frame]
 
     @property
     def rows(self) -> list[list[str]]:
@@ -66,18 +74,24 @@ class Picture:
 Block = Note | Table | Picture
 
 
-def picture(draw: Callable[[Figure], object], size: tuple[float, float], alt: str, caption: str) -> Picture:
-    """What ``draw`` puts on a figure of ``size`` in inches, under matplotlib's defaults; the user's are left alone."""
-    with plt.style.context("default"), plt.ioff():
-        figure = plt.figure(figsize=size, layout="constrained")
+def picture(draw: Callable[[], Any], alt: str, caption: str) -> Picture:
+    """The figure that ``draw`` returns, under matplotlib's own defaults; the user's, and their figures, are left alone."""
+    before, buffer = set(plt.get_fignums()), BytesIO()
+    with plt.style.context(STYLE), plt.ioff():
         try:
-            draw(figure)
-            buffer = BytesIO()
-            figure.savefig(buffer, format="png", dpi=DPI)
+            draw().savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
         finally:
-            plt.close(figure)
-    source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return Picture(source, round(size[0] * CSS_DPI), alt, caption)
+            for number in set(plt.get_fignums()) - before:
+                plt.close(number)
+    png = buffer.getvalue()
+    # A PNG has its width in these bytes.
+    width = int.from_bytes(png[16:20]) * CSS_DPI // DPI
+    return Picture(f"data:image/png;base64,{b64encode(png).decode()}", width, alt, caption)
+
+
+def panels(n_rows: int, height: float) -> Any:
+    """Axes beneath each other, narrow enough for a phone."""
+    return plt.subplots(n_rows, 1, figsize=(WIDTH, n_rows * height), layout="constrained")[1]
 
 
 def text_of(value: object) -> str:

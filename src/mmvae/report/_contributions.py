@@ -3,51 +3,49 @@
 from collections.abc import Iterator
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from mmvae.data import presence_of
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
+from mmvae.pl import modality_weights, shared_spectrum
 
-from ._blocks import Block, Note, Table, picture
+from ._blocks import Block, Note, Table, panels, picture
 from ._cells import described, patterns_of, sample_of
 
-SIZE = (5.2, 3.4)
 # Each is read again without each of its modalities.
 WITHHELD_CELLS = 2_000
 
 
 def weights(model: MultiVAE) -> Iterator[Block]:
-    """The table of weights."""
-    frame = model.get_modality_weights()[["weight", "reliability", "certainty", "agreement"]]
-    yield Table(
-        frame.rename_axis("modality").reset_index(),
-        "How much each modality counts in the fused latent, the largest 1: reliability is how far half of its features "
-        "tell the same as the other half, certainty how sure its latent is, agreement how much of it another modality tells.",
+    """The figure of weights."""
+    yield picture(
+        lambda: modality_weights(model, axes=panels(2, 2.8), return_fig=True),
+        "Bars of each modality's weight, reliability, certainty and agreement; violins of the information in its cells.",
+        "Above, the weight in the fused latent, the largest 1, and what it rests on: how far half of the features tell "
+        "the same as the others, how sure the latent is, and how much of it another modality tells; below, near 0 the "
+        "model learns nothing from a cell's modality.",
     )
 
 
 def information(model: MultiVAE) -> Iterator[Block]:
-    """The figure of what each modality tells."""
+    """The table of what each modality tells."""
     cells = sample_of(model)
     nats = model.get_modality_information(indices=cells)
-
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        axes.boxplot([nats[name].dropna() for name in nats], showfliers=False)
-        axes.set_xticks(range(1, len(nats.columns) + 1), nats.columns)
-        axes.set(ylabel="information in a cell's modality (nats)", ylim=(0, None))
-        axes.spines[["top", "right"]].set_visible(False)
-
-    yield picture(
-        draw,
-        SIZE,
-        "Box plots of the information that the model took from each modality of a cell, in nats.",
-        f"Median, quartiles and range without outliers, over {described(model, cells)}; near 0 the model learns nothing "
-        "from the modality.",
-    )
     medians = nats.groupby(patterns_of(model)[cells]).median().rename_axis("a cell has").reset_index()
-    yield Table(medians, "The same medians, in nats, by what a cell has.")
+    yield Table(
+        medians, f"Information in each modality, the median in nats, by what a cell has; of {described(model, cells)}."
+    )
+
+
+def shared(model: MultiVAE) -> Iterator[Block]:
+    """The figure of what the modalities share."""
+    if len(model.modalities) > 1:
+        yield picture(
+            lambda: shared_spectrum(model, ax=panels(1, 3.2), return_fig=True),
+            "Eigenvalues of the correlations of the modalities' latents, by dimension, with the threshold of chance.",
+            "Dimensions above the dashed line are what the modalities agree on; where none is, they tell nothing of each "
+            "other.",
+        )
 
 
 def withheld(model: MultiVAE) -> Iterator[Block]:

@@ -5,16 +5,14 @@ from collections.abc import Iterator
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
-from matplotlib.figure import Figure
 
-from mmvae._keys import FUSED, UMAP, embedding_key
+from mmvae._keys import FUSED, embedding_key
 from mmvae.model import MultiVAE
+from mmvae.pl import embedding
 from mmvae.train import seeded
 
-from ._blocks import Block, Note, Picture, picture
+from ._blocks import Block, Note, Picture, panels, picture
 from ._cells import column_of, described, most_frequent, patterns_of, sample_of
-
-SIZE = (5.6, 4.0)
 
 
 def embeddings(model: MultiVAE) -> Iterator[Block]:
@@ -29,7 +27,8 @@ def embeddings(model: MultiVAE) -> Iterator[Block]:
         "batch": "Where colours lie apart, batches differ in their cells, or their technical differences are left.",
         "labels": "Labels that lie apart are told apart by the model, whether or not its prior looks at them.",
     }
-    yield from (_coloured(cells, column, reading) for column, reading in readings.items() if column in cells.obs)
+    told = [column for column in cells.obs if cells.obs[column].nunique() > 1]
+    yield from (_coloured(cells, column, readings[column]) for column in told or ["pattern"])
 
 
 def _umap(model: MultiVAE) -> AnnData:
@@ -48,7 +47,8 @@ def _umap(model: MultiVAE) -> AnnData:
 
 
 def _coloured(cells: AnnData, column: str, reading: str) -> Picture:
-    def draw(figure: Figure) -> None:
-        sc.pl.embedding(cells, UMAP, color=column, ax=figure.subplots(), show=False, frameon=False)
-
-    return picture(draw, SIZE, f"UMAP of the fused latent; a dot is a cell, its colour is its {column}.", reading)
+    return picture(
+        lambda: embedding(cells, column, ax=panels(1, 4.0), return_fig=True, frameon=False),
+        f"UMAP of the fused latent; a dot is a cell, its colour is its {column}.",
+        reading,
+    )

@@ -58,8 +58,13 @@ def _render(model: MultiVAE) -> str:
         lstrip_blocks=True,
     )
     sections = [Section(title, title.lower(), list(_blocks(model, parts))) for title, parts in SECTIONS.items()]
-    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return environment.get_template(TEMPLATE).render(summary=repr(model), made=made, sections=sections, long=LONG)
+    return environment.get_template(TEMPLATE).render(
+        names=model.modalities,
+        summary=repr(model),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        sections=sections,
+        long=LONG,
+    )
 
 
 def _blocks(model: MultiVAE, parts: tuple[Part, ...]) -> Iterator[Block]:

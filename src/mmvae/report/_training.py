@@ -2,14 +2,10 @@
 
 from collections.abc import Iterator
 
-from matplotlib.figure import Figure
-
 from mmvae.model import MultiVAE
 from mmvae.pl import history
 
-from ._blocks import Block, Note, picture
-
-SIZE = (5.2, 6.4)
+from ._blocks import Block, Note, panels, picture
 
 
 def training(model: MultiVAE) -> Iterator[Block]:
@@ -18,12 +14,8 @@ def training(model: MultiVAE) -> Iterator[Block]:
     yield Note(f"Trained for {n_epochs:,} epochs; {_kept(kept)}. {_cells(model)}")
     yield from (Note(line, "warning") for line in model.training_report_)
 
-    def draw(figure: Figure) -> None:
-        history(model, axes=figure.subplots(2, 1), show=False)
-
     yield picture(
-        draw,
-        SIZE,
+        lambda: history(model, axes=panels(2, 3.0), return_fig=True),
         "Two line plots over the epochs: the loss of training and validation cells, and the divergence of each latent.",
         "Above, lower is better, and validation far above training means cells learnt by heart; below, a latent near 0 "
         "carries nothing.",

@@ -38,7 +38,8 @@ def _umap(model: MultiVAE) -> AnnData:
     for role in ("batch", "labels"):
         if (column := column_of(model, role)) is not None:
             known[role] = column.values
-    obs = pd.DataFrame({role: most_frequent(values.iloc[rows]).to_numpy() for role, values in known.items()})
+    obs = pd.DataFrame({role: most_frequent(values.iloc[rows]).array for role, values in known.items()})
+    obs.index = obs.index.astype(str)
     cells = AnnData(obs=obs, obsm={embedding_key(FUSED): model.get_latent_representation(indices=rows)})
     with seeded(0):
         sc.pp.neighbors(cells, use_rep=embedding_key(FUSED), random_state=0)

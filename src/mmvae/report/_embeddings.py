@@ -9,7 +9,6 @@ from anndata import AnnData
 from mmvae._keys import FUSED, embedding_key
 from mmvae.model import MultiVAE
 from mmvae.pl import embedding
-from mmvae.train import seeded
 
 from ._blocks import Block, Note, Picture, panels, picture
 from ._cells import column_of, described, most_frequent, patterns_of, sample_of
@@ -41,9 +40,9 @@ def _umap(model: MultiVAE) -> AnnData:
     obs = pd.DataFrame({role: most_frequent(values.iloc[rows]).array for role, values in known.items()})
     obs.index = obs.index.astype(str)
     cells = AnnData(obs=obs, obsm={embedding_key(FUSED): model.get_latent_representation(indices=rows)})
-    with seeded(0):
-        sc.pp.neighbors(cells, use_rep=embedding_key(FUSED), random_state=0)
-        sc.tl.umap(cells, random_state=0)
+    # Exact neighbours of so many cells are found sooner than those of pynndescent, which is compiled first.
+    sc.pp.neighbors(cells, use_rep=embedding_key(FUSED), transformer="sklearn")
+    sc.tl.umap(cells, random_state=0)
     return cells
 
 

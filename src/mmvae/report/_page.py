@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmvae._files import replacing
 from mmvae.model import MultiVAE
+from mmvae.train import seeded
 
 from ._blocks import LONG, Block, Note
 from ._sections import SECTIONS, Part
@@ -30,7 +31,9 @@ def write(model: MultiVAE, path: str | os.PathLike[str], *, overwrite: bool = Fa
     """Write the page of a trained model; the file appears once it is complete. See :meth:`~mmvae.MultiVAE.report`."""
     path = _checked(Path(path), overwrite=overwrite)
     model._check_if_trained(warn=False)
-    page = _render(model)
+    # The same page each time, and the user's own random numbers do not feel it.
+    with seeded(0):
+        page = _render(model)
     with replacing(path) as part:
         part.write_text(page, encoding="utf-8")
     return path

@@ -19,8 +19,7 @@ def settings(model: MultiVAE) -> Iterator[Block]:
     chosen = dict(model.init_params_["non_kwargs"])
     priors = {latent: _spec(own) for latent, own in chosen.pop("prior").items()}
     by_modality = {name: chosen.pop(name) for name in ("n_latent", "input_dropout", "modality_weights")}
-    fusion = _spec({key: value for key, value in chosen.pop("fusion").items() if key != "n_latent"})
-    single = {"fusion": fusion} | chosen
+    single = {"fusion": _spec(chosen.pop("fusion"))} | chosen
     yield Table(pd.DataFrame(single.items(), columns=["setting", "value"]), "Arguments that hold for the whole model.")
     frame = pd.DataFrame(by_modality).rename_axis("modality").reset_index()
     yield Table(frame, "Arguments that each modality has of its own.")
@@ -38,6 +37,6 @@ def versions(model: MultiVAE) -> Iterator[Block]:
 
 
 def _spec(spec: Mapping[str, Any]) -> str:
-    """Name of a part and its arguments, in one line."""
-    arguments = ", ".join(f"{key}={value}" for key, value in spec.items() if key != "name")
+    """Name of a part and its arguments, in one line; widths of latents have a table of their own."""
+    arguments = ", ".join(f"{key}={value}" for key, value in spec.items() if key not in ("name", "n_latent"))
     return f"{spec['name']} ({arguments})" if arguments else str(spec["name"])

@@ -8,6 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mmvae._errors import SetupError
+from mmvae.data import check_type
 from mmvae.model import MultiVAE
 
 from ._files import MODEL_FILE, check_output, read
@@ -28,6 +29,8 @@ def run(args: Namespace) -> None:
 
 def _load(folder: Path, data: MuData | AnnData) -> MultiVAE:
     try:
+        # scvi-tools' words for an AnnData in place of a MuData help nobody.
+        check_type(data, MultiVAE.load_registry(str(folder)))
         return MultiVAE.load(folder, data)
     except SetupError:
         raise

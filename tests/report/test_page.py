@@ -21,6 +21,7 @@ TITLES = [
     "Training",
     "Embeddings",
     "Contributions",
+    "Imputation",
     "Priors",
     "Data",
     "Settings",

@@ -56,7 +56,7 @@ def withheld(model: MultiVAE) -> Iterator[Block]:
         yield Note("No cell has several modalities, of which one could be withheld.")
         return
     chosen = np.sort(np.random.default_rng(0).permutation(several)[:WITHHELD_CELLS])
-    means = model.leave_one_out(indices=chosen).mean().unstack()[["shift", *model.modalities]]
+    means = model.leave_one_out(indices=chosen).mean().unstack().loc[model.modalities, ["shift", *model.modalities]]
     yield Table(
         means.rename_axis(columns=None).rename_axis("withheld").reset_index(),
         f"What changes when a modality is withheld, mean over {len(chosen):,} cells that have several: the shift of the "

@@ -9,6 +9,7 @@ from ._contributions import information, shared, weights, withheld
 from ._data import batches, columns, modalities, patterns
 from ._diagnosis import diagnosis
 from ._embeddings import embeddings
+from ._imputation import intervals, predictions
 from ._priors import components, fits, pictures
 from ._settings import settings, versions
 from ._training import training
@@ -20,6 +21,7 @@ SECTIONS: dict[str, tuple[Part, ...]] = {
     "Training": (training,),
     "Embeddings": (embeddings,),
     "Contributions": (weights, shared, information, withheld),
+    "Imputation": (predictions, intervals),
     "Priors": (fits, pictures, components),
     "Data": (modalities, patterns, batches, columns),
     "Settings": (settings,),

@@ -132,13 +132,15 @@ def test_every_figure_says_what_it_shows_and_how_to_read_it(name, request):
     assert all(caption.strip().endswith(".") for caption in captions)
 
 
-def test_model_data_and_surroundings_are_left_alone(trained, tmp_path):
+def test_weights_data_and_surroundings_are_left_alone(trained, tmp_path):
     model, mdata = trained
-    before = [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams), vars(model.memory)]
+    before = [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams)]
+    weights = {name: values.clone() for name, values in model.module.state_dict().items()}
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     figure = plt.figure()
     model.report(tmp_path / "again.html")
-    assert [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams), vars(model.memory)] == before
+    assert [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams)] == before
+    assert all(torch.equal(values, weights[name]) for name, values in model.module.state_dict().items())
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
     assert plt.get_fignums() == [figure.number]
     plt.close(figure)
@@ -202,6 +204,14 @@ def test_part_that_fails_says_why_and_the_others_are_made(trained, tmp_path, mon
     page = trained[0].report(tmp_path / "report.html").read_text()
     assert page.index(">before<") < page.index("Not made: the number of cells.") < page.index(">after<")
     assert "KeyError: &#39;&lt;none&gt;&#39;" in page
+
+
+def test_sentence_is_said_once(trained, tmp_path, monkeypatch):
+    twice = {title: (lambda model: iter([Note("amiss", "warning")]),) for title in ("Diagnosis", "Training")}
+    monkeypatch.setattr(_page, "SECTIONS", twice)
+    page = trained[0].report(tmp_path / "report.html").read_text()
+    assert page.count("amiss") == 1
+    assert page.index("amiss") < page.index('id="training"')
 
 
 def test_long_tables_end_with_how_much_is_missing():

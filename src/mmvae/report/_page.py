@@ -60,14 +60,22 @@ def _render(model: MultiVAE) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sections = [Section(title, title.lower(), list(_blocks(model, parts))) for title, parts in SECTIONS.items()]
     return environment.get_template(TEMPLATE).render(
         names=model.modalities,
         summary=repr(model),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        sections=sections,
+        sections=list(_sections(model)),
         long=LONG,
     )
+
+
+def _sections(model: MultiVAE) -> Iterator[Section]:
+    """All sections; a sentence that stands above is not said again."""
+    said: set[Note] = set()
+    for title, parts in SECTIONS.items():
+        blocks = [block for block in _blocks(model, parts) if not (isinstance(block, Note) and block in said)]
+        said |= {block for block in blocks if isinstance(block, Note)}
+        yield Section(title, title.lower(), blocks)
 
 
 def _blocks(model: MultiVAE, parts: tuple[Part, ...]) -> Iterator[Block]:

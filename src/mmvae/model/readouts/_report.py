@@ -15,8 +15,8 @@ class ReportMethods(DataAccess):
 
         The page is a single HTML file that needs nothing beside it, no network and no script; it can be read on a phone
         and printed. Every figure says how to read it. What cannot be made, such as figures of cells where the model was
-        loaded without data, is named on the page with the reason. Figures of cells are of 20,000 random ones at the
-        most. The model and its data are not changed.
+        loaded without data, is named on the page with the reason. UMAPs are of 20,000 random cells at the most. Neither
+        the data nor the weights are changed.
 
         Parameters
         ----------

@@ -9,11 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import torch
 
 import mmvae
+from mmvae.model.readouts import _quality
 from mmvae.report import _page
 from mmvae.report._blocks import MOST_ROWS, Note, Table, picture, text_of
+from mmvae.report._imputation import _held_out, intervals, predictions
 
 VOID = {"img", "meta", "link", "br", "hr", "input"}
 TITLES = [
@@ -239,3 +242,52 @@ def test_figure_that_fails_is_closed():
     with pytest.raises(ValueError, match="no"):
         picture(draw, "nothing", "Nothing.")
     assert plt.get_fignums() == before
+
+
+@pytest.fixture
+def enough(saved, monkeypatch):
+    """The model of a mosaic with few validation cells, which are taken for enough, and data of its own."""
+    monkeypatch.setattr(_quality, "LEAST_CELLS", 5)
+    return mmvae.MultiVAE.load(saved, mmvae.datasets.simulate(200, missing=0.3), accelerator="cpu")
+
+
+def test_predictions_are_held_against_plain_methods(enough):
+    *notes, table = predictions(enough)
+    # three epochs are no match for a ridge regression
+    assert {note.tone for note in notes} == {"warning"}
+    assert list(table.frame["modality"]) == enough.modalities
+    expected = [enough.check_imputation(name)["correlation"]["mmvae"].mean() for name in enough.modalities]
+    np.testing.assert_allclose(table.frame["mmvae"], expected)
+
+
+def test_intervals_are_held_against_what_was_measured(enough):
+    found = list(intervals(enough))
+    assert len(found) == len(enough.modalities)
+    for name, own in zip(enough.modalities, found, strict=True):
+        share = int(re.search(r"90% intervals hold (\d+)%", own.caption)[1])
+        assert 50 <= share <= 100
+        assert f"'{name}'" in own.caption
+
+
+def test_measured_values_are_those_of_the_data(enough):
+    data = enough.adata
+    truth, mean, lower, upper = _held_out(enough, "protein", list(data["protein"].var_names[[7, 2]]))
+    measured = data["protein"][truth.index, truth.columns].X
+    np.testing.assert_array_equal(truth, measured.toarray() if sp.issparse(measured) else measured)
+    for other in (mean, lower, upper):
+        assert other.index.equals(truth.index)
+        assert other.columns.equals(truth.columns)
+    assert (lower <= upper).all(axis=None)
+
+
+@pytest.mark.parametrize("formulas", [False, True])
+def test_dollars_are_text_unless_there_are_formulas(formulas):
+    def draw():
+        figure, axes = plt.subplots()
+        axes.set_title("$1 to $2")
+        drawn.append(axes.title.get_parse_math())
+        return figure
+
+    drawn = []
+    picture(draw, "nothing", "Nothing.", formulas=formulas)
+    assert drawn == [formulas]

@@ -13,8 +13,7 @@ import pandas as pd
 DPI, CSS_DPI = 160, 96
 # Inches: of figures that are drawn for the page.
 WIDTH = 5.4
-# Names of the user's are text and no formulas, whatever dollars they hold.
-STYLE: list[Any] = ["default", {"text.parse_math": False, "legend.fontsize": "small"}]
+STYLE = {"legend.fontsize": "small"}
 MOST_ROWS = 40
 # Text of more characters than this has a column of its own width, and is wrapped in it.
 LONG = 30
@@ -74,10 +73,14 @@ class Picture:
 Block = Note | Table | Picture
 
 
-def picture(draw: Callable[[], Any], alt: str, caption: str) -> Picture:
-    """The figure that ``draw`` returns, under matplotlib's own defaults; the user's, and their figures, are left alone."""
+def picture(draw: Callable[[], Any], alt: str, caption: str, *, formulas: bool = False) -> Picture:
+    """The figure that ``draw`` returns, under matplotlib's own defaults; the user's, and their figures, are left alone.
+
+    Names are text, whatever dollars they hold, unless there are ``formulas``, such as the powers on logarithmic axes.
+    """
     before, buffer = set(plt.get_fignums()), BytesIO()
-    with plt.style.context(STYLE), plt.ioff():
+    style: list[Any] = ["default", STYLE | {"text.parse_math": formulas}]
+    with plt.style.context(style), plt.ioff():
         try:
             draw().savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
         finally:

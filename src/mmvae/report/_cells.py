@@ -8,8 +8,8 @@ from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
 
 MOST_CELLS = 20_000
-# Legends of more are no longer read.
-MOST_CATEGORIES = 20
+# So many stand beneath each other in a legend of scanpy's.
+MOST_CATEGORIES = 14
 OTHERS = "others"
 
 

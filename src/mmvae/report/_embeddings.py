@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import scanpy as sc
 from anndata import AnnData
@@ -10,8 +11,11 @@ from mmvae._keys import FUSED, embedding_key
 from mmvae.model import MultiVAE
 from mmvae.pl import embedding
 
-from ._blocks import Block, Note, Picture, panels, picture
+from ._blocks import Block, Note, Picture, picture
 from ._cells import column_of, described, most_frequent, patterns_of, sample_of
+
+# Inches: of the dots; the legend beside them has the room that it needs.
+SIZE = (4.4, 4.0)
 
 
 def embeddings(model: MultiVAE) -> Iterator[Block]:
@@ -48,7 +52,7 @@ def _umap(model: MultiVAE) -> AnnData:
 
 def _coloured(cells: AnnData, column: str, reading: str) -> Picture:
     return picture(
-        lambda: embedding(cells, column, ax=panels(1, 4.0), return_fig=True, frameon=False),
+        lambda: embedding(cells, column, ax=plt.subplots(figsize=SIZE)[1], return_fig=True, frameon=False),
         f"UMAP of the fused latent; a dot is a cell, its colour is its {column}.",
         reading,
     )

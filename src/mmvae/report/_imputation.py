@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,6 @@ import pandas as pd
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
 from mmvae.model.readouts._calibration import joint_cells
-from mmvae.model.readouts._intervals import Imputation
 from mmvae.model.readouts._quality import OWN, Quality, quality
 from mmvae.nn import dense
 from mmvae.pl import imputation
@@ -18,6 +18,7 @@ from mmvae.pl import imputation
 from ._blocks import Block, Note, Table, picture
 
 INTERVAL, MOST_CELLS, MOST_FEATURES, DRAWN = 0.9, 500, 100, 4
+Tables: TypeAlias = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 NAMES = {"lead": "ahead of the best other by", "lead_error": "standard error"}
 
 
@@ -47,18 +48,22 @@ def predictions(model: MultiVAE) -> Iterator[Block]:
 def intervals(model: MultiVAE) -> Iterator[Block]:
     """The figures of predictions with intervals."""
     for name, found in _measured(model).items():
-        truth, predicted = _held_out(model, name, _evenly(found, MOST_FEATURES))
-        ends = predicted.lower_count, predicted.upper_count
-        inside = float(((truth >= ends[0]) & (truth <= ends[1])).to_numpy().mean())
-        log = model.module.likelihoods[name].values != "real"
+        tables = _held_out(model, name, _evenly(found, MOST_FEATURES))
+        truth, _, lower, upper = tables
+        inside = float(((truth >= lower) & (truth <= upper)).to_numpy().mean())
         yield picture(
-            lambda drawn=_evenly(found, DRAWN), own=(truth, predicted.mean, *ends), log=log: imputation(  # type: ignore[misc]
-                *own, features=drawn, ncols=2, log=log, return_fig=True
-            ),
+            partial(_draw, tables, _evenly(found, DRAWN), log=model.module.likelihoods[name].values != "real"),
             f"Scatter plots of predicted against measured values of '{name}' for {DRAWN} features at most, with intervals.",
-            f"Features of '{name}' from the best predicted to the worst; {INTERVAL:.0%} intervals hold {inside:.0%} "
-            f"of what {len(truth):,} validation cells measured, by which they were calibrated.",
+            f"Features of '{name}' from the best predicted to the worst; {INTERVAL:.0%} intervals hold {inside:.0%} of what "
+            f"{len(truth):,} validation cells measured, by which they were calibrated.",
+            formulas=True,
         )
+
+
+def _draw(tables: Tables, features: list[str], *, log: bool) -> Any:
+    # A dollar begins a formula.
+    own = [table[features].rename(columns=lambda name: name.replace("$", r"\$")) for table in tables]
+    return imputation(*own, ncols=2, log=log, return_fig=True)
 
 
 def _measured(model: MultiVAE) -> dict[str, Quality]:
@@ -80,8 +85,8 @@ def _evenly(found: Quality, most: int) -> list[str]:
     return list(known.index[np.unique(np.linspace(0, len(known) - 1, most).astype(int))])
 
 
-def _held_out(model: MultiVAE, name: str, features: list[str]) -> tuple[pd.DataFrame, Imputation]:
-    """What validation cells measured of the features, and what is predicted while that is withheld."""
+def _held_out(model: MultiVAE, name: str, features: list[str]) -> Tables:
+    """What validation cells measured, what is predicted while that is withheld, and between what it should lie."""
     reader = Reader(model)
     cells = joint_cells(reader, name, model.validation_indices_)[:MOST_CELLS]
     columns = pd.Index(reader.features(name)).get_indexer(features)
@@ -90,5 +95,5 @@ def _held_out(model: MultiVAE, name: str, features: list[str]) -> tuple[pd.DataF
     with warnings.catch_warnings():
         # The page says itself where plain methods predict better.
         warnings.simplefilter("ignore", UserWarning)
-        predicted: Any = model.impute(name, None, cells, None, features, "latent", interval=INTERVAL)
-    return truth, predicted
+        found: Any = model.impute(name, None, cells, None, features, "latent", interval=INTERVAL)
+    return truth, found.mean, found.lower_count, found.upper_count

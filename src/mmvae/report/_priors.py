@@ -1,6 +1,7 @@
 """Whether the priors fit, and what they have learnt."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -33,7 +34,7 @@ def pictures(model: MultiVAE) -> Iterator[Block]:
     first = {str(fusion.latent_of(name)): name for name in reversed(model.modalities)}
     for name in reversed(first.values()):
         yield picture(
-            lambda name=name: _drawn(model, name),  # type: ignore[misc]
+            partial(_drawn, model, name),
             f"Cells and draws of the prior on the main directions of the latent of '{name}', together and each alone.",
             f"Where cells of '{name}' lie and the prior does not, or the other way round, the prior does not fit.",
         )

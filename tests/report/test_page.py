@@ -135,14 +135,14 @@ def test_every_figure_says_what_it_shows_and_how_to_read_it(name, request):
     assert all(caption.strip().endswith(".") for caption in captions)
 
 
-def test_weights_data_and_surroundings_are_left_alone(trained, tmp_path):
-    model, mdata = trained
-    before = [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams)]
+def test_weights_data_and_surroundings_are_left_alone(of_one, tmp_path):
+    model, data = of_one, of_one.adata
+    before = [set(data.obsm), set(data.obs), set(data.uns), dict(mpl.rcParams)]
     weights = {name: values.clone() for name, values in model.module.state_dict().items()}
     states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     figure = plt.figure()
     model.report(tmp_path / "again.html")
-    assert [set(mdata.obsm), set(mdata.obs), set(mdata.uns), dict(mpl.rcParams)] == before
+    assert [set(data.obsm), set(data.obs), set(data.uns), dict(mpl.rcParams)] == before
     assert all(torch.equal(values, weights[name]) for name, values in model.module.state_dict().items())
     assert (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()) == states
     assert plt.get_fignums() == [figure.number]

@@ -31,7 +31,9 @@ def embeddings(model: MultiVAE) -> Iterator[Block]:
         "labels": "Labels that lie apart are told apart by the model, whether or not its prior looks at them.",
     }
     told = [column for column in cells.obs if cells.obs[column].nunique() > 1]
-    yield from (_coloured(cells, column, readings[column]) for column in told or ["pattern"])
+    yield from (_coloured(cells, column, readings[column]) for column in told)
+    if not told:
+        yield _coloured(cells, "pattern", "Groups that lie apart are cells that the model tells apart.")
 
 
 def _umap(model: MultiVAE) -> AnnData:

@@ -17,7 +17,7 @@ from mmvae.pl import imputation
 
 from ._blocks import Block, Note, Table, picture
 
-INTERVAL, MOST_CELLS, MOST_FEATURES, DRAWN = 0.9, 500, 100, 4
+INTERVAL, MOST_CELLS, MOST_FEATURES, DRAWN = 0.9, 200, 100, 4
 Tables: TypeAlias = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
 NAMES = {"lead": "ahead of the best other by", "lead_error": "standard error"}
 

@@ -43,8 +43,8 @@ def odd_page(of_one, tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="session")
-def saved(trained, tmp_path_factory) -> Path:
-    """Folder of the model of a mosaic."""
+def saved(trained, page, tmp_path_factory) -> Path:
+    """Folder of the model of a mosaic, which remembers what its report has measured."""
     folder = tmp_path_factory.mktemp("saved")
     trained[0].save(folder, overwrite=True)
     return folder

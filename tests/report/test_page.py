@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 import re
 from html.parser import HTMLParser
+from importlib.metadata import version
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -87,7 +88,7 @@ def test_everything_is_made_of_a_mosaic(page, mosaic, trained):
         "batch_0",
         "mog (n_components=16)",
         mmvae.__version__,
-        torch.__version__,
+        version("scvi-tools"),
     } <= cells
     assert f"{mdata['rna'].n_obs:,}" in cells
     # history, UMAPs by pattern and batch, weights, shared spectrum, a prior each
@@ -193,7 +194,8 @@ def test_model_without_data_says_what_is_not_made(saved, tmp_path):
     assert all("the model was loaded without" in line for line in failures(page))
     read = Read(page)
     assert read.text["h2"] == TITLES
-    assert len(read.of("img")) == 2  # the history, and the weights
+    assert len(read.of("img")) == 2  # the history, and what the modalities share, which is remembered
+    assert {"weight", "reliability"} <= set(read.text["th"])
     assert {"rna", "mog (n_components=16)", mmvae.__version__} <= set(read.text["td"])
 
 

@@ -17,13 +17,16 @@ WITHHELD_CELLS = 2_000
 
 
 def weights(model: MultiVAE) -> Iterator[Block]:
-    """The figure of weights."""
+    """The weights of the modalities."""
+    yield Table(
+        model.get_modality_weights().rename_axis("modality").reset_index(),
+        "How much each modality counts in the fused latent, the largest 1, and why: how far half of its features tell the "
+        "same as the others, how sure its latent is, and how much of it another modality tells.",
+    )
     yield picture(
         lambda: modality_weights(model, axes=panels(2, 2.8), return_fig=True),
         "Bars of each modality's weight, reliability, certainty and agreement; violins of the information in its cells.",
-        "Above, the weight in the fused latent, the largest 1, and what it rests on: how far half of the features tell "
-        "the same as the others, how sure the latent is, and how much of it another modality tells; below, near 0 the "
-        "model learns nothing from a cell's modality.",
+        "Above, the same in bars; below, near 0 nats the model learns nothing from a cell's modality.",
     )
 
 

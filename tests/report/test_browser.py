@@ -49,7 +49,7 @@ def measured(browser, page, width, folder):
     options = ["--headless", "--disable-gpu", f"--user-data-dir={folder / 'profile'}", "--dump-dom"]
     # Its sandbox does not run as root.
     options += ["--no-sandbox"] if os.geteuid() == 0 else []
-    done = subprocess.run([browser, *options, path.as_uri()], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([browser, *options, path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     return json.loads(re.search("<pre>(.*)</pre>", done.stdout)[1])
 
 

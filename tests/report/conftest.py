@@ -27,7 +27,7 @@ def of_one() -> mmvae.MultiVAE:
     adata = mmvae.datasets.simulate(120, seed=1)["protein"].copy()
     adata.obs["site"] = [MARKUP, FORMULA, "a\nb"] * 40
     adata.var_names = [f"<b>{name}</b>" for name in adata.var_names]
-    mmvae.MultiVAE.setup_anndata(adata, modality="a&<i>b", batch_key="site")
+    mmvae.MultiVAE.setup_anndata(adata, modality="a&<i>b $_x$", batch_key="site")
     model = mmvae.MultiVAE(adata, n_latent=4, n_hidden=16, prior={"name": "mog", "n_components": 3})
     with warnings.catch_warnings():
         # an epoch is too few to learn anything, and the model says so

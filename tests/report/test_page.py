@@ -105,7 +105,7 @@ def test_names_of_the_users_are_text(odd_page, odd, of_one):
     assert "<script" not in odd_page
     assert not [tag for tag, _ in odd.elements if tag in ("script", "b", "i")]
     texts = {*odd.text["td"], *odd.text["th"]}
-    assert {*of_one.adata.obs["site"], "a&<i>b"} <= texts
+    assert {*of_one.adata.obs["site"], "a&<i>b $_x$"} <= texts
     assert any(name in text for name in of_one.adata.var_names for text in texts)
 
 

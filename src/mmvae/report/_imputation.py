@@ -11,7 +11,7 @@ import pandas as pd
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
 from mmvae.model.readouts._calibration import joint_cells
-from mmvae.model.readouts._quality import OWN, Quality, quality
+from mmvae.model.readouts._quality import LEAST_CELLS, OWN, Quality, quality
 from mmvae.nn import dense
 from mmvae.pl import imputation
 
@@ -31,8 +31,8 @@ def predictions(model: MultiVAE) -> Iterator[Block]:
     for name in model.modalities:
         if name not in measured:
             yield Note(
-                f"How well '{name}' is predicted is not known: fewer than 20 validation cells have it and another modality, "
-                "or the data are not those of the training."
+                f"How well '{name}' is predicted is not known: fewer than {LEAST_CELLS} validation cells have it and another "
+                "modality, or the data are not those of the training."
             )
         elif measured[name].is_beaten:
             yield Note(measured[name].words(name), "warning")

@@ -30,6 +30,7 @@ ORDER = [
     "pp",
     "tl",
     "pl",
+    "report",
     "datasets",
     "cli",
 ]

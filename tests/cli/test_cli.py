@@ -162,6 +162,61 @@ def test_existing_model_is_kept(folder, tmp_path):
     assert (tmp_path / "model.pt").read_text() == "precious"
 
 
+@pytest.fixture(scope="session")
+def fitted(folder):
+    """Folder of a model of cells.h5mu."""
+    mdata = read(folder / "cells.h5mu")
+    mmvae.MultiVAE.setup_mudata(mdata, batch_key="batch")
+    model = mmvae.MultiVAE(mdata, n_latent=4, n_hidden=16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.train(2, accelerator="cpu", enable_progress_bar=False)
+    model.save(folder / "model")
+    return folder / "model"
+
+
+def test_report(fitted, folder, tmp_path, capsys):
+    given = ["report", str(fitted), str(folder / "cells.h5mu"), "--out", str(tmp_path / "page.html")]
+    assert main(given) == 0
+    assert capsys.readouterr().out == f"Wrote {tmp_path / 'page.html'}\n"
+    page = (tmp_path / "page.html").read_text()
+    assert "rna+atac+protein" in page
+    assert 'class="failure"' not in page
+    assert main(given) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "page.html").read_text() == page
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_report_replaces_a_page_if_asked(fitted, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("mmvae.report._page"), "SECTIONS", {})
+    (tmp_path / "page.html").write_text("old")
+    given = ["report", str(fitted), str(folder / "cells.h5mu"), "--out", str(tmp_path / "page.html"), "--overwrite"]
+    assert main(given) == 0
+    assert "<!DOCTYPE html>" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "out", "message"),
+    [
+        pytest.param(".", "cells.h5mu", "x.html", "holds no model.pt", id="no_model"),
+        pytest.param("broken", "cells.h5mu", "x.html", "Check that it is complete", id="broken_model"),
+        pytest.param("model", "atac.h5ad", "x.html", "expected a MuData", id="other_data"),
+        pytest.param("model", "absent.h5mu", "x.html", "is not one", id="no_data"),
+        pytest.param("model", "cells.h5mu", "no/x.html", "Make it first", id="no_such_folder"),
+    ],
+)
+def test_report_of_what_a_user_can_mend_is_code_2(fitted, monkeypatch, capsys, model, data, out, message):
+    monkeypatch.chdir(fitted.parent)
+    Path("broken").mkdir(exist_ok=True)
+    Path("broken/model.pt").write_text("no model")
+    assert main(["report", model, data, "--out", out]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert not Path(out).exists()
+
+
 def test_check_prints_and_writes_nothing(folder, capsys):
     before = sorted(folder.iterdir())
     assert main(["check", str(folder / "cells.h5mu"), "--batch-key", "batch"]) == 0

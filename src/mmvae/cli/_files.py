@@ -16,6 +16,8 @@ from mmvae._files import replacing
 
 from ._parser import InputError
 
+# The name under which scvi-tools looks for a model in its folder.
+MODEL_FILE = "model.pt"
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
 
 
@@ -50,6 +52,14 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise InputError(msg)
     if path.exists() and not overwrite:
         msg = f"'{path}' exists. Name another file, or add --overwrite."
+        raise InputError(msg)
+
+
+def check_output(path: Path, *, overwrite: bool) -> None:
+    """Raise :class:`InputError` if a file cannot be written to ``path``, or may not be replaced."""
+    refuse_existing(path, overwrite=overwrite)
+    if not path.parent.is_dir():
+        msg = f"Expected a folder for OUT; '{path.parent}' is not one. Make it first."
         raise InputError(msg)
 
 

@@ -13,11 +13,8 @@ from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
 from ._check import setup_arguments
-from ._files import make_folder, read, refuse_existing, write
+from ._files import MODEL_FILE, check_output, make_folder, read, refuse_existing, write
 from ._parser import InputError
-
-# The name under which scvi-tools looks for a model in its folder.
-MODEL_FILE = "model.pt"
 
 
 def run(args: Namespace) -> None:
@@ -45,10 +42,7 @@ def _check_outputs(args: Namespace) -> None:
     if args.out.suffix != args.input.suffix:
         msg = f"Expected OUT to end in '{args.input.suffix}', as IN does; got '{args.out}'. Rename it."
         raise InputError(msg)
-    refuse_existing(args.out, overwrite=args.overwrite)
-    if not args.out.parent.is_dir():
-        msg = f"Expected a folder for OUT; '{args.out.parent}' is not one. Make it first."
-        raise InputError(msg)
+    check_output(args.out, overwrite=args.overwrite)
     if args.model is not None:
         refuse_existing(args.model / MODEL_FILE, overwrite=args.overwrite)
         make_folder(args.model)

@@ -13,7 +13,8 @@ EPILOG = """\
 examples:
   mmvae demo
   mmvae check tumour.h5mu --batch-key slide
-  mmvae fit tumour.h5mu --out embedded.h5mu --batch-key slide
+  mmvae fit tumour.h5mu --out embedded.h5mu --batch-key slide --model model/
+  mmvae report model/ tumour.h5mu --out report.html
 
 exit codes: 0 done, 1 failed, 2 an option or a file cannot be used, 130 interrupted, 143 terminated
 """
@@ -39,6 +40,14 @@ examples:
 The output is the input with obsm["X_mmvae"], one embedding per modality, obsm["X_mmvae_shared"], their provenance in
 uns["mmvae"], and neighbours and a UMAP of X_mmvae.
 """
+REPORT_EPILOG = """\
+examples:
+  mmvae report model/ tumour.h5mu
+  mmvae report model/ tumour.h5mu --out tumour.html --overwrite
+
+Writes one HTML file, which needs nothing beside it: the data, training, embeddings, priors, and how far the model can be
+relied on.
+"""
 
 
 class InputError(Exception):
@@ -59,6 +68,7 @@ def make_parser() -> ArgumentParser:
         ("demo", "simulate a mosaic, train, score against the truth", DEMO_EPILOG, _add_demo),
         ("check", "print what would be modelled, and all faults of the data", CHECK_EPILOG, _add_data),
         ("fit", "train a model on a file and write the embeddings", FIT_EPILOG, _add_fit),
+        ("report", "write a page about a trained model and its data", REPORT_EPILOG, _add_report),
     ):
         command = commands.add_parser(
             name,
@@ -93,6 +103,14 @@ def _add_fit(parser: ArgumentParser) -> None:
     add("--fusion", default="concat", metavar="NAME", help="concat (default) or poe")
     add("--epochs", type=_positive, metavar="N", help="epochs at the most; by the number of cells")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, split and training (0)")
+
+
+def _add_report(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("model", type=Path, metavar="MODEL_DIR", help="folder that mmvae fit --model or MultiVAE.save wrote")
+    add("input", type=Path, metavar="DATA", help=".h5mu or .h5ad file that the model was trained on")
+    add("--out", type=Path, default=Path("report.html"), metavar="OUT", help="file to write (report.html)")
+    add("--overwrite", action="store_true", help="replace OUT if it exists")
 
 
 def _add_data(parser: ArgumentParser) -> None:

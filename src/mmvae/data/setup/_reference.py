@@ -39,7 +39,7 @@ def inspect_or_raise(
 ) -> Setup:
     """Inspect ``data``, against a reference's registry ``source`` if given; ``extend`` lets it have new categories."""
     if source is not None:
-        _check_type(data, source)
+        check_type(data, source)
     setup = inspect(data, arguments, is_query=source is not None)
     if source is not None:
         setup.faults += _renamed_faults(data, source) + _feature_faults(data, setup.names, source)
@@ -48,7 +48,7 @@ def inspect_or_raise(
     return setup
 
 
-def _check_type(data: AnnData | MuData, source: Mapping[str, Any]) -> None:
+def check_type(data: AnnData | MuData, source: Mapping[str, Any]) -> None:
     """Refuse an AnnData for a model of a MuData, or the other way round."""
     modality = source[SETUP_ARGS].get("modality")
     if isinstance(data, AnnData) and modality is None:

@@ -4,16 +4,17 @@ from ._attributions import AttributionMethods
 from ._components import ComponentMethods
 from ._contributions import ContributionMethods
 from ._diagnosis import Diagnosis, DiagnosisMethods, in_short
-from ._explained import ExplainedMethods
 from ._differential import DifferentialMethods
+from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
-from ._predictive import PredictiveMethods
 from ._loadings import LoadingMethods
+from ._predictive import PredictiveMethods
 from ._priors import PriorMethods
 from ._probabilities import ProbabilityMethods
+from ._report import ReportMethods
 from ._weights import measure_modalities
 
 
@@ -32,5 +33,6 @@ class Readouts(
     DifferentialMethods,
     ImputationMethods,
     LabelMethods,
+    ReportMethods,
 ):
     """All of them."""

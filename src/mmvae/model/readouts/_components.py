@@ -178,11 +178,11 @@ def _prior_rows(reader: Reader, latent: str, n_features: int) -> pd.DataFrame:
 def component_gains(reader: Reader, latent: str, name: str) -> pd.DataFrame:
     """How far a modality's decoded features exceed in each component of a latent those of the others, features by K."""
     latent = _one_latent(reader, latent)
-    mixture, mass = _mixture(reader.module, latent), _responsibilities(reader, latent)
+    mixture, mass = mixture_of(reader.module, latent), _responsibilities(reader, latent)
     assert mixture is not None  # else there is no responsibility
     is_real = reader.module.likelihoods[name].values == "real"
     found = gains(_decoded(reader, latent, mixture)[name], np.nansum(mass, axis=0), is_real=is_real)
-    components, labels = _component_names(reader, latent, len(found))
+    components, labels = component_names(reader, latent, len(found))
     columns = components if labels else [f"component_{k}" for k in components]
     return pd.DataFrame(found.T, index=reader.features(name), columns=columns)
 

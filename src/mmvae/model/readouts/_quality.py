@@ -142,15 +142,16 @@ def _read(hidden: Hidden) -> Seen:
     rows: dict[str, list[sp.csr_matrix]] = {other: [] for other in reader.names}
     batches, predicted = [], []
     for minibatch, seen in hidden.minibatches():
-        for other, values in _shown(reader, minibatch):
-            rows[other].append(values)
+        for other, own in _shown(reader, minibatch):
+            rows[other].append(own)
         fused = fused_mean(reader.module.fusion, reader.module.encode(seen))
         likelihood = reader.module.likelihoods[name]
-        rates = reader.module.rates(name, fused, minibatch.covariates, likelihood.size_factor)
-        predicted.append(likelihood.encoder_input(rates, likelihood.size_factor).cpu().numpy())
+        hidden_units = reader.module.decoders[name](fused, minibatch.covariates)
+        values = likelihood.expected(hidden_units, likelihood.size_factor, minibatch.covariates.batch)
+        predicted.append(likelihood.encoder_input(values, likelihood.size_factor).cpu().numpy())
         batches.append(minibatch.covariates.batch.cpu().numpy().ravel())
-    values = {other: sp.vstack(parts, format="csr") for other, parts in rows.items()}
-    return Seen(values, np.concatenate(batches), np.concatenate(predicted))
+    shown = {other: sp.vstack(parts, format="csr") for other, parts in rows.items()}
+    return Seen(shown, np.concatenate(batches), np.concatenate(predicted))
 
 
 def _shown(reader: Reader, minibatch: Minibatch) -> Iterator[tuple[str, sp.csr_matrix]]:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").rglob("*.py")]
 # Commands that other commands start take their arguments by place and have no help.
-INNER = {"peers.run", "ablation.run", "speed.memory"}
+INNER = {"peers.run", "ablation.run", "imputation.run", "speed.memory"}
 NAMED = {name for page in PAGES for name in re.findall(r"python -m benchmarks\.([a-z_.]+[a-z])", page.read_text())}
 
 

@@ -55,12 +55,14 @@ class Detection(Rates):
         self.depth = self.shown = 1.0
 
     def expected(self, fused: Tensor, covariates: Covariates) -> Tensor:
+        """Of cells with these latents, ``(n_cells, G)``."""
         hidden = self.module.decoders[self.modality](fused, covariates)
         depth = self.likelihood.size_factor.expand(len(fused), 1)
         emission = self.likelihood(hidden, depth, covariates.batch)
         return -torch.expm1(emission.distribution.log_prob(hidden.new_zeros(len(fused), self.n_features)))
 
     def measured(self, minibatch: Minibatch) -> Tensor | SparseRows:
+        """Whether each feature was seen, 0 or 1, ``(n_m, G)``."""
         return _each(minibatch.values[self.modality], _is_seen)
 
 

@@ -19,7 +19,7 @@ SIZE = (4.4, 4.0)
 
 
 def embeddings(model: MultiVAE) -> Iterator[Block]:
-    """UMAPs of the fused latent."""
+    """The UMAPs of the fused latent."""
     cells = _umap(model)
     yield Note(
         f"A UMAP of the fused latent, of {described(model, sample_of(model))}. Distances between far groups mean little, "

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,6 +18,7 @@ import mmvae
 from mmvae.model.readouts import _quality
 from mmvae.report import _page
 from mmvae.report._blocks import MOST_ROWS, Note, Table, picture, text_of
+from mmvae.report._embeddings import embeddings
 from mmvae.report._imputation import _held_out, intervals, predictions
 from mmvae.report._sections import SECTIONS
 
@@ -198,6 +200,13 @@ def test_model_without_data_says_what_is_not_made(saved, tmp_path):
     assert len(read.of("img")) == 2  # the history, and what the modalities share, which is remembered
     assert {"weight", "reliability"} <= set(read.text["th"])
     assert {"rna", "mog (n_components=16)", mmvae.__version__} <= set(read.text["td"])
+
+
+def test_few_cells_have_no_umap(saved, trained):
+    few = mudata.MuData({name: own[:3].copy() for name, own in trained[1].mod.items()})
+    few.obs["batch"] = trained[1].obs["batch"].iloc[0]
+    (note,) = embeddings(mmvae.MultiVAE.load(saved, few, accelerator="cpu"))
+    assert note.text == "Fewer than 15 cells are too few for a UMAP."
 
 
 def test_part_that_fails_says_why_and_the_others_are_made(trained, tmp_path, monkeypatch):

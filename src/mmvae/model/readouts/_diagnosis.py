@@ -26,6 +26,7 @@ from mmvae.train import (
     prior_notes,
 )
 
+from ._effects import some_cells
 from ._explained import Deviances, deviances, held_out
 from ._filled import filled_residuals
 from ._posteriors import UnimodalPosterior, by_modality, fused_means
@@ -130,7 +131,7 @@ class DiagnosisMethods(DataAccess):
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
         cells, is_held_out = held_out(reader)
-        cells = np.sort(np.random.default_rng(0).permutation(cells)[:n_cells])
+        cells = some_cells(reader, None, cells, n_cells)
         features, explained = _shares(reader, deviances(reader, None, cells, by_dimension=False))
         dimensions, separation = _dimensions(reader, cells), _separation(reader)
         filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, dimensions, explained)

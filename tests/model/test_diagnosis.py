@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 import torch
+from mudata import MuData
 
 import mmvae
 from mmvae import Diagnosis, MultiVAE
 from mmvae.model.readouts._verdict import (
     explained_notes,
+    few_cells_notes,
     filled_notes,
     inactive_notes,
     separation_notes,
@@ -167,6 +169,24 @@ def test_that_nothing_was_held_out_is_named(model, monkeypatch):
     assert (found.modalities["n_cells"] == 240).all()
 
 
+def test_of_a_modality_in_few_of_the_cells_nothing_else_is_said():
+    mdata = two_modalities(200)
+    mdata = MuData({"rna": mdata["rna"], "protein": mdata["protein"][:30].copy()})
+    mdata.obs["batch"] = "a"
+    found = fitted(mdata, 4).diagnose()
+    n_cells = found.modalities.loc["protein", "n_cells"]
+    assert 0 < n_cells < 20
+    (line,) = (line for line in found.verdict if "'protein'" in line)
+    assert line.startswith(f"Only {n_cells} of the cells")
+
+
+def test_that_the_data_are_others_is_named(healthy, tmp_path):
+    healthy.save(tmp_path / "model")
+    verdict = MultiVAE.load(tmp_path / "model", two_modalities(60, seed=3)).diagnose().verdict
+    assert verdict[0].startswith("These data are not those that the model was trained with")
+    assert not any("were held out in training" in line for line in verdict)
+
+
 def test_cells_to_test_on_go_before_those_that_chose_the_epoch(model, monkeypatch):
     monkeypatch.setattr(model, "test_indices_", np.arange(30))
     assert (model.diagnose().modalities["n_cells"] == 30).all()
@@ -187,13 +207,14 @@ def test_a_modality_that_hardly_counts_is_named(model, monkeypatch):
 @pytest.mark.parametrize(
     "notes",
     [
+        few_cells_notes({"rna": 20}),
         explained_notes({"rna": 0.02, "atac": float("nan")}),
         inactive_notes({"rna": 5}, {"rna": 10}),
         weight_notes({"rna": 0.1, "joint": float("nan")}),
         separation_notes({"batch": 0.45, "pattern": float("nan")}),
         filled_notes([("rna", "atac", 500, 1.9), ("atac", "rna", 500, 0.6), ("rna", "protein", 19, 9.0)]),
     ],
-    ids=["explained", "active", "weight", "separation", "fills"],
+    ids=["few cells", "explained", "active", "weight", "separation", "fills"],
 )
 def test_what_is_as_it_should_be_or_not_known_is_not_named(notes):
     assert notes == []

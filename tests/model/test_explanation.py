@@ -120,6 +120,16 @@ def test_components_have_the_fold_changes_that_name_their_top_features(three):
         assert words == ", ".join(found[f"component_{component}"].nlargest(3).index)
 
 
+def test_components_are_those_of_a_latent_that_is_named_unless_it_is_the_only_one(model):
+    latents = list(model.module.priors)
+    if len(latents) == 1:
+        of_only_one = model.get_loadings("protein", components=True)
+        pd.testing.assert_frame_equal(of_only_one, model.get_loadings("protein", "rna", components=True))
+    else:
+        with pytest.raises(ValueError, match=r"Expected representation as one of \['rna', 'protein'\].*got 'fused'"):
+            model.get_loadings("protein", components=True)
+
+
 @pytest.mark.parametrize("method", ["loadings", "attributions", "deviance"])
 def test_few_values_at_a_time_give_the_same(three, method, monkeypatch):
     calls = {
@@ -179,7 +189,7 @@ def test_the_sign_of_a_slope_says_which_way_a_feature_moves_the_target(three):
         ("get_loadings", {"modality": "rna", "representation": "rnb"}, "Expected representation as one of"),
         ("get_loadings", {"modality": "rnb"}, "Expected a modality"),
         ("get_loadings", {"modality": "rna", "n_cells": 0}, "n_cells as a whole number above 0"),
-        ("get_loadings", {"modality": "rna", "components": True}, "Expected a modality, one of"),
+        ("get_loadings", {"modality": "rna", "components": True}, "Expected representation as one of"),
         ("get_attributions", {"target": "rna_99"}, "Expected a target such as 'rna:"),
         ("get_attributions", {"target": "shared_99"}, "Expected a target such as 'rna:"),
         ("get_attributions", {"target": "protein:CD0"}, "feature of 'protein'; 'CD0' is unknown"),

@@ -153,6 +153,16 @@ def test_a_figure_is_saved_and_returned(mosaic, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["umap.png"]
 
 
+@pytest.mark.parametrize("name", ["umap", "umap_v1.5", True], ids=str)
+def test_a_file_without_the_ending_of_a_format_is_refused(mosaic, tmp_path, name):
+    target = tmp_path / name if isinstance(name, str) else name
+    with pytest.raises(
+        ValueError, match=r"Expected save as the name of a file that ends in .*'png'.*; got '.*(umap|True)"
+    ):
+        draw(mosaic, "cluster", save=target)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_figure_that_cannot_be_written_leaves_the_old_one(mosaic, tmp_path):
     target = tmp_path / "umap.nothing"
     target.write_text("old")

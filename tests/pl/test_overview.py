@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from images import image, without_text
+from matplotlib.colors import Normalize
 
 import mmvae
 from mmvae import SetupError
@@ -31,6 +32,16 @@ def test_patterns_batches_and_information_are_drawn(trained):
         np.testing.assert_allclose(np.sort(values), np.sort(told[name].to_numpy()))
         assert f"{told[name].notna().sum()} of {data.n_obs} cells" in panel.get_title()
     assert {text.get_text() for text in axes[1].get_legend().get_texts()} == set(data.obs["batch"])
+
+
+def test_one_cell_of_much_information_leaves_the_colours_to_the_others(mosaic):
+    told = pd.DataFrame({"rna": [1.0] * 30 + [2.0] * 29 + [500.0]}, index=mosaic.obs_names)
+    model = SimpleNamespace(
+        adata=mosaic, registry_={"setup_args": {"batch_key": "batch"}}, get_modality_information=lambda _: told
+    )
+    assert drawn(mmvae.pl.overview(model, show=False)[-1]).norm.vmax < 300
+    assert drawn(mmvae.pl.overview(model, show=False, vmax=5)[-1]).norm.vmax == 5
+    assert drawn(mmvae.pl.overview(model, show=False, norm=Normalize(0, 9))[-1]).norm.vmax == 9
 
 
 def test_a_missing_embedding_is_told(trained):

@@ -8,6 +8,7 @@ import torch
 from images import image, without_text
 from matplotlib.patches import Ellipse
 from matplotlib.text import Text
+from mudata import MuData
 
 import mmvae
 
@@ -120,6 +121,16 @@ def test_all_faults_are_told(trained):
         mmvae.pl.priors(model, "rna", n_cells=0, seed=-1)
     with pytest.raises(ValueError, match="Expected a modality, one of .*; got 'rnaa'"):
         mmvae.pl.priors(model, "rnaa")
+
+
+def test_that_no_cell_has_the_modality_is_told(trained, tmp_path):
+    model, mdata = trained
+    model.save(tmp_path / "model")
+    few = {name: own[: 0 if name == "protein" else 20].copy() for name, own in mdata.mod.items()}
+    other = MuData(few)
+    other.obs["batch"] = mdata.obs["batch"].iloc[0]
+    with pytest.raises(ValueError, match="Expected cells that have 'protein'; the model's data have none"):
+        mmvae.pl.priors(mmvae.MultiVAE.load(tmp_path / "model", other), "protein")
 
 
 @image

@@ -27,6 +27,7 @@ def test_dimensions_above_the_threshold_are_told_apart(made):
     np.testing.assert_array_equal(drawn["shared: 2"].get_xydata(), [[1, 1.9], [2, 1.5]])
     np.testing.assert_array_equal(drawn["not told from chance: 3"].get_xydata(), [[3, 1.2], [4, 0.8], [5, 0.6]])
     assert set(drawn["threshold: 1.30"].get_ydata()) == {1.3}
+    assert all(tick == round(tick) for tick in panel.get_xticks())
 
 
 def test_it_is_that_of_the_model(trained):

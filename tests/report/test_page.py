@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,9 @@ import mmvae
 from mmvae.model.readouts import _quality
 from mmvae.report import _page
 from mmvae.report._blocks import MOST_ROWS, Note, Table, picture, text_of
+from mmvae.report._embeddings import embeddings
 from mmvae.report._imputation import _held_out, intervals, predictions
+from mmvae.report._sections import SECTIONS
 
 VOID = {"img", "meta", "link", "br", "hr", "input"}
 TITLES = [
@@ -199,6 +202,13 @@ def test_model_without_data_says_what_is_not_made(saved, tmp_path):
     assert {"rna", "mog (n_components=16)", mmvae.__version__} <= set(read.text["td"])
 
 
+def test_few_cells_have_no_umap(saved, trained):
+    few = mudata.MuData({name: own[:3].copy() for name, own in trained[1].mod.items()})
+    few.obs["batch"] = trained[1].obs["batch"].iloc[0]
+    (note,) = embeddings(mmvae.MultiVAE.load(saved, few, accelerator="cpu"))
+    assert note.text == "Fewer than 15 cells are too few for a UMAP."
+
+
 def test_part_that_fails_says_why_and_the_others_are_made(trained, tmp_path, monkeypatch):
     def halfway(model):
         """The number of cells."""
@@ -217,6 +227,26 @@ def test_sentence_is_said_once(trained, tmp_path, monkeypatch):
     page = trained[0].report(tmp_path / "report.html").read_text()
     assert page.count("amiss") == 1
     assert page.index("amiss") < page.index('id="training"')
+
+
+def test_finding_is_said_once_whatever_its_decimals(trained, tmp_path, monkeypatch):
+    lines = {
+        "Diagnosis": "'rna1' carries 0.52 nats",
+        "Training": "'rna1' carries 0.61 nats",
+        "Data": "'rna2' carries 0.6 nats",
+    }
+    sections = {title: (lambda model, line=line: iter([Note(line, "warning")]),) for title, line in lines.items()}
+    monkeypatch.setattr(_page, "SECTIONS", sections)
+    page = trained[0].report(tmp_path / "report.html").read_text()
+    assert page.count("&#39;rna1&#39; carries") == 1
+    assert "0.52" in page
+    assert "&#39;rna2&#39; carries" in page
+
+
+def test_parts_are_named_so_that_they_fit_a_sentence():
+    # the first letter is made small
+    parts = [part for own in SECTIONS.values() for part in own]
+    assert [part.__doc__ for part in parts if not (part.__doc__ or "").startswith("The ")] == []
 
 
 def test_long_tables_end_with_how_much_is_missing():

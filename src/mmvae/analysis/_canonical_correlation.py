@@ -212,14 +212,14 @@ class SharedSubspace:
 
 def _check_pairs(names: list[str], cells: CentredLatents, pairs: Pairs) -> None:
     if len(names) < 2:
-        msg = f"Expected two or more modalities for what they share; the model has {names}. Use modality='fused'."
+        msg = f"Expected two or more modalities for what they share; the model has {names}. Use the fused latent, 'fused'."
         raise ValueError(msg)
     if not pairs:
         widths = sorted(block.stop - block.start for block in cells.blocks)
         msg = (
             f"Expected more than {widths[0] + widths[1]} cells with the same two modalities, one for each batch and "
             f"missing pattern not counted, to estimate what they share; got {len(cells.values)} cells with two or more "
-            f"modalities in {len(np.unique(cells.strata))} batches and patterns. Use modality='fused'."
+            f"modalities in {len(np.unique(cells.strata))} batches and patterns. Use the fused latent, 'fused'."
         )
         raise ValueError(msg)
 

@@ -57,7 +57,7 @@ def finished(
     """Save and show a figure as asked, and return it, or its axes unless they were shown."""
     figure: Any = (drawn[0] if isinstance(drawn, list) else drawn).figure
     if save is not None:
-        with replacing(Path(save)) as part:
+        with replacing(_checked_file(save, figure)) as part:
             figure.savefig(part, dpi=DPI, bbox_inches="tight")
     if return_fig:
         return figure
@@ -65,3 +65,12 @@ def finished(
         plt.show()
         return None
     return drawn
+
+
+def _checked_file(save: str | os.PathLike[str], figure: Figure) -> Path:
+    """``save`` as a path, or ``ValueError`` if its ending names no format."""
+    endings = sorted(figure.canvas.get_supported_filetypes())
+    if not isinstance(save, str | os.PathLike) or Path(save).suffix[1:].lower() not in endings:
+        msg = f"Expected save as the name of a file that ends in one of {endings}; got {str(save)!r}. Give such as 'figure.png'."
+        raise ValueError(msg)
+    return Path(save)

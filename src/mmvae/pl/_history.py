@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mmvae.model import MultiVAE
+from mmvae.train import metric
 
 from ._finish import Drawn, checked_pair, finished, without_frame
 
@@ -61,7 +62,7 @@ def history(
     left, right = checked_pair(axes)
     _draw_loss(left, model)
     for name in model.module.priors:
-        values = _series(model, f"kl_{name}_train")
+        values = metric(model.history_, f"kl_{name}_train")
         right.plot(values.index, values, label=name)
     right.set_ylim(bottom=0)
     right.set(title="What each latent carries", ylabel="KL from the prior (nats per cell)")
@@ -75,14 +76,8 @@ def history(
     return finished([left, right], show=show, save=save, return_fig=return_fig)
 
 
-def _series(model: MultiVAE, name: str) -> pd.Series:
-    """Values by epoch; empty where nothing of that name was recorded."""
-    recorded = model.history_.get(name)
-    return pd.Series(dtype=float) if recorded is None else pd.to_numeric(recorded.iloc[:, 0])
-
-
 def _draw_loss(panel: Axes, model: MultiVAE) -> None:
-    curves = {label: _series(model, f"elbo_{label}") for label in ("train", "validation")}
+    curves = {label: metric(model.history_, f"elbo_{label}") for label in ("train", "validation")}
     for label, values in curves.items():
         if len(values):
             panel.plot(values.index, values, label="training" if label == "train" else label)

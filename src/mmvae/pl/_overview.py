@@ -30,7 +30,8 @@ def overview(
     """Plot an embedding by what was measured, by batch, and by what each modality told of each cell.
 
     Cells should not lie apart by the first two, unless these go with biology. The last are nats, see
-    :meth:`~mmvae.MultiVAE.get_modality_information`; cells that lack the modality are light grey.
+    :meth:`~mmvae.MultiVAE.get_modality_information`; cells that lack the modality are light grey, and
+    the colours end at the 99th percentile unless ``vmax`` or ``norm`` says otherwise.
 
     Parameters
     ----------
@@ -61,6 +62,8 @@ def overview(
         uns={f"{name}_colors": list(colours) for name, (_, colours) in found.items()},
         obsm=dict(data.obsm),
     )
+    limits = {} if "norm" in kwargs else {"vmax": "p99"}
+    kwargs = limits | kwargs
     return embedding(
         cells, list(cells.obs), basis=basis, ncols=ncols, show=show, save=save, return_fig=return_fig, **kwargs
     )

@@ -67,6 +67,11 @@ def priors(
     The axes, if ``show`` is ``False``: of both components, of which there are none where the latent has one dimension, and
     of each alone.
 
+    Raises
+    ------
+    ValueError
+        If no cell has the modality.
+
     Examples
     --------
     >>> mmvae.pl.priors(model, "rna")
@@ -76,6 +81,9 @@ def priors(
     name = reader.modality(modality)
     latent, dims = model.module.fusion.latent_of(name)
     having = np.flatnonzero(presence_of(reader.data(), [name])[:, 0])
+    if len(having) == 0:
+        msg = f"Expected cells that have '{name}'; the model's data have none. Load it with data that have some."
+        raise ValueError(msg)
     cells = np.sort(np.random.default_rng(seed).permutation(having)[:n_cells])
     means: Any = model.get_latent_representation(indices=cells, representation=name)
     places = PCA(min(len(MARGINALS), *means.shape), svd_solver="full").fit(means)

@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from mmvae.model import MultiVAE
 
@@ -55,6 +56,7 @@ def shared_spectrum(
     panel.axhline(threshold, color=VERMILION, linestyle="--", label=f"threshold: {threshold:.2f}")
     panel.axhline(1, color=GREY, linewidth=1)
     panel.set(title="What the modalities share", xlabel="dimension", ylabel="eigenvalue")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.legend(frameon=False)
     without_frame(panel)
     return finished(panel, show=show, save=save, return_fig=return_fig)

@@ -14,12 +14,17 @@ from mmvae.pl import embedding
 from ._blocks import Block, Note, Picture, picture
 from ._cells import column_of, described, most_frequent, patterns_of, sample_of
 
+# Neighbours that a UMAP begins with.
+LEAST_CELLS = 15
 # Inches: of the dots; the legend beside them has the room that it needs.
 SIZE = (4.4, 4.0)
 
 
 def embeddings(model: MultiVAE) -> Iterator[Block]:
-    """UMAPs of the fused latent."""
+    """The UMAPs of the fused latent."""
+    if len(sample_of(model)) < LEAST_CELLS:
+        yield Note(f"Fewer than {LEAST_CELLS} cells are too few for a UMAP.")
+        return
     cells = _umap(model)
     yield Note(
         f"A UMAP of the fused latent, of {described(model, sample_of(model))}. Distances between far groups mean little, "

@@ -1,6 +1,7 @@
 """The page: its sections, made one by one, and the file."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,12 +71,17 @@ def _render(model: MultiVAE) -> str:
 
 
 def _sections(model: MultiVAE) -> Iterator[Section]:
-    """All sections; a sentence that stands above is not said again."""
-    said: set[Note] = set()
+    """All sections; a sentence that stands above is not said again, nor of other cells with other decimals."""
+    said: set[str] = set()
     for title, parts in SECTIONS.items():
-        blocks = [block for block in _blocks(model, parts) if not (isinstance(block, Note) and block in said)]
-        said |= {block for block in blocks if isinstance(block, Note)}
+        blocks = [block for block in _blocks(model, parts) if not (isinstance(block, Note) and _words(block) in said)]
+        said |= {_words(block) for block in blocks if isinstance(block, Note)}
         yield Section(title, title.lower(), blocks)
+
+
+def _words(note: Note) -> str:
+    """The sentence without its decimals."""
+    return re.sub(r"-?\d+\.\d+", "", note.text)
 
 
 def _blocks(model: MultiVAE, parts: tuple[Part, ...]) -> Iterator[Block]:

@@ -26,11 +26,14 @@ from mmvae.train import (
     prior_notes,
 )
 
+from ._effects import some_cells
 from ._explained import Deviances, deviances, held_out
 from ._filled import filled_residuals
 from ._posteriors import UnimodalPosterior, by_modality, fused_means
 from ._verdict import (
+    FEWEST_CELLS,
     explained_notes,
+    few_cells_notes,
     filled_notes,
     held_out_notes,
     inactive_notes,
@@ -128,12 +131,12 @@ class DiagnosisMethods(DataAccess):
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
         cells, is_held_out = held_out(reader)
-        cells = np.sort(np.random.default_rng(0).permutation(cells)[:n_cells])
+        cells = some_cells(reader, None, cells, n_cells)
         features, explained = _shares(reader, deviances(reader, None, cells, by_dimension=False))
         dimensions, separation = _dimensions(reader, cells), _separation(reader)
         filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, dimensions, explained)
         verdict = [
-            *held_out_notes(is_held_out),
+            *held_out_notes(is_held_out, is_training_data=reader.has_training_data),
             *_training_notes(reader),
             *_modality_notes(modalities),
             *filled_notes(filled.itertuples(index=False, name=None)),
@@ -205,13 +208,14 @@ def _training_notes(reader: Reader) -> list[str]:
 
 
 def _modality_notes(modalities: pd.DataFrame) -> list[str]:
-    told = modalities[modalities["n_cells"] > 0]
+    told = modalities[modalities["n_cells"] >= FEWEST_CELLS]
     carrying = told[told["nats"] >= MINIMUM_NATS]
     return [
+        *few_cells_notes(dict(modalities["n_cells"])),
         *collapse_notes(dict(told["nats"])),
         *inactive_notes(dict(carrying["active"]), dict(carrying["n_latent"])),
         *explained_notes(dict(told["explained"])),
-        *weight_notes(dict(told["weight"])),
+        *weight_notes(dict(modalities["weight"])),
     ]
 
 

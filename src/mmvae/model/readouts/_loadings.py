@@ -63,7 +63,8 @@ class LoadingMethods(DataAccess):
             dimensions stay (the regression of latents on it :cite:p:`Haufe2014`).
         components
             The components of the prior of latent ``representation`` in place of its dimensions: log2 fold change of the
-            component's mean, decoded, over the average of the others. :meth:`prior_summary` names the first of them.
+            component's mean, decoded, over the average of the others. :meth:`prior_summary` names the first of them. Name
+            the latent, unless there is only one.
         adata, indices
             As in :meth:`get_latent_representation`; cells to take the mean over.
         n_cells
@@ -81,11 +82,22 @@ class LoadingMethods(DataAccess):
         reader = Reader(self)
         name = reader.modality(modality)
         if components:
-            return component_gains(reader, representation, name)
+            return component_gains(reader, _with_prior(reader, representation), name)
         cells = some_cells(reader, adata, indices, n_cells)
         directions = _directions(reader, representation, adata, cells)
         values = _derivatives(reader, name, torch.as_tensor(directions.to_numpy(copy=True)), adata, cells)
         return pd.DataFrame(values, index=reader.features(name), columns=directions.index)
+
+
+def _with_prior(reader: Reader, representation: str) -> str:
+    """The latent of that name, or of that modality; the only one there is may be called fused."""
+    latents = reader.latents(None)
+    if representation == FUSED and len(latents) == 1:
+        return latents[0]
+    if representation not in (known := list(dict.fromkeys([*reader.names, *latents]))):
+        msg = f"Expected representation as one of {known}, whose prior has the components; got '{representation}'."
+        raise ValueError(msg)
+    return representation
 
 
 def _directions(reader: Reader, representation: str, adata: Data | None, cells: np.ndarray) -> pd.DataFrame:

@@ -70,11 +70,26 @@ def filled_notes(filled: Iterable[tuple[str, str, int, float]]) -> list[str]:
     return notes
 
 
-def held_out_notes(is_held_out: bool) -> list[str]:
+def held_out_notes(is_held_out: bool, *, is_training_data: bool = True) -> list[str]:
     """Whether there were cells to measure on that had not been trained on."""
+    if not is_training_data:
+        return [
+            "These data are not those that the model was trained with: what is said of cells is of all of these, and what is "
+            "explained is beside their own means. Load the model with its training data to see how it learnt."
+        ]
     if is_held_out:
         return []
     return [
         "Fewer than 20 cells of these data were held out in training: what is said is of cells that the model has seen, and "
         "learning by heart does not show. Train with more validation cells, such as train_size=0.8."
+    ]
+
+
+def few_cells_notes(n_cells: Mapping[str, int]) -> list[str]:
+    """Modalities that too few of the cells have to say anything of them."""
+    return [
+        f"Only {n:,} of the cells that were looked at have '{name}', too few to tell how well it is learnt: hold out more, such "
+        "as train_size=0.8, and see the values in the table with care."
+        for name, n in n_cells.items()
+        if n < FEWEST_CELLS
     ]

@@ -11,6 +11,7 @@ from mmvae.data import WAYS, Minification, StoredPosterior, rows_of
 
 from ._data import DataAccess, digest_of_encoders
 from ._reader import Reader
+from .readouts import remember_imputation
 
 
 class Minifying(DataAccess, BaseMinifiedModeModelClass):
@@ -73,6 +74,8 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
         if before is not None and how.has_values and not before.has_values:
             msg = f"Expected data with values, to keep them; got minified data, which hold none. Use {POSTERIORS!r}."
             raise ValueError(msg)
+        if not how.has_values:
+            remember_imputation(reader)
         self.adata = how.apply(data, self.adata_manager.layers, _posteriors(reader))
 
 

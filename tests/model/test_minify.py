@@ -13,6 +13,7 @@ import mmvae
 from mmvae import MultiVAE, SetupError, _keys
 from mmvae._compat import unpulled
 from mmvae.data import Minification
+from mmvae.report._imputation import intervals
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never", "ignore:The modal")
 POSTERIORS, WITH_COUNTS = "latent_posterior_parameters", "latent_posterior_parameters_with_counts"
@@ -137,6 +138,7 @@ def test_imputation_is_measured_before_the_values_go():
     assert np.allclose(model.impute("protein"), protein, atol=1e-4)
     assert "mmvae" in model.check_imputation("rna")["error"]
     assert (model.translate("protein", "rna", interval=0.8).upper_count >= 0).all(axis=None)
+    assert "are not in the data" in " ".join(note.text for note in intervals(model))
 
 
 def test_what_was_never_measured_of_values_is_asked_for_in_words(model):

@@ -75,8 +75,8 @@ def _in_logs(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:
 
 def _in_log_odds(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:
     """An end of an interval of probabilities so many times further from the mean, as log odds."""
-    odds = (logit(p.clip(LEAST, 1 - LEAST)) for p in (end, mean))
-    return np.asarray(expit(_in_units(*odds, factor)))
+    log_odds = [logit(p.clip(LEAST, 1 - LEAST)) for p in (end, mean)]
+    return np.asarray(expit(_in_units(log_odds[0], log_odds[1], factor)))
 
 
 def _in_units(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.linear_model import Ridge
-from sklearn.neighbors import NearestNeighbors
 
 from benchmarks import inputs
 from benchmarks.methods.normalised import components
+from mmvae.analysis import by_label, by_neighbors
 
 from ._task import SOURCE, Prediction
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ._task import Task
 
 PENALTIES = 10.0 ** np.arange(-1, 4.1, 0.5)
-N_NEIGHBORS = 30
 VALIDATED, N_CHOSEN = 0.1, 500
 
 
@@ -39,19 +38,15 @@ def ridge(task: Task) -> Prediction:
 def neighbors(task: Task) -> Prediction:
     """The mean of the 30 nearest other cells, by 30 principal components of the rna."""
     known, own = (values[:, : -len(_batches(task))] for values in _source(task))
-    nearest = NearestNeighbors(n_neighbors=N_NEIGHBORS).fit(known).kneighbors(own, return_distance=False)
     logged = task.logged(task.counts(~task.held))
-    found = np.stack([logged[rows].mean(axis=0) for rows in nearest])
-    return _as_counts(found, logged, task)
+    return _as_counts(by_neighbors(known, logged, own), logged, task)
 
 
 def types(task: Task) -> Prediction:
     """The mean of the other cells of the same annotated type, which no method is given elsewhere."""
     labels = task.mdata.obs[task.data_set.labels].astype(str).to_numpy()
     logged = task.logged(task.counts(~task.held))
-    known, overall = labels[~task.held], logged.mean(axis=0)
-    means = {label: logged[known == label].mean(axis=0) for label in np.unique(known)}
-    return _as_counts(np.stack([means.get(label, overall) for label in labels[task.held]]), logged, task)
+    return _as_counts(by_label(labels[~task.held], logged, labels[task.held]), logged, task)
 
 
 def _batches(task: Task) -> np.ndarray:

@@ -231,6 +231,11 @@ class TestExpression:
         with pytest.raises(ValueError, match="such as those of 'batch_1'"):
             model.differential_expression(**asked, include_imputed=True)
         assert len(model.differential_expression(**asked, include_imputed=True, batch_correction=True)) == 6
+        lacking = mdata[(mdata.obs["batch"] == "batch_1").to_numpy()].copy()
+        asked |= {"include_imputed": True, "batch_correction": True}
+        with pytest.raises(ValueError, match="some cells have 'protein'.*none has. Give batchid1 and batchid2"):
+            model.differential_expression(lacking, **asked)
+        assert len(model.differential_expression(lacking, **asked, batchid1=having, batchid2=having)) == 6
 
     def test_real_values_differ_in_standard_deviations(self):
         mdata = mmvae.datasets.simulate(100, modalities={"rna": 20, "protein": 6}, n_batches=1)

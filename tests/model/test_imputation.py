@@ -12,7 +12,9 @@ import mmvae
 from mmvae import MultiVAE
 
 # Of a few cells that were seen a few times ridge regression learns more, and the model says so.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is predicted no better by the model", "ignore:The validation ELBO")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*is predicted no better by the model", "ignore:The validation ELBO", "ignore:The latent of"
+)
 
 N_TRAINED, N_HELD = 300, 200
 
@@ -64,6 +66,21 @@ def test_intervals_are_in_order_and_named(model, held):
     assert (found.lower_count == found.lower_count.round()).all(axis=None)
     one = model.impute("atac", held, [5, 3], gene_list=["peak_3", "peak_0"], library_size=1e3)
     np.testing.assert_allclose(found.mean, one, rtol=0.5)
+
+
+def test_intervals_of_probabilities_stay_probabilities():
+    mdata = simulated(100)
+    mdata["atac"].X = (mdata["atac"].X > 0).astype(np.float32)
+    MultiVAE.setup_mudata(mdata, likelihoods={"atac": "bernoulli"})
+    model = MultiVAE(mdata, n_latent=3, n_hidden=8)
+    model.train(5, train_size=0.7, enable_progress_bar=False)
+    model.impute("atac", indices=[0], interval=0.9)
+    model.memory.imputation["atac"]["rate_spread"] = 20.0
+    found = model.impute("atac", indices=np.arange(20), interval=0.9)
+    assert (found.upper <= 1).all(axis=None)
+    assert (found.lower >= 0).all(axis=None)
+    assert (found.lower <= found.mean + 1e-6).all(axis=None)
+    assert (found.mean <= found.upper + 1e-6).all(axis=None)
 
 
 def test_wider_intervals_hold_narrower_ones(model, held):

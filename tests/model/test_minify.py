@@ -13,6 +13,7 @@ import mmvae
 from mmvae import MultiVAE, SetupError, _keys
 from mmvae._compat import unpulled
 from mmvae.data import Minification
+from mmvae.report._imputation import intervals
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never", "ignore:The modal")
 POSTERIORS, WITH_COUNTS = "latent_posterior_parameters", "latent_posterior_parameters_with_counts"
@@ -124,6 +125,28 @@ def test_a_modality_that_the_data_lack_is_still_predicted(folder, mdata, trained
     minified(model)
     assert np.allclose(model.get_latent_representation(), latent, atol=1e-5)
     assert np.allclose(model.impute("protein"), protein, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*is predicted no better by the model")
+def test_imputation_is_measured_before_the_values_go():
+    mdata = mmvae.datasets.simulate(150, modalities={"rna": 20, "protein": 6}, missing=0.2, seed=1)
+    MultiVAE.setup_mudata(mdata)
+    model = MultiVAE(mdata, n_hidden=8, n_latent=3)
+    model.train(1, train_size=0.6, accelerator="cpu", enable_progress_bar=False)
+    protein = model.impute("protein")
+    minified(model)
+    assert np.allclose(model.impute("protein"), protein, atol=1e-4)
+    assert "mmvae" in model.check_imputation("rna")["error"]
+    assert (model.translate("protein", "rna", interval=0.8).upper_count >= 0).all(axis=None)
+    assert "are not in the data" in " ".join(note.text for note in intervals(model))
+
+
+def test_what_was_never_measured_of_values_is_asked_for_in_words(model):
+    minified(model)
+    model.remember(imputation=None, imputation_quality=None)
+    assert len(model.impute("protein"))
+    with pytest.raises(ValueError, match="with their values, to calibrate intervals of 'protein' by; got none, others"):
+        model.impute("protein", interval=0.9)
 
 
 @pytest.mark.parametrize("call", ["get_elbo", "get_reconstruction_error", "get_marginal_ll", "leave_one_out", "train"])

@@ -277,3 +277,14 @@ def test_posterior_predictive_checks_run_on_one_modality():
     check = PosteriorPredictiveCheck(adata, {"model1": model}, n_samples=2)
     check.calibration_error()
     assert np.isfinite(check.metrics["calibration"].loc["features", "model1"])
+
+
+@pytest.mark.filterwarnings("ignore:The validation ELBO", "ignore:The latent of")
+def test_the_only_modality_need_not_be_named_nor_called_atac():
+    peaks = mmvae.datasets.simulate(60, modalities={"atac": 12}, n_batches=1)["atac"].copy()
+    MultiVAE.setup_anndata(peaks)
+    model = MultiVAE(peaks, n_hidden=8, n_latent=3)
+    model.train(1, accelerator="cpu", enable_progress_bar=False)
+    assert model.get_accessibility_estimates().shape == (60, 12)
+    with pytest.raises(ValueError, match="training cells that have '.*' and another modality.*got none. Leave out"):
+        model.impute(model.module.names[0], interval=0.9)

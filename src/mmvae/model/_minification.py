@@ -11,6 +11,7 @@ from mmvae.data import WAYS, Minification, StoredPosterior, rows_of
 
 from ._data import DataAccess, digest_of_encoders
 from ._reader import Reader
+from .readouts import remember_imputation
 
 
 class Minifying(DataAccess, BaseMinifiedModeModelClass):
@@ -28,7 +29,8 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
 
         Of each modality, means and variances of the cells that have it, and their depths; what a cell lacks is known as
         before. The MuData that the model was made with is left as it is. What is read of posteriors, such as latents,
-        expected values, imputation, labels and outlier scores, is read as before, and no encoder is run.
+        expected values, imputation, labels and outlier scores, is read as before, and no encoder is run. What imputation
+        needs to know of values, see :meth:`check_imputation`, is measured before they go.
         What is about the values, such as the ELBO, :meth:`leave_one_out` and :meth:`train`, is refused; data with their
         values may be given to methods that take ``adata``. :meth:`save` with ``save_anndata=True`` saves the small data,
         and :meth:`load` loads them.
@@ -73,6 +75,8 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
         if before is not None and how.has_values and not before.has_values:
             msg = f"Expected data with values, to keep them; got minified data, which hold none. Use {POSTERIORS!r}."
             raise ValueError(msg)
+        if not how.has_values:
+            remember_imputation(reader)
         self.adata = how.apply(data, self.adata_manager.layers, _posteriors(reader))
 
 

@@ -11,7 +11,7 @@ from scvi.utils import track
 from torch import Tensor
 
 from mmvae._keys import FIELDS, STATE, layer_key
-from mmvae.data import numbers_of, presence_of, text_of
+from mmvae.data import Minification, numbers_of, presence_of, text_of
 from mmvae.fusion import Posteriors
 from mmvae.module import Minibatch
 
@@ -41,6 +41,14 @@ class Reader:
     def has_training_data(self) -> bool:
         """Whether the model's own data are those that it was trained with, which those loaded with it need not be."""
         return self.model.memory.cells in (None, digest_of(self.data()))
+
+    @property
+    def has_training_values(self) -> bool:
+        """Whether there are data of the model's own, those that it was trained with, and they hold their values."""
+        if self.model.adata is None or not self.has_training_data:
+            return False
+        how = Minification.of(self.model.adata)
+        return how is None or how.has_values
 
     def training_cells(self, most: int | None = None) -> np.ndarray:
         """Numbers of the training cells, ascending; ``most`` of them at random, always the same ones."""

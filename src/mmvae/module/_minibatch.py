@@ -22,7 +22,7 @@ from mmvae._keys import (
 )
 from mmvae.fusion import Posteriors, PriorTerm
 from mmvae.likelihoods import Emission
-from mmvae.nn import Covariates, Places, SparseRows
+from mmvae.nn import Covariates, Places, SparseRows, totals
 from mmvae.priors import PriorContext
 
 
@@ -199,12 +199,7 @@ def _size_factors(
     stored, given = tensors.get(posterior_keys(name)[2]), tensors.get(size_factor_key(name))
     if stored is not None:
         return stored
-    return _totals(values[name]) if given is None else given[rows] * scale
-
-
-def _totals(values: Tensor | SparseRows) -> Tensor:
-    total = values.row_sums() if isinstance(values, SparseRows) else values.sum(dim=1)
-    return total[:, None].clamp_min(1.0)
+    return totals(values[name]) if given is None else given[rows] * scale
 
 
 def _covariates(tensors: Mapping[str, Tensor]) -> Covariates:

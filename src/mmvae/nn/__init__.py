@@ -7,4 +7,4 @@ from ._encoder import Encoder
 from ._linear import WideLinear
 from ._numerics import draw_category, in_full_precision
 from ._predictor import Predictor
-from ._sparse import InputLayer, Places, SparseRows, dense
+from ._sparse import InputLayer, Places, SparseRows, dense, totals

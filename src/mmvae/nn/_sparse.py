@@ -130,6 +130,12 @@ def dense(values: Tensor | SparseRows) -> Tensor:
     return values.dense() if isinstance(values, SparseRows) else values
 
 
+def totals(values: Tensor | SparseRows) -> Tensor:
+    """Sum of each row, at least 1, ``(n_rows, 1)``."""
+    total = values.row_sums() if isinstance(values, SparseRows) else values.sum(dim=1)
+    return total[:, None].clamp_min(1.0)
+
+
 def sparse_product(rows: SparseRows, weight: Tensor) -> Tensor:
     """Rows times weights, ``(n_columns, H)``, which alone get a gradient: ``(n_rows, H)``."""
     product: Tensor = _Product.apply(weight, rows)  # type: ignore[no-untyped-call]

@@ -47,7 +47,13 @@ def predictions(model: MultiVAE) -> Iterator[Block]:
 
 def intervals(model: MultiVAE) -> Iterator[Block]:
     """The figures of predictions with intervals."""
-    for name, found in _measured(model).items():
+    measured = _measured(model)
+    if measured and not Reader(model).has_training_values:
+        yield Note(
+            "Measured values of validation cells are not in the data, and no figure compares them with predictions."
+        )
+        return
+    for name, found in measured.items():
         tables = _held_out(model, name, _evenly(found, MOST_FEATURES))
         truth, _, lower, upper = tables
         inside = float(((truth >= lower) & (truth <= upper)).to_numpy().mean())

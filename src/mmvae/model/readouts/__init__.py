@@ -7,7 +7,7 @@ from ._diagnosis import Diagnosis, DiagnosisMethods, in_short
 from ._differential import DifferentialMethods
 from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
-from ._imputation import ImputationMethods
+from ._imputation import ImputationMethods, remember_imputation
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
 from ._loadings import LoadingMethods

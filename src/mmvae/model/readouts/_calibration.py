@@ -40,10 +40,30 @@ def calibration(reader: Reader, name: str) -> Calibration:
     """As the model remembers it, or else by its held-out cells."""
     known = reader.model.memory.imputation or {}
     if name not in known:
+        _check_measurable(reader, name)
         with seeded(0):
             known = known | {name: asdict(_measured(reader, name))}
         reader.model.remember(imputation=known)
     return Calibration.remembered(known[name])
+
+
+def is_measurable(reader: Reader, name: str) -> bool:
+    """Whether training cells show what another modality tells of this one."""
+    return reader.has_training_values and len(joint_cells(reader, name, reader.training_cells())) > 0
+
+
+def _check_measurable(reader: Reader, name: str) -> None:
+    if is_measurable(reader, name):
+        return
+    if reader.has_training_values:
+        msg = f"Expected training cells that have '{name}' and another modality, to calibrate intervals by; got none. "
+        msg += "Leave out interval."
+    else:
+        msg = (
+            f"Expected the data that the model was trained with, with their values, to calibrate intervals of '{name}' by; "
+            "got none, others, or minified ones. Load the model with those. What is found is saved with the model."
+        )
+    raise ValueError(msg)
 
 
 def joint_cells(reader: Reader, name: str, cells: np.ndarray | None) -> np.ndarray:

@@ -69,6 +69,8 @@ def tested(sampler: GroupSampler, cells: Compared, groups: Groups, settings: Set
     if not settings.batch_correction:
         cells.check_own_batches()
         warn_of_batches({_title(part, pair): part.unevenness(*pair) for part, pair in kept})
+    elif None in settings.batches:
+        cells.check_measured(sampler.quantity.modality)
     found: list[pd.DataFrame] = []
     sums: dict[str, MeasuredSums] = {}
     with seeded(0):

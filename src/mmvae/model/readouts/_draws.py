@@ -56,7 +56,7 @@ def drawn(reader: Reader, seen: Minibatch, request: Request, totals: Totals) -> 
     latent = fused_mean(module.fusion, module.encode(seen)).cpu().numpy()
     shape = len(seen), len(request.features[name])
     rates, counts = (np.empty((*shape, request.n_samples), np.float32) for _ in range(2))
-    means = np.zeros((2, *shape), np.float32)
+    means = np.zeros((2, *shape))  # double, as the variance is a difference of large numbers
     for number, fused in enumerate(fused_draws(reader, seen, request)):
         covariates = seen.in_batch(request.batches[number % len(request.batches)]).covariates
         depth = totals(latent, covariates.batch.cpu().numpy().ravel(), torch.randn(len(seen)).numpy())
@@ -65,7 +65,7 @@ def drawn(reader: Reader, seen: Minibatch, request: Request, totals: Totals) -> 
         distribution = module.likelihoods[name](hidden, size_factor, covariates.batch).distribution
         rates[..., number] = expected(reader, seen, fused, request, name).cpu().numpy()
         counts[..., number] = distribution.sample()[:, columns].cpu().numpy()
-        mean = distribution.mean[:, columns].cpu().numpy()
+        mean = distribution.mean[:, columns].double().cpu().numpy()
         means += np.stack([mean, mean**2]) / request.n_samples
     return Draws(rates, counts, means[0], means[1] - means[0] ** 2)
 

@@ -12,7 +12,7 @@ from torch.nn.functional import elu
 from mmvae.model._data import Data
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
-from mmvae.nn import Covariates, SparseRows
+from mmvae.nn import Covariates, SparseRows, totals
 
 # Cells that stand for a larger group, and draws of posteriors for one.
 MOST_CELLS, FEWEST_DRAWS, MOST_DRAWS = 5_000, 2, 25
@@ -58,8 +58,7 @@ class Detection(Rates):
         """Of cells with these latents, ``(n_cells, G)``."""
         hidden = self.module.decoders[self.modality](fused, covariates)
         depth = self.likelihood.size_factor.expand(len(fused), 1)
-        emission = self.likelihood(hidden, depth, covariates.batch)
-        return -torch.expm1(emission.distribution.log_prob(hidden.new_zeros(len(fused), self.n_features)))
+        return self.likelihood.detection(hidden, depth, covariates.batch)
 
     def measured(self, minibatch: Minibatch) -> Tensor | SparseRows:
         """Whether each feature was seen, 0 or 1, ``(n_m, G)``."""
@@ -168,13 +167,8 @@ def _statistics(quantity: Rates) -> dict[str, Callable[[Any], Tensor | SparseRow
     return {
         "raw_mean": lambda values: values,
         "non_zeros_proportion": lambda values: _each(values, _is_seen),
-        "raw_normalized_mean": lambda values: _divided(values, _totals(values) / PER_CELL),
+        "raw_normalized_mean": lambda values: _divided(values, totals(values) / PER_CELL),
     }
-
-
-def _totals(values: Tensor | SparseRows) -> Tensor:
-    total = values.row_sums() if isinstance(values, SparseRows) else values.sum(dim=1)
-    return total[:, None].clamp_min(1.0)
 
 
 def _divided(values: Tensor | SparseRows, by: Tensor) -> Tensor | SparseRows:

@@ -123,6 +123,15 @@ class Compared:
         """The batches that cells are decoded in where the user names none."""
         return SimpleNamespace(categorical_mapping=np.array(self.measured, dtype=object))
 
+    def check_measured(self, modality: str) -> None:
+        """Raise a ``ValueError`` where no batch is known to decode cells in."""
+        if not self.measured:
+            msg = (
+                f"Expected data of which some cells have '{modality}', whose batches cells are decoded in; none has. Give "
+                "batchid1 and batchid2, batches in which the model learnt it."
+            )
+            raise ValueError(msg)
+
     def check_own_batches(self) -> None:
         """Raise a ``ValueError`` where cells cannot be decoded in their own batches, as the modality was never measured there."""
         if unknown := sorted(set(self.batch) - set(self.measured)):

@@ -13,6 +13,7 @@ from mmvae.data import checked_path
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 
+from ._calibration import calibration, is_measurable
 from ._decoding import LibrarySize, Request, Values, decoded, gathered
 from ._draws import Hidden
 from ._intervals import draws_for, gathered_intervals, intervals
@@ -162,7 +163,7 @@ class ImputationMethods(DataAccess):
         if found is None:
             msg = (
                 f"Expected validation cells that have '{modality}' and another modality, and the data that the model was "
-                "trained with; got too few or others. Train with a validation_size that leaves 20 such cells or more."
+                "trained with, with their values; got too few or others. Train with a validation_size that leaves 20 such cells or more."
             )
             raise ValueError(msg)
         return found.frame()
@@ -171,6 +172,14 @@ class ImputationMethods(DataAccess):
         found: Quality | None = quality(reader, modality)
         if found is not None and found.is_beaten:
             warnings.warn(found.words(modality), UserWarning, stacklevel=3)
+
+
+def remember_imputation(reader: Reader) -> None:
+    """Measure what imputation needs to know of values, before these are gone."""
+    for name in reader.names:
+        if is_measurable(reader, name):
+            calibration(reader, name)
+            quality(reader, name)
 
 
 def _predicted(

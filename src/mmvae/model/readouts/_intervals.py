@@ -1,13 +1,14 @@
 """Between what a modality that cells do not show lies. C cells, G features, S draws."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from math import ceil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from mmvae._checks import SHARE_INSIDE, check_numbers
 from mmvae.analysis import between
@@ -18,6 +19,10 @@ from ._decoding import Request
 from ._draws import Draws, Hidden, block, drawn
 
 N_DRAWS = 100
+# Probabilities are taken for no smaller, nor for nearer to 1.
+LEAST = 1e-7
+# From an end of an interval, the mean, and how many times further apart they are to be.
+Widened: TypeAlias = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
 
 
 class Imputation(NamedTuple):
@@ -49,17 +54,16 @@ def intervals(
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Of each minibatch the values of an :class:`Imputation`, each ``(n_cells, n_columns)``."""
     known = calibration(hidden.reader, request.modality)
-    is_positive = hidden.reader.module.likelihoods[request.modality].values != "real"
+    widened = WIDENED[hidden.reader.module.likelihoods[request.modality].values]
     for _, seen in hidden.minibatches(min(block(request), batch_size or block(request)), silent=silent):
-        yield _ends(drawn(hidden.reader, seen, request, known.depth.totals), known, interval, is_positive)
+        yield _ends(drawn(hidden.reader, seen, request, known.depth.totals), known, interval, widened)
 
 
-def _ends(draws: Draws, known: Calibration, interval: float, is_positive: bool) -> tuple[np.ndarray, ...]:
+def _ends(draws: Draws, known: Calibration, interval: float, widened: Widened) -> tuple[np.ndarray, ...]:
     tails = (1 - interval) / 2, (1 + interval) / 2
     mean = draws.rates.mean(axis=-1)
     for values in (draws.rates, draws.counts):
         values.sort(axis=-1)
-    widened = _in_logs if is_positive else _in_units
     rates = (widened(end, mean, known.rate_spread) for end in between(draws.rates, *tails))
     return mean, *rates, *between(draws.counts, *(known.counts.at(draws.mean, tail) for tail in tails))
 
@@ -69,9 +73,23 @@ def _in_logs(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:
     return np.asarray(mean * np.divide(end, mean, out=np.ones_like(end), where=mean > 0) ** factor)
 
 
+def _in_log_odds(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:
+    """An end of an interval of probabilities so many times further from the mean, as log odds."""
+    log_odds = [logit(p.clip(LEAST, 1 - LEAST)) for p in (end, mean)]
+    return np.asarray(expit(_in_units(log_odds[0], log_odds[1], factor)))
+
+
 def _in_units(end: np.ndarray, mean: np.ndarray, factor: float) -> np.ndarray:
     """An end of an interval so many times further from the mean."""
     return mean + factor * (end - mean)
+
+
+WIDENED: dict[str, Widened] = {
+    "counts": _in_logs,
+    "nonnegative": _in_logs,
+    "binary": _in_log_odds,
+    "real": _in_units,
+}
 
 
 def gathered_intervals(

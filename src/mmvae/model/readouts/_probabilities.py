@@ -140,11 +140,12 @@ def _foreground(likelihood: Likelihood, hidden: Tensor, depth: Tensor, batch: Te
 
 
 def _accessible(reader: Reader, data: Data, modality: str | None) -> str:
-    """The modality of chromatin accessibility, unless one is named."""
-    if modality is None:
+    """The modality of chromatin accessibility, unless one is named or there is no other."""
+    if modality is None and len(reader.names) > 1:
         names: dict[str, str] = reader.model.registry_[SETUP_ARGS]["modalities"]
         roles = {name: role for role, name in names.items()}
-        found = [n for n, own in modalities_of(data, names).items() if kind_of(n, own, roles.get(n)) == "atac"]
+        known = {name: own for name, own in modalities_of(data, names).items() if name in reader.names}
+        found = [name for name, own in known.items() if kind_of(name, own, roles.get(name)) == "atac"]
         if len(found) != 1:
             msg = (
                 f"Expected one modality of chromatin accessibility; found {found} among {reader.names}. Give modality."

@@ -17,6 +17,7 @@ from mmvae.nn import SparseRows
 
 from ._calibration import joint_cells
 from ._draws import Hidden
+from ._effects import cells_at_a_time
 from ._posteriors import fused_mean
 
 OWN = "mmvae"
@@ -56,18 +57,17 @@ class Quality:
 
 
 class Seen(NamedTuple):
-    """Of cells, what the encoders see by modality, which batch they are of, and the target as it was predicted."""
+    """Of cells, what the encoders see by modality, and which batch they are of."""
 
     values: dict[str, sp.csr_matrix]
     batch: np.ndarray
-    predicted: np.ndarray
 
 
 def quality(reader: Reader, name: str) -> Quality | None:
     """As the model remembers it, or else of its validation cells; ``None`` where there are too few to tell."""
     known = reader.model.memory.imputation_quality or {}
     if name not in known:
-        found = _measured(reader, name) if reader.model.adata is not None and reader.has_training_data else None
+        found = _measured(reader, name) if reader.has_training_values else None
         if found is None:
             return None
         known = known | {name: asdict(found)}
@@ -84,11 +84,12 @@ def _measured(reader: Reader, name: str) -> Quality | None:
     if min(len(train), len(test)) < LEAST_CELLS:
         return None
     order = np.concatenate([train, test])
-    seen = _read(Hidden(reader, reader.data(), order, [name]))
+    seen = _read(reader, order)
     chosen = _most_variable(seen.values[name][: len(train)], MOST_FEATURES)
     target = seen.values[name][:, chosen].toarray()
     known, own = target[: len(train)], target[len(train) :]
-    predicted = {OWN: seen.predicted[len(train) :, chosen], **_plainly(reader, name, seen, order, known)}
+    own_method = _predicted(Hidden(reader, reader.data(), test, [name]), chosen)
+    predicted = {OWN: own_method, **_plainly(reader, name, seen, order, known)}
     others = [values for method, values in predicted.items() if method != OWN]
     ahead, error = lead(predicted[OWN], others, own)
     return Quality(
@@ -136,22 +137,27 @@ def _most_variable(values: sp.csr_matrix, most: int) -> np.ndarray:
     return np.sort(np.argsort(-variance, kind="stable")[:most])
 
 
-def _read(hidden: Hidden) -> Seen:
+def _read(reader: Reader, cells: np.ndarray) -> Seen:
     """What there is of cells."""
-    reader, (name,) = hidden.reader, hidden.names
-    rows: dict[str, list[sp.csr_matrix]] = {other: [] for other in reader.names}
-    batches, predicted = [], []
-    for minibatch, seen in hidden.minibatches():
-        for other, own in _shown(reader, minibatch):
-            rows[other].append(own)
-        fused = fused_mean(reader.module.fusion, reader.module.encode(seen))
-        likelihood = reader.module.likelihoods[name]
-        hidden_units = reader.module.decoders[name](fused, minibatch.covariates)
-        values = likelihood.expected(hidden_units, likelihood.size_factor, minibatch.covariates.batch)
-        predicted.append(likelihood.encoder_input(values, likelihood.size_factor).cpu().numpy())
+    rows: dict[str, list[sp.csr_matrix]] = {name: [] for name in reader.names}
+    batches = []
+    for minibatch in reader.minibatches(None, cells):
+        for name, own in _shown(reader, minibatch):
+            rows[name].append(own)
         batches.append(minibatch.covariates.batch.cpu().numpy().ravel())
-    shown = {other: sp.vstack(parts, format="csr") for other, parts in rows.items()}
-    return Seen(shown, np.concatenate(batches), np.concatenate(predicted))
+    return Seen({name: sp.vstack(parts, format="csr") for name, parts in rows.items()}, np.concatenate(batches))
+
+
+def _predicted(hidden: Hidden, columns: np.ndarray) -> np.ndarray:
+    """What the model expects of some features of the target, as encoders see values, ``(C, F)``."""
+    module, (name,) = hidden.reader.module, hidden.names
+    likelihood, parts = module.likelihoods[name], []
+    for minibatch, seen in hidden.minibatches(cells_at_a_time(likelihood.n_features)):
+        fused = fused_mean(module.fusion, module.encode(seen))
+        decoded = module.decoders[name](fused, minibatch.covariates)
+        values = likelihood.expected(decoded, likelihood.size_factor, minibatch.covariates.batch)
+        parts.append(likelihood.encoder_input(values, likelihood.size_factor)[:, columns].cpu().numpy())
+    return np.concatenate(parts)
 
 
 def _shown(reader: Reader, minibatch: Minibatch) -> Iterator[tuple[str, sp.csr_matrix]]:

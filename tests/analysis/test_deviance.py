@@ -53,3 +53,8 @@ def test_what_is_explained_is_a_share_of_the_mean_models_deviance():
     shares = explained(torch.tensor([0.0, 2.0, 3.0, 0.0]), torch.tensor([2.0, 2.0, 2.0, 0.0]))
     assert shares[:3].tolist() == [1.0, 0.0, -0.5]
     assert shares[3].isnan()
+
+
+def test_of_a_feature_that_no_cell_has_nothing_can_be_explained():
+    assert explained(torch.tensor(1.0), torch.tensor(1e-8)).isnan()
+    assert explained(torch.tensor(1.0), torch.tensor(4.0)) == 0.75

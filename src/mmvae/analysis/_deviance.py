@@ -6,6 +6,8 @@ from torch import Tensor
 # Cells of the average profile that are added to those of each batch, so that few cells do not make a profile of their own.
 POOLED_CELLS = 20
 SMALLEST = 1e-8
+# Nats over all cells below which there is nothing to explain, as of a feature that none of them has.
+NOTHING = 1e-3
 
 
 def poisson_deviance(values: Tensor, mean: Tensor) -> Tensor:
@@ -63,5 +65,5 @@ class MeanModel:
 
 
 def explained(deviance: Tensor, of_mean: Tensor) -> Tensor:
-    """Share of the mean model's deviance that is gone; NaN where that has none."""
-    return torch.where(of_mean > 0, 1 - deviance / of_mean, torch.nan)
+    """Share of the mean model's deviance that is gone; NaN where that has next to none."""
+    return torch.where(of_mean > NOTHING, 1 - deviance / of_mean, torch.nan)

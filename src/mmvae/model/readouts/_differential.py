@@ -122,7 +122,7 @@ class DifferentialMethods(DataAccess):
         nothing of the noise in what the decoder has learnt; and of two cells at random, as scvi-tools draws them, few
         differences are sure though means differ. ``benchmarks/differential.py`` measures all three. Differences that the
         model has not learnt are not found. At most 5,000 cells stand for a group, and memory does not grow with the number
-        of cells: 0.8 GB with 25,000 peaks. The same call gives the same result.
+        of cells. The same call gives the same result.
         """
         groups = Groups(groupby, group1, group2, idx1, idx2, within)
         batches, reader = (batchid1, batchid2), Reader(self)

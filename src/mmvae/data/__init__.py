@@ -1,6 +1,17 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
-from ._access import graph_of, joined, modalities_of, numbers_of, pattern_names, presence_of, reach, rows_of, within
+from ._access import (
+    graph_of,
+    joined,
+    modalities_of,
+    numbers_of,
+    pattern_names,
+    presence_of,
+    reach,
+    rows_of,
+    some_of,
+    within,
+)
 from ._anndata_file import CHUNK, checked_path, new_matrices, new_matrix
 from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
 from ._manager import MosaicManager, fields_of

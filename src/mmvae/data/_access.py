@@ -117,6 +117,11 @@ def graph_faults(data: AnnData | MuData) -> list[str]:
     return [f"obsp['{CONNECTIVITIES}'] has {fault}. Make the graph with mmvae.pp.spatial, or as (a + a.T) / 2."]
 
 
+def some_of(numbers: np.ndarray | int, most: int | None) -> np.ndarray:
+    """At most so many of the numbers, or of those below one, at random, ascending; always the same ones."""
+    return np.sort(np.random.default_rng(0).permutation(numbers)[:most])
+
+
 def within(graph: sp.csr_matrix, members: np.ndarray) -> sp.csr_matrix:
     """The graph with no edges but those between ``members``, boolean, ``(n_cells,)``."""
     keep = sp.diags(members.astype(graph.dtype))

@@ -11,7 +11,7 @@ from scvi.utils import track
 from torch import Tensor
 
 from mmvae._keys import FIELDS, STATE, layer_key
-from mmvae.data import Minification, numbers_of, presence_of, text_of
+from mmvae.data import Minification, numbers_of, presence_of, some_of, text_of
 from mmvae.fusion import Posteriors
 from mmvae.module import Minibatch
 
@@ -60,7 +60,7 @@ class Reader:
             raise ValueError(msg)
         trained = self.model.train_indices_
         cells = np.arange(self.data().n_obs) if trained is None else np.asarray(trained)
-        return np.sort(np.random.default_rng(0).permutation(cells)[:most])
+        return some_of(cells, most)
 
     def minibatches(
         self,

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mmvae.data import Column, SetupArguments, pattern_names, presence_of, resolve_columns
+from mmvae.data import Column, SetupArguments, pattern_names, presence_of, resolve_columns, some_of
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
 
@@ -16,7 +16,7 @@ OTHERS = "others"
 def sample_of(model: MultiVAE, most: int = MOST_CELLS) -> np.ndarray:
     """Numbers of at most so many cells at random, ascending, always the same ones."""
     n_cells = Reader(model).data().n_obs
-    return np.sort(np.random.default_rng(0).permutation(n_cells)[:most])
+    return some_of(n_cells, most)
 
 
 def described(model: MultiVAE, cells: np.ndarray) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mmvae.data import presence_of
+from mmvae.data import presence_of, some_of
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
 from mmvae.pl import modality_weights, shared_spectrum
@@ -58,7 +58,7 @@ def withheld(model: MultiVAE) -> Iterator[Block]:
     if len(several) == 0:
         yield Note("No cell has several modalities, of which one could be withheld.")
         return
-    chosen = np.sort(np.random.default_rng(0).permutation(several)[:WITHHELD_CELLS])
+    chosen = some_of(several, WITHHELD_CELLS)
     means = model.leave_one_out(indices=chosen).mean().unstack().loc[model.modalities, ["shift", *model.modalities]]
     yield Table(
         means.rename_axis(columns=None).rename_axis("withheld").reset_index(),

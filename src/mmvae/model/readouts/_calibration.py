@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mmvae.analysis import DepthModel, Recalibration, places, spread_wanted
+from mmvae.data import some_of
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
 from mmvae.nn import dense
@@ -76,7 +77,7 @@ def joint_cells(reader: Reader, name: str, cells: np.ndarray | None) -> np.ndarr
 def _measured(reader: Reader, name: str) -> Calibration:
     depth = _depth(reader, name)
     features = reader.features(name)
-    chosen = np.sort(np.random.default_rng(0).permutation(len(features))[:MOST_FEATURES])
+    chosen = some_of(len(features), MOST_FEATURES)
     request = Request(reader, name, gene_list=list(features[chosen]), n_samples=N_DRAWS)
     most = int(np.clip(MOST_VALUES // (N_DRAWS * len(features)), FEWEST_CELLS, MOST_CELLS))
     cells = joint_cells(reader, name, reader.model.validation_indices_)[:most]

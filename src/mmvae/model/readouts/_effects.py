@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mmvae.analysis import log_rates
+from mmvae.data import some_of
 from mmvae.fusion import Fusion
 from mmvae.model._data import Data, Indices
 from mmvae.model._reader import READOUT_BATCH, Reader
@@ -36,7 +37,7 @@ def cells_at_a_time(n_features: int) -> int:
 def some_cells(reader: Reader, adata: Data | None, indices: Indices | None, n_cells: int) -> np.ndarray:
     """Numbers of at most ``n_cells`` of the cells that ``indices`` names, ascending; always the same ones."""
     cells, _ = reader.cells(reader.data(adata), indices)
-    return np.sort(np.random.default_rng(0).permutation(cells)[:n_cells])
+    return some_of(cells, n_cells)
 
 
 def in_chunks(fused: Tensor, covariates: Covariates, n_features: int) -> Iterator[tuple[Tensor, Covariates]]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import elu
 
+from mmvae.data import some_of
 from mmvae.model._data import Data
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
@@ -188,7 +189,7 @@ def _is_seen(values: Tensor) -> Tensor:
 def _some(cells: np.ndarray) -> np.ndarray:
     if len(cells) <= MOST_CELLS:
         return cells
-    return np.sort(np.random.default_rng(0).permutation(cells)[:MOST_CELLS])
+    return some_of(cells, MOST_CELLS)
 
 
 def _with_start(minibatches: Iterator[Minibatch]) -> Iterator[tuple[int, Minibatch]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from mmvae._checks import COUNT, check_numbers
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
+from mmvae.data import some_of
 from mmvae.model._configuration import check_graph
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
@@ -158,7 +159,7 @@ class PriorMethods(DataAccess):
         if reference is None:
             among = reader.training_cells(REFERENCE_CELLS)
         else:
-            among = np.sort(np.random.default_rng(0).permutation(reference.n_obs)[:REFERENCE_CELLS])
+            among = some_of(reference.n_obs, REFERENCE_CELLS)
         read = UnimodalPosterior.negative_log_prior
         columns = slice(None) if modality is None else [reader.names.index(reader.modality(modality))]
         scores = by_modality(reader, read, adata, indices, batch_size)[:, columns]

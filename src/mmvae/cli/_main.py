@@ -1,7 +1,9 @@
 """Entry point: which command to run, what is shown of warnings, and what a failure means to the shell."""
 
 import logging
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from argparse import Namespace
@@ -9,11 +11,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mmvae._errors import TERMINATED, SetupError
 
 from ._parser import InputError, make_parser
+from ._words import in_words
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 PACKAGE = Path(__file__).parents[1]
@@ -23,11 +27,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of ``mmvae``, by default with the arguments of the process.
 
     Returns 0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if
-    interrupted, 143 if asked to end while training.
+    interrupted, 143 if asked to end.
     """
     args = make_parser().parse_args(argv)
     try:
-        with _quiet():
+        with _ended_by_exit(), _quiet():
             # The commands import torch and scvi-tools, which take seconds.
             import_module(args.module, __package__).run(args)
     except (InputError, SetupError) as error:
@@ -40,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(args, "Terminated.", TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
         hint = "" if args.debug else "\nRun again with --debug for the traceback."
-        return _report(args, f"{type(error).__name__}: {error}{hint}", FAILED)
+        return _report(args, f"{in_words(error)}{hint}", FAILED)
     return 0
 
 
@@ -49,6 +53,23 @@ def _report(args: Namespace, message: str, code: int) -> int:
         traceback.print_exc()
     print(f"mmvae {args.command}: {message}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def _ended_by_exit() -> Iterator[None]:
+    """Have SIGTERM raise an exception, so that what is half-written goes before the process does."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -15,11 +15,13 @@ from types import FrameType
 from typing import Any
 
 from mmvae._errors import TERMINATED, SetupError
+from mmvae._printing import printable
 
 from ._parser import InputError, make_parser
 from ._words import in_words
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+LINE = "\n"
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(args: Namespace, message: str, code: int) -> int:
     if args.debug:
         traceback.print_exc()
-    print(f"mmvae {args.command}: {message}", file=sys.stderr)
+    print(f"mmvae {args.command}: {printable(message, keep=LINE)}", file=sys.stderr)
     return code
 
 
@@ -89,4 +91,4 @@ def _quiet() -> Iterator[None]:
 def _note(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
     # Libraries add filters of their own when they are imported: what is ours is decided here, by where it comes from.
     if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
-        print(f"Note: {message}", file=sys.stderr)
+        print(f"Note: {printable(message, keep=LINE)}", file=sys.stderr)

@@ -11,6 +11,7 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
+from mmvae._printing import printable
 from mmvae.analysis import certain_shares, told_apart
 from mmvae.data import confounding_notes, pattern_names
 from mmvae.model._cells import OwnCells
@@ -71,7 +72,7 @@ class Diagnosis:
     def __str__(self) -> str:
         verdict = [f"{i}. {line}" for i, line in enumerate(self.verdict, 1)] or [FINE]
         tables = [self.modalities.round(3).to_string(), *self._small_tables()]
-        return "\n\n".join([*tables, "\n".join(verdict)])
+        return printable("\n\n".join([*tables, "\n".join(verdict)]), keep="\n")
 
     def _small_tables(self) -> list[str]:
         filled = [] if self.filled.empty else [self.filled.round(2).to_string(index=False)]

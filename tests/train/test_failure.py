@@ -167,7 +167,7 @@ def test_training_goes_on_after_an_interrupt(build, train, at):
 def test_a_failure_while_training_is_summed_up_changes_nothing(trained, train, monkeypatch):
     before = state(trained)
     with monkeypatch.context() as patch:
-        patch.setattr("mmvae.model._training.measure_modalities", lambda *_: fails(MemoryError())(None, None))
+        patch.setattr("mmvae.model._fitting.measure_modalities", lambda *_: fails(MemoryError())(None, None))
         with pytest.raises(MemoryError):
             train(trained, 2)
     assert_same(before, state(trained))

@@ -31,6 +31,9 @@ OF_NO_MATTER = {
     "log_save_dir",
 }
 
+# What follows from others, and would only be a second difference.
+FOLLOWING = {"plan", "steps", "early", "late", "n_cells", "log_every_n_steps"}
+
 
 def begun_with(
     model: DataAccess, cells: Cells, schedule: Schedule, options: Mapping[str, Any], seed: int, weights: str
@@ -41,8 +44,7 @@ def begun_with(
         name: value for name, value in options.items() if name not in OF_NO_MATTER and _is_number_or_text(value)
     }
     settings["seed of the training"] = seed
-    del settings["plan"]
-    found = {name: json.dumps(value, sort_keys=True, default=repr) for name, value in settings.items()}
+    found = {n: json.dumps(v, sort_keys=True, default=repr) for n, v in settings.items() if n not in FOLLOWING}
     return found | dict(_of_data(model, cells)) | {OF_WEIGHTS: weights}
 
 

@@ -20,7 +20,6 @@ from mmvae.train import (
     InitPriors,
     KeepWeights,
     MultiVAEPlan,
-    NonFiniteError,
     Schedule,
     Snapshot,
     as_sent,
@@ -155,7 +154,9 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         """Give the model the best weights that there are; the exception to raise, which says which these are."""
         diverged = divergence(error, self.module, before.weights, keep.epoch)
         was_trained = before.attributes["is_trained_"] and not (course.saved and course.starts_anew)
-        state = self._take_chosen(before, keep, cells) if keep.chosen and (keep.is_better or not was_trained) else ""
+        is_done = keep.is_complete and not (keep.is_worse and course.keep_better)
+        takes = keep.chosen and (keep.is_better or is_done or not was_trained)
+        state = self._take_chosen(before, keep, cells) if takes else ""
         if not state or (state.endswith(UNMEASURED) and was_trained):
             before.restore(self)
             self._clear_graphs()

@@ -190,11 +190,10 @@ class Training(Fitting):
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
         options = schedule.trainer_options(has_validation=cells.has_validation) | trainer_of(trainer_config, kwargs)
         options |= {"accelerator": accelerator, "devices": devices, "tf32": tf32}
-        options |= {"early_stopping": early_stopping and cells.has_validation}
-        options |= {"early_stopping_patience": early_stopping_patience}
-        course = Course.of(
-            checkpoint, resume_from, from_scratch=from_scratch, keep_better=keep_better, every=checkpoint_every
-        )
+        stops_early = early_stopping and cells.has_validation
+        options |= {"early_stopping": stops_early, "early_stopping_patience": early_stopping_patience}
+        kept = {"from_scratch": from_scratch, "keep_better": keep_better, "every": checkpoint_every}
+        course = Course.of(checkpoint, resume_from, **kept)
         self.training_report_ = self._fit(schedule, cells, seed, options, course)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmvae.model import _training
+from mmvae.model import _fitting
 
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
 
@@ -28,7 +28,7 @@ def test_the_weights_are_those_of_the_best_epoch_of_the_second(build, train):
 
 def test_the_report_is_about_the_second(build, train, monkeypatch):
     histories = []
-    monkeypatch.setattr(_training, "training_report", lambda history, *_: histories.append(history) or [])
+    monkeypatch.setattr(_fitting, "training_report", lambda history, *_: histories.append(history) or [])
     model = train(train(build(), 4), 3)
     first, second = ([len(rows) for rows in history.values()] for history in histories)
     assert set(first) == {4}

@@ -90,7 +90,9 @@ def in_short(model: DataAccess) -> str:
     """What a training came to, from what it has measured."""
     history, best = model.history_ or {}, model.best_epoch_  # type: ignore[attr-defined]
     nats = {name: metric(history, f"kl_{name}_train") for name in model.module.priors}
-    found = ", ".join(f"{name} {values.iloc[-1]:.1f}" for name, values in nats.items() if len(values))
+    # A training after the one that the weights are of may have led to nothing better.
+    kept = {name: values.get(best, values.iloc[-1]) for name, values in nats.items() if len(values)}
+    found = ", ".join(f"{name} {value:.1f}" for name, value in kept.items())
     holds = "" if best is None else f"The model holds the weights of epoch {best}. "
     return f"{holds}Nats per cell that its latents carry: {found}. model.diagnose() says how far to rely on it."
 

@@ -10,12 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 import mmvae
 from mmvae import MultiVAE
 from mmvae._files import claimed
 from mmvae.cli import main
 from mmvae.cli._files import read, write
+from mmvae.fusion import Fusion
+from mmvae.likelihoods import Likelihood
+from mmvae.priors import Prior
 
 fit = import_module("mmvae.cli._fit")
 KEPT = "X_kept"
@@ -155,3 +159,40 @@ def test_sigterm_at_any_time_is_said_and_leaves_what_was_there(source, out, monk
     assert files_in(out.parent) == before
     assert out.read_text() == "old"
     assert signal.getsignal(signal.SIGTERM) is handler
+
+
+class Terminated(Callback):
+    """Asks the process to end in the second epoch."""
+
+    def on_train_batch_start(self, trainer, *_) -> None:
+        if trainer.current_epoch == 1:
+            terminated()
+
+
+def test_help_lists_what_is_taken(capsys):
+    with pytest.raises(SystemExit):
+        main(["fit", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for family, default in ((Prior, "mog"), (Fusion, "concat"), (Likelihood, None)):
+        names = sorted(name for name, part in family.registry.items() if part.__module__.startswith("mmvae."))
+        assert f"{', '.join(names)}; {f'{default} by' if default else 'inferred by'} default" in shown
+
+
+@pytest.mark.filterwarnings("ignore:The latent of")
+def test_a_training_goes_on_with_the_same_line(source, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["--checkpoint", "saved", "--epochs", "2"]
+    assert run(source, *given) == 0
+    whole = read(Path("out.h5mu")).obsm["X_mmvae"]
+    assert run(source, *given, "--overwrite") == 2
+    assert "Add --resume to go on with it" in capsys.readouterr().err
+    assert run(source, "--resume", "--overwrite") == 2
+    assert "Expected --checkpoint with --resume" in capsys.readouterr().err
+    train = MultiVAE.train
+    with monkeypatch.context() as patch:
+        patch.setattr(MultiVAE, "train", lambda *args, **kwargs: train(*args, **kwargs, callbacks=[Terminated()]))
+        assert run(source, "--checkpoint", "new", "--resume", "--epochs", "2", "--overwrite") == 143
+    assert capsys.readouterr().err.endswith("Terminated. The same command with --resume goes on.\n")
+    assert files_in(tmp_path) == {"saved", "saved/training.ckpt", "new", "new/training.ckpt", "out.h5mu"}
+    assert run(source, "--checkpoint", "new", "--resume", "--epochs", "2", "--overwrite") == 0
+    np.testing.assert_array_equal(read(Path("out.h5mu")).obsm["X_mmvae"], whole)

@@ -15,6 +15,7 @@ from mmvae._files import Claim, check_room
 from mmvae._keys import FUSED, UMAP, embedding_key
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
+from mmvae.train import CHECKPOINT_FILE
 
 from ._check import setup_arguments
 from ._files import MODEL_FILE, folder_for, output, read, size_of, write, write_all
@@ -26,6 +27,7 @@ def run(args: Namespace) -> None:
     if args.out.suffix != args.input.suffix:
         msg = f"Expected OUT to end in '{args.input.suffix}', as IN does; got '{args.out}'. Rename it."
         raise InputError(msg)
+    _check_checkpoint(args)
     with _outputs(args) as outputs:
         data = read(args.input)
         check_room(args.out.parent, size_of(data), ", or name another folder for OUT")
@@ -34,12 +36,29 @@ def run(args: Namespace) -> None:
             model = MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
         except (TypeError, ValueError) as error:
             raise InputError(str(error)) from error
-        model.train(args.epochs)
+        model.train(args.epochs, **_saved_training(args))
         embed(model, data)
         if args.umap:
             add_umap(data, FUSED)
         writers = (partial(write, data), partial(_save, model))
         write_all(dict(zip(outputs, writers, strict=False)))
+
+
+def _check_checkpoint(args: Namespace) -> None:
+    if args.resume and args.checkpoint is None:
+        msg = "Expected --checkpoint with --resume, the folder that holds the training; got none. Name it."
+        raise InputError(msg)
+    if not args.resume and args.checkpoint is not None and (args.checkpoint / CHECKPOINT_FILE).exists():
+        msg = f"'{args.checkpoint}' holds a training. Add --resume to go on with it, or name another folder."
+        raise InputError(msg)
+
+
+def _saved_training(args: Namespace) -> dict[str, Path]:
+    """Arguments of ``train``; what is resumed begins if there is nothing yet, so that one line does for both."""
+    if args.checkpoint is None:
+        return {}
+    name = "resume_from" if (args.checkpoint / CHECKPOINT_FILE).exists() else "checkpoint"
+    return {name: args.checkpoint}
 
 
 @contextmanager

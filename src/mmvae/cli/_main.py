@@ -39,15 +39,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, SetupError) as error:
         return _report(args, str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _report(args, "Interrupted.", INTERRUPTED)
+        return _report(args, _stopped("Interrupted.", args), INTERRUPTED)
     except SystemExit as error:
         if error.code != TERMINATED:
             raise
-        return _report(args, "Terminated.", TERMINATED)
+        return _report(args, _stopped("Terminated.", args), TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
         hint = "" if args.debug else "\nRun again with --debug for the traceback."
         return _report(args, f"{in_words(error)}{hint}", FAILED)
     return 0
+
+
+def _stopped(word: str, args: Namespace) -> str:
+    return word if getattr(args, "checkpoint", None) is None else f"{word} The same command with --resume goes on."
 
 
 def _report(args: Namespace, message: str, code: int) -> int:

@@ -29,8 +29,10 @@ from mmvae.train import (
     memory_needed,
     quiet,
     seeded,
+    show_progress,
     tensor_cores,
     training_report,
+    without_last_words,
 )
 
 from ._begun import begun_with, weights_before
@@ -136,7 +138,9 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         if self.adata is not None:
             self._fill_graphs(self.adata)
         self.module.train()
-        with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options["accelerator"]):
+        show_progress(options)
+        hushed = without_last_words(options["callbacks"])
+        with seeded(seed), quiet(), hushed, tensor_cores(options.pop("tf32"), options["accelerator"]):
             super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
 
     def _init_from(self, cells: Cells) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killing import code_of, started, stopping_at
 from lightning.pytorch.callbacks import Callback
 
 import mmvae
 from mmvae import MultiVAE
 from mmvae._files import claimed
 from mmvae.cli import main
-from mmvae.cli._files import read, write
+from mmvae.cli._files import read, write, write_all
 from mmvae.fusion import Fusion
 from mmvae.likelihoods import Likelihood
 from mmvae.priors import Prior
@@ -128,6 +129,25 @@ def test_a_link_is_followed_and_permissions_are_kept(source, out):
     assert out.is_symlink()
     assert KEPT in read(out).obsm
     assert stat.S_IMODE(Path("target").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("n", range(1, 20, 4))
+def test_killed_while_it_writes_each_result_is_old_or_new(tmp_path, n):
+    names = ["out", "model"]
+    for name in names:
+        (tmp_path / name).write_text("old")
+
+    def work():
+        with claimed(tmp_path / "out") as out, claimed(tmp_path / "model") as model:
+            stopping_at(n, lambda: os._exit(9))
+            write_all(dict.fromkeys((out, model), lambda part: part.write_text("new")))
+
+    assert code_of(started(work)) == 9
+    assert {(tmp_path / name).read_text() for name in names} <= {"old", "new"}
+    for name in names:
+        with claimed(tmp_path / name):
+            pass
+    assert files_in(tmp_path) == set(names)
 
 
 def terminated(*_, **__):

@@ -57,13 +57,15 @@ def code_of(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def killed_at_random(work: Callable[[], Any], n: int, random: np.random.Generator) -> Iterator[int]:
-    """Start ``work`` ``n`` times and kill it at a moment of the time that it takes; yields how it ended, each time."""
+def killed_at_random(work: Callable[[], Any], n: int, random: np.random.Generator) -> Iterator[None]:
+    """Start ``work`` and kill it at a moment of the time that it takes, until it was killed ``n`` times, as yielded."""
     start = time.perf_counter()
     assert code_of(started(work)) == 0
-    takes = time.perf_counter() - start
-    for _ in range(n):
+    takes, left = time.perf_counter() - start, n
+    while left:
         child = started(work)
         time.sleep(random.uniform(0, takes))
         os.kill(child, signal.SIGKILL)
-        yield code_of(child)
+        if code_of(child) == -signal.SIGKILL:
+            left -= 1
+            yield

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -96,10 +97,15 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         )
         raise FileNotFoundError(msg)
     try:
+        with ZipFile(path) as archive:  # torch compares no checksums
+            damaged = archive.testzip()
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # which one, is left to how the file is broken
         msg = f"'{path}' cannot be read: it is not a saved training, or a part of one. Train without resume_from."
         raise ValueError(msg) from error
+    if damaged is not None:
+        msg = f"'{path}' is damaged: the checksum of '{damaged}' is wrong. Train without resume_from."
+        raise ValueError(msg)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         msg = f"'{path}' is not a saved training, or one of another version of mmvae. Train without resume_from."
         raise ValueError(msg)

@@ -144,7 +144,8 @@ def test_of_a_training_that_has_ended_the_model_is_given(make, train, tmp_path):
 
 
 def test_saving_does_not_change_the_training(make, train, tmp_path):
-    assert_same(train(make(), 3, checkpoint=tmp_path), train(make(), 3))
+    # Of the same folder for both there is nothing to go on from yet.
+    assert_same(train(make(), 3, checkpoint=tmp_path, resume_from=tmp_path), train(make(), 3))
 
 
 def other_values(model, train, folder):
@@ -181,9 +182,8 @@ OTHERS = {
 @pytest.mark.parametrize("prior", ["mog", "coupled"])
 def test_a_training_that_is_killed_at_many_random_moments_comes_to_the_same(make, train, tmp_path, prior):
     def some_more() -> None:
-        saved = tmp_path / "saved"
-        found = {"resume_from": saved} if (saved / "training.ckpt").exists() else {"checkpoint": saved}
-        train(make(prior=prior), 40, early_stopping=False, **found).save(tmp_path / "done")
+        both = dict.fromkeys(("checkpoint", "resume_from"), tmp_path / "saved")
+        train(make(prior=prior), 40, early_stopping=False, **both).save(tmp_path / "done")
 
     rng, n_killed = np.random.default_rng(0), 0
     while not (tmp_path / "done").exists():
@@ -281,6 +281,16 @@ def test_a_full_disk_does_not_end_a_training(make, train, at, tmp_path, monkeypa
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["training.ckpt"]  # of the epoch before
     assert_same(train(make(), 4, resume_from=tmp_path), model)
+
+
+def test_what_another_process_saves_is_left_alone(make, train, at, tmp_path, begun):
+    def intrude(trainer, plan):
+        os.replace(begun / "training.ckpt", tmp_path / "training.ckpt")
+
+    there = (begun / "training.ckpt").read_bytes()
+    with pytest.warns(UserWarning, match="goes on unsaved: another process has saved a training there"):
+        train(make(), 4, checkpoint=tmp_path, callbacks=[at(2, intrude)])
+    assert (tmp_path / "training.ckpt").read_bytes() == there
 
 
 def test_a_data_module_goes_on(make, train, at, tmp_path):

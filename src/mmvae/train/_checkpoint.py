@@ -45,7 +45,7 @@ class Checkpoint(Callback):
     ) -> None:
         self.module, self.folder, self.every, self.begun, self.saved = module, folder, every, begun, saved
         self.epoch = 0 if saved is None else int(saved["epoch"])  # that is on disk
-        self.fails = False
+        self.stamp, self.fails = self._stamp(), False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Go on from what was saved."""
@@ -72,6 +72,9 @@ class Checkpoint(Callback):
         if not trainer.is_global_zero:
             return
         try:
+            if self._stamp() not in (None, self.stamp):
+                msg = "another process has saved a training there"
+                raise FileExistsError(msg)
             with replacing(self.folder / FILE) as part, part.open("wb") as file:
                 torch.save(state, file)
                 file.flush()
@@ -82,7 +85,15 @@ class Checkpoint(Callback):
                 warnings.warn(msg, UserWarning, stacklevel=2)
             self.fails = True
         else:
-            self.epoch, self.fails = trainer.current_epoch, False
+            self.epoch, self.stamp, self.fails = trainer.current_epoch, self._stamp(), False
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """What tells the file that is there from one that another process wrote."""
+        path = None if self.folder is None else self.folder / FILE
+        if path is None or not path.exists():
+            return None
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
             waits = options["early_stopping_warmup_epochs"] - course.n_validated
             return chosen | {"early_stopping_warmup_epochs": max(0, waits)}
         # Lightning's check before a training, of all validation cells: how good the weights from before are.
-        return chosen | ({"num_sanity_val_steps": -1} if self.is_trained_ else {})
+        return chosen | ({"num_sanity_val_steps": -1} if self.is_trained_ and cells.has_validation else {})
 
     def _run(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> None:
         """Train as scvi-tools does."""

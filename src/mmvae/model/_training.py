@@ -145,8 +145,9 @@ class Training(Fitting):
         resume_from
             Such a folder, to go on from in a new process, with a model, data and arguments as at the start; a training of a
             trained model goes on from the model as it was before. On a CPU the weights, history and best epoch are those of
-            a training that was never stopped. It is saved there, too, unless ``checkpoint`` names another folder. A data
-            module of another class than :class:`~mmvae.MosaicDataModule` may shuffle in another order.
+            a training that was never stopped. It is saved there, too, unless ``checkpoint`` names another folder; where
+            both name the same and nothing is in it yet, the training begins. A data module of another class than
+            :class:`~mmvae.MosaicDataModule` may shuffle in another order.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``callbacks``, ``logger``, ``check_val_every_n_epoch``, ... Those of
             scvi-tools' models that are the plan's, such as ``n_epochs_kl_warmup`` and ``weight_decay``, go there.
@@ -192,7 +193,7 @@ class Training(Fitting):
         options |= {"accelerator": accelerator, "devices": devices, "tf32": tf32}
         stops_early = early_stopping and cells.has_validation
         options |= {"early_stopping": stops_early, "early_stopping_patience": early_stopping_patience}
-        kept = {"from_scratch": from_scratch, "keep_better": keep_better, "every": checkpoint_every}
+        kept: dict[str, Any] = {"from_scratch": from_scratch, "keep_better": keep_better, "every": checkpoint_every}
         course = Course.of(checkpoint, resume_from, **kept)
         self.training_report_ = self._fit(schedule, cells, seed, options, course)
         for line in self.training_report_:

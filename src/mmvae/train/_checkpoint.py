@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Checkpoint(Callback):
     ) -> None:
         self.module, self.folder, self.every, self.begun, self.saved = module, folder, every, begun, saved
         self.epoch = 0 if saved is None else int(saved["epoch"])  # that is on disk
-        self.fails = False
+        self.stamp, self.fails = self._stamp(), False
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         """Go on from what was saved."""
@@ -71,6 +72,9 @@ class Checkpoint(Callback):
         if not trainer.is_global_zero:
             return
         try:
+            if self._stamp() not in (None, self.stamp):
+                msg = "another process has saved a training there"
+                raise FileExistsError(msg)
             with replacing(self.folder / FILE) as part, part.open("wb") as file:
                 torch.save(state, file)
                 file.flush()
@@ -81,7 +85,15 @@ class Checkpoint(Callback):
                 warnings.warn(msg, UserWarning, stacklevel=2)
             self.fails = True
         else:
-            self.epoch, self.fails = trainer.current_epoch, False
+            self.epoch, self.stamp, self.fails = trainer.current_epoch, self._stamp(), False
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """What tells the file that is there from one that another process wrote."""
+        path = None if self.folder is None else self.folder / FILE
+        if path is None or not path.exists():
+            return None
+        found = path.stat()
+        return found.st_ino, found.st_mtime_ns
 
 
 def read_checkpoint(folder: Path) -> dict[str, Any]:
@@ -96,10 +108,15 @@ def read_checkpoint(folder: Path) -> dict[str, Any]:
         )
         raise FileNotFoundError(msg)
     try:
+        with ZipFile(path) as archive:  # torch compares no checksums
+            damaged = archive.testzip()
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # which one, is left to how the file is broken
         msg = f"'{path}' cannot be read: it is not a saved training, or a part of one. Train without resume_from."
         raise ValueError(msg) from error
+    if damaged is not None:
+        msg = f"'{path}' is damaged: the checksum of '{damaged}' is wrong. Train without resume_from."
+        raise ValueError(msg)
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         msg = f"'{path}' is not a saved training, or one of another version of mmvae. Train without resume_from."
         raise ValueError(msg)

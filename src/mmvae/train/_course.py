@@ -41,10 +41,13 @@ class Course:
         if source is not None and from_scratch:
             msg = "Expected from_scratch=True or resume_from=; got both. Leave one of them out."
             raise ValueError(msg)
-        saved = None if source is None else read_checkpoint(source)
         folder = source if checkpoint is None else Path(checkpoint)
+        is_same = source is not None and folder is not None and folder.resolve() == source.resolve()
+        # Who gives the same folder twice begins there what later processes go on with.
+        begins = source is None or (is_same and checkpoint is not None and not (source / FILE).exists())
+        saved = None if source is None or begins else read_checkpoint(source)
         if folder is not None:
-            _make(folder, is_resumed=source is not None and folder.resolve() == source.resolve())
+            _make(folder, is_resumed=is_same)
         return cls(from_scratch, keep_better, folder, every, source, saved)
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import mmvae
-from mmvae import MultiVAE
+from mmvae import MultiVAE, _files
 from mmvae.data import new_matrix
 from mmvae.nn import Decoder
 
@@ -123,7 +123,8 @@ def test_a_file_that_cannot_be_moved_to_its_name_leaves_that_of_before(trained, 
     def fail(*_):
         raise OSError("no")
 
-    monkeypatch.setattr(Path, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(_files, "_swap", fail)
     with pytest.raises(OSError, match="no"):
         model.impute("rna", out=path, overwrite=True)
     assert read(path).to_df().equals(before)
@@ -147,11 +148,11 @@ def test_a_folder_that_is_missing_is_found_before_any_work(trained, path, monkey
 def test_a_folder_that_cannot_be_written_to_is_found_before_the_decoding(trained, path, monkeypatch):
     interrupted_after(monkeypatch, 0)
 
-    def mkdtemp(*_, **__):
-        raise PermissionError(13, "Permission denied")
+    def mkdir(name, *_):
+        raise PermissionError(13, "Permission denied", name)
 
-    monkeypatch.setattr("tempfile.mkdtemp", mkdtemp)
-    with pytest.raises(PermissionError):
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with pytest.raises(PermissionError, match="Expected to write to '.*'; got 'Permission denied'. Make it writable"):
         trained[0].impute("protein", out=path)
 
 

@@ -1,14 +1,11 @@
 """A file of AnnData whose matrix is filled piece by piece. C cells, G features."""
 
-import errno
 import math
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import h5py
@@ -18,6 +15,8 @@ import zarr
 from anndata import AnnData
 from anndata.io import write_elem
 from mudata import MuData
+
+from mmvae._files import check_room, replacing
 
 from ._access import files_of
 
@@ -59,29 +58,23 @@ def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]
 @contextmanager
 def new_matrices(path: Path, cells: pd.Index, features: pd.Index, layers: Sequence[str] = ()) -> Iterator[list[Any]]:
     """:meth:`new_matrix` with further ones of the same shape, the layers of the file; X is the first."""
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as scratch:
-        part = Path(scratch) / path.name
+    with replacing(path, overwrite=path.exists()) as part:
         if path.suffix == ".h5ad":
-            _check_room(path.parent, len(cells), len(features), n_matrices=1 + len(layers))
+            needed = (
+                (1 + len(layers)) * _stored(len(cells), len(features)) + OF_NAME * (len(cells) + len(features)) + 2**20
+            )
+            check_room(path.parent, needed, ", name fewer features, or write .zarr, which is compressed")
             with h5py.File(part, "w") as root:
                 yield _empty_matrices(root, cells, features, layers, maxshape=(None, None))
         else:
             yield _empty_matrices(zarr.open_group(str(part), mode="w"), cells, features, layers)
             with _quiet():
                 zarr.consolidate_metadata(str(part))
-        _put(part, path, Path(scratch) / "before")
 
 
-def _check_room(folder: Path, *shape: int, n_matrices: int) -> None:
-    """Refuse what does not fit, as HDF5 brings the process down where it finds no room to write."""
-    stored = math.prod(-(-n // size) * size for n, size in zip(shape, _chunks(shape), strict=True))
-    needed, free = 4 * stored * n_matrices + OF_NAME * sum(shape) + 2**20, shutil.disk_usage(folder).free
-    if needed > free:
-        msg = (
-            f"Expected {needed / 2**30:.2g} GB free for out; got {free / 2**30:.2g} GB in '{folder.resolve()}'. Make room, name "
-            "fewer features, or write .zarr, which is compressed."
-        )
-        raise OSError(errno.ENOSPC, msg)
+def _stored(*shape: int) -> int:
+    """Bytes of a matrix in whole chunks."""
+    return 4 * math.prod(-(-n // size) * size for n, size in zip(shape, _chunks(shape), strict=True))
 
 
 def _chunks(shape: Sequence[int]) -> tuple[int, ...]:
@@ -115,15 +108,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?i).*(consolidated metadata|autosharding)", UserWarning)
         yield
-
-
-def _put(part: Path, path: Path, before: Path) -> None:
-    """Move ``part`` to ``path``; a folder that was there goes to ``before``, and comes back if that fails."""
-    try:
-        if path.is_dir():
-            path.rename(before)
-        part.replace(path)
-    except BaseException:
-        if before.exists() and not path.exists():
-            before.rename(path)
-        raise

@@ -1,0 +1,311 @@
+"""A file is the old one or the new one, whole, wherever what writes it stops."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mmvae import _files
+from mmvae._files import check_room, claimed, replacing
+
+# What asks the system to change something. Each of them is where a process may be killed, or fail.
+CALLS = ("open", "mkdir", "fsync", "chmod", "chown", "replace", "rename", "link", "unlink", "rmdir")
+OLD, NEW = "old", "new"
+
+
+def write_file(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def write_folder(path: Path, text: str) -> None:
+    path.mkdir(exist_ok=True)
+    for name in ("a", "b"):
+        (path / name).write_text(text)
+
+
+def text_of(path: Path) -> str | None:
+    """What a file holds, or all files of a folder alike."""
+    if not path.exists():
+        return None
+    (text,) = {file.read_text() for file in (path.iterdir() if path.is_dir() else [path])}
+    assert not path.is_dir() or len(os.listdir(path)) == 2
+    return text
+
+
+def stopping_at(n: int, stop, set_to=setattr) -> Counter:
+    """Have the ``n``-th of the calls stop, in this process; how often each was called."""
+    called: Counter = Counter()
+
+    def wrap(name):
+        real = getattr(os, name)
+
+        def call(*args, **kwargs):
+            called[name] += 1
+            if called.total() == n:
+                stop()
+            return real(*args, **kwargs)
+
+        return call
+
+    for name in CALLS:
+        set_to(os, name, wrap(name))
+    return called
+
+
+def in_a_child(work) -> int:
+    """Exit code of ``work`` in a process of its own; 0 if it ended well."""
+    child = os.fork()
+    if not child:
+        code = 1
+        try:
+            work()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize(
+    ("write", "overwrite", "swaps"),
+    [
+        pytest.param(write_file, True, True, id="old_file"),
+        pytest.param(write_file, False, True, id="new_file"),
+        pytest.param(write_folder, True, True, id="old_folder"),
+        pytest.param(write_folder, True, False, id="old_folder_in_two_steps"),
+        pytest.param(write_folder, False, True, id="new_folder"),
+    ],
+)
+def test_killed_at_any_call_the_file_is_old_or_new(tmp_path, write, overwrite, swaps, monkeypatch):
+    if not swaps:
+        monkeypatch.setattr(_files, "_swap", lambda *_: False)
+    target = tmp_path / "out"
+    found, n = set(), 0
+    while True:
+        n += 1
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        if overwrite:
+            write(target, OLD)
+
+        def work(n=n):
+            stopping_at(n, lambda: os._exit(9))
+            with replacing(target, overwrite=overwrite) as part:
+                write(part, NEW)
+
+        code = in_a_child(work)
+        found.add(text_of(target))
+        # The next run clears what was left, and brings a folder back whose place was empty for a moment.
+        with claimed(target) as claim:
+            assert os.listdir(claim.scratch) == [_files.LOCK]
+        assert text_of(target) in ((OLD, NEW) if overwrite else (None, NEW))
+        assert os.listdir(tmp_path) in ([], ["out"])
+        if code == 0:
+            break
+    assert n > 10
+    assert found <= {OLD, NEW} | ({None} if not overwrite or (write is write_folder and not swaps) else set())
+    assert found >= {NEW, OLD if overwrite else None}
+
+
+@pytest.mark.parametrize("write", [write_file, write_folder])
+def test_failing_at_any_call_nothing_is_lost_and_nothing_left(tmp_path, write):
+    def fail():
+        raise OSError(errno.EIO, "no luck")
+
+    target, n, is_stopped = tmp_path / "out", 0, True
+    while is_stopped:
+        n += 1
+        write(target, OLD)
+        with pytest.MonkeyPatch.context() as patch:
+            called = stopping_at(n, fail, patch.setattr)
+            try:
+                with replacing(target) as part:
+                    write(part, NEW)
+            except OSError:
+                assert text_of(target) in (OLD, NEW)
+            else:
+                assert text_of(target) == NEW
+            is_stopped = called.total() >= n
+        with claimed(target):
+            pass
+        assert os.listdir(tmp_path) == ["out"]
+    assert n > 10
+
+
+def test_an_exception_leaves_what_was_there(tmp_path):
+    target = tmp_path / "out.txt"
+    target.write_text(OLD)
+    with pytest.raises(KeyboardInterrupt), replacing(target) as part:
+        part.write_text("half")
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["out.txt"]
+    assert target.read_text() == OLD
+
+
+def full_disk(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    with replacing(path) as part:
+        part.write_text("x" * 5000)
+
+
+def full_disk_that_a_library_words(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    with replacing(path) as part:
+        part.write_text("x" * 1000)
+        raise RuntimeError("unexpected pos 64 vs 0")
+
+
+@pytest.mark.parametrize("fill", [full_disk, full_disk_that_a_library_words])
+def test_a_full_disk_is_said_in_words_whatever_the_writer_says(tmp_path, fill):
+    target = tmp_path / "out.txt"
+    target.write_text(OLD)
+
+    def work():
+        with pytest.raises(OSError, match="Expected room for '.*out.txt'; got 'File too large'. Free some space"):
+            fill(target)
+
+    assert in_a_child(work) == 0
+    assert target.read_text() == OLD
+    assert os.listdir(tmp_path) == ["out.txt"]
+
+
+def test_another_failure_is_itself(tmp_path):
+    with pytest.raises(RuntimeError, match="out of luck"), replacing(tmp_path / "out") as part:
+        part.write_text("half")
+        raise RuntimeError("out of luck")
+
+
+def test_a_link_is_followed_and_permissions_are_kept(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "kept", tmp_path / "link.txt"
+    target.write_text(OLD)
+    target.chmod(0o640)
+    link.symlink_to(target)
+    with replacing(link) as part:
+        # writers go by the ending of the name that the user gave
+        assert part.suffix == ".txt"
+        part.write_text(NEW)
+    assert link.is_symlink()
+    assert target.read_text() == NEW
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+def test_a_device_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="is a device or a pipe. Name a file"), replacing(tmp_path / "pipe"):
+        pass
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from mmvae._files import claimed
+with claimed(Path(sys.argv[1])) as claim:
+    (claim.scratch / "part").write_text("half")
+    print("holds", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A program that writes ``out``, for ever."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "out")], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"holds\n"
+        yield process
+        process.kill()
+
+
+def test_what_another_program_writes_is_left_to_it_until_that_is_killed(holder, tmp_path):
+    with pytest.raises(OSError, match="another one is writing it"), claimed(tmp_path / "out", wait=0):
+        pass
+    assert (tmp_path / ".out.mmvae" / "part").read_text() == "half"
+    holder.kill()
+    holder.wait()
+    with replacing(tmp_path / "out") as part:
+        assert os.listdir(part.parent) == [_files.LOCK]
+        part.write_text(NEW)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_short_writes_wait_for_each_other(tmp_path):
+    """Eight processes write one file a few times each: all succeed, and none writes into what another one wrote."""
+
+    def work(text):
+        for _ in range(5):
+            with replacing(tmp_path / "out") as part:
+                assert os.listdir(part.parent) == [_files.LOCK]
+                part.write_text(text)
+                time.sleep(0)
+                assert part.read_text() == text
+
+    children = []
+    for number in range(8):
+        if not (child := os.fork()):
+            code = 1
+            try:
+                work(str(number) * 1000)
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
+    assert len(set((tmp_path / "out").read_text())) == 1
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["links", "no_links"])
+def test_a_file_that_came_meanwhile_stays_and_the_results_are_kept_beside_it(tmp_path, monkeypatch, links):
+    def link(*_):
+        raise OSError(errno.EPERM, "no second names here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", link)
+    (tmp_path / "out.1.txt").write_text("another")
+    with (
+        pytest.raises(FileExistsError, match=r"what this one made is in '.*out\.2\.txt'"),
+        replacing(tmp_path / "out.txt", overwrite=False) as part,
+    ):
+        part.write_text(NEW)
+        (tmp_path / "out.txt").write_text(OLD)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "out.txt": OLD,
+        "out.1.txt": "another",
+        "out.2.txt": NEW,
+    }
+
+
+def test_a_folder_that_came_meanwhile_stays_and_the_results_are_kept_beside_it(tmp_path):
+    with pytest.raises(FileExistsError, match=r"out\.1'"), replacing(tmp_path / "out", overwrite=False) as part:
+        write_folder(part, NEW)
+        write_folder(tmp_path / "out", OLD)
+    assert text_of(tmp_path / "out") == OLD
+    assert text_of(tmp_path / "out.1") == NEW
+
+
+@pytest.mark.parametrize("number", sorted(_files.NO_LOCKS))
+def test_where_there_are_no_locks_each_has_a_folder_of_its_own(tmp_path, monkeypatch, number):
+    def flock(*_):
+        raise OSError(number, "no locks here")
+
+    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    with claimed(tmp_path / "out", wait=0) as one, claimed(tmp_path / "out", wait=0) as other:
+        assert one.scratch != other.scratch
+        with one.writing() as part:
+            part.write_text(NEW)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_room_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(OSError, match="GB free for out; got .* Make room, or else") as failed:
+        check_room(tmp_path, 2**60, ", or else")
+    assert failed.value.errno == errno.ENOSPC

@@ -171,6 +171,13 @@ def cut(path):
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def flip(path):
+    weights = torch.load(path, weights_only=True)["model_state_dict"]["fusion.predictor.first.rna.weight"]
+    content = path.read_bytes()
+    place = content.index(weights.numpy().tobytes())
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+
+
 def of(content):
     return lambda path: torch.save(content, path)
 
@@ -179,6 +186,7 @@ def of(content):
     ("spoil", "words"),
     [
         (cut, "got one that is cut short, or another kind of file"),
+        (flip, "got one of which a part is damaged, 'model/data/"),
         (text, "got one that is cut short, or another kind of file"),
         (of({}), r"got one of a dictionary of \[\]"),
         (of(torch.ones(2)), "got one of type Tensor"),
@@ -187,7 +195,7 @@ def of(content):
         (lambda path: path.unlink(), r"'.*model\.pt' is not there. The folder has \['rna_model.pt'\].* is the prefix"),
         (lambda path: shutil.rmtree(path.parent), "is not there. Give the folder that save wrote"),
     ],
-    ids=["cut", "text", "nothing", "a tensor", "no entries", "other entries", "no file", "no folder"],
+    ids=["cut", "damaged", "text", "nothing", "a tensor", "no entries", "other entries", "no file", "no folder"],
 )
 @pytest.mark.parametrize("trusted", [False, True])
 def test_what_is_no_model_is_told_with_its_name(copied, spoil, words, trusted):

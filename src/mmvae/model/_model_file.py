@@ -3,13 +3,13 @@
 import os
 import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Self
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
@@ -94,9 +94,7 @@ def _content(path: Path, *, trusted: bool) -> Any:
     if not path.is_file():
         raise _missing(path)
     with path.open("rb") as file:
-        if not zipfile.is_zipfile(file):
-            raise _not_a_model(path, "one that is cut short, or another kind of file")
-        file.seek(0)
+        _check_whole(path, file)
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
@@ -119,6 +117,17 @@ def _content(path: Path, *, trusted: bool) -> Any:
                 "version of mmvae: such files are read by others, too."
             )
             raise ValueError(msg) from error
+
+
+def _check_whole(path: Path, file: BinaryIO) -> None:
+    try:
+        with ZipFile(file) as archive:  # torch compares no checksums
+            damaged = archive.testzip()
+    except BadZipFile as error:
+        raise _not_a_model(path, "one that is cut short, or another kind of file") from error
+    if damaged is not None:
+        raise _not_a_model(path, f"one of which a part is damaged, '{damaged}'")
+    file.seek(0)
 
 
 def _missing(path: Path) -> ValueError:

@@ -3,9 +3,17 @@
 from contextlib import AbstractContextManager, nullcontext
 
 import mudata
+import torch
+from scvi.model._utils import parse_device_args
 from scvi.model.base._de_core import _de_core as de_core
 
-__all__ = ["de_core", "unpulled"]
+__all__ = ["de_core", "device_of", "unpulled"]
+
+
+def device_of(accelerator: str, device: int | str) -> torch.device:
+    """The one device that arguments of scvi-tools mean."""
+    options = {"return_device": "torch", "validate_single_device": True}
+    return parse_device_args(accelerator=accelerator, devices=device, **options)[2]
 
 
 def unpulled() -> AbstractContextManager[object]:

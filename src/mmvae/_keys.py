@@ -5,6 +5,8 @@ from typing import Final
 # Parts of scvi-tools' registry, and biological covariates that priors may look at.
 SETUP_ARGS: Final = "setup_args"
 SETUP_METHOD: Final = "setup_method_name"
+MODEL_NAME: Final = "model_name"
+SCVI_VERSION: Final = "scvi_version"
 FIELDS: Final = "field_registries"
 STATE: Final = "state_registry"
 DATA: Final = "data_registry"

@@ -1,6 +1,7 @@
 """The border between MuData and tensors: checks, registration, minibatches."""
 
 from ._access import (
+    annotations_of,
     graph_of,
     joined,
     modalities_of,

@@ -3,6 +3,8 @@
 import reprlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import h5py
 import numpy as np
@@ -12,7 +14,7 @@ from anndata import AnnData
 from mudata import MuData
 
 from mmvae._compat import unpulled
-from mmvae._keys import CONNECTIVITIES
+from mmvae._keys import CONNECTIVITIES, SCVI_UUID
 
 from ._matrix import is_on_disk
 
@@ -24,14 +26,26 @@ def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None
     return dict(data.mod)
 
 
-def joined(modalities: Mapping[str, AnnData], obs: pd.DataFrame | None = None) -> MuData:
-    """A MuData of modalities, its cells those of ``obs``, in that order."""
+def annotations_of(mdata: MuData) -> dict[str, dict[str, Any]]:
+    """What a MuData has beside modalities and ``obs``, without scvi-tools' mark of it as registered."""
+    kept = {"obsm": mdata.mod, "obsp": (), "uns": (SCVI_UUID,)}
+    return {name: {k: v for k, v in getattr(mdata, name).items() if k not in left} for name, left in kept.items()}
+
+
+def joined(
+    modalities: Mapping[str, AnnData],
+    obs: pd.DataFrame | None = None,
+    annotations: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> MuData:
+    """A MuData of modalities, its cells those of ``obs``, in that order, with :func:`annotations_of` another."""
     with unpulled():
         if obs is None:
             return MuData(modalities)
         # The index alone settles the order of the cells. mudata would convert the types of columns passed with it.
         mdata = MuData(modalities, obs=obs[[]])
     mdata.obs = obs
+    for name, values in annotations.items():
+        getattr(mdata, name).update(values)
     return mdata
 
 

@@ -10,7 +10,7 @@ from mudata import MuData
 
 from mmvae._keys import MINIFIED, MINIFY_TYPE, OBSERVED_DEPTH, POSTERIORS, POSTERIORS_WITH_COUNTS, SCVI_UUID
 
-from ._access import joined, modalities_of
+from ._access import annotations_of, joined, modalities_of
 
 WAYS = (POSTERIORS, POSTERIORS_WITH_COUNTS)
 
@@ -61,10 +61,7 @@ class Minification:
         if isinstance(data, AnnData):
             (new,) = parts.values()
         else:
-            new = joined(parts, data.obs.copy())
-            new.obsm.update({key: values for key, values in data.obsm.items() if key not in data.mod})
-            new.obsp.update(data.obsp)
-            new.uns.update(data.uns)
+            new = joined(parts, data.obs.copy(), annotations_of(data))
         new.uns.pop(SCVI_UUID, None)
         new.uns.update(self.uns)
         return new

@@ -1,0 +1,122 @@
+"""Models to files, and copies of models."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from mudata import MuData
+
+from mmvae._files import claimed
+from mmvae._keys import SCVI_UUID, SETUP_METHOD
+from mmvae.data import annotations_of, joined
+
+from ._data import DataAccess
+from ._model_file import SavedModel, model_path, versions
+from ._saved_data import FILES, clear_waiting, waiting
+
+
+class Saving(DataAccess):
+    """``save``."""
+
+    def save(
+        self,
+        dir_path: str | os.PathLike[str],
+        prefix: str | None = None,
+        overwrite: bool = False,
+        save_anndata: bool = False,
+        **anndata_write_kwargs: Any,
+    ) -> None:
+        """Save the model in a folder, as ``model.pt``, from which :meth:`load` reads it without running code.
+
+        Files are there whole or not at all, and the model of before is kept if this fails, however it ends.
+
+        Parameters
+        ----------
+        dir_path
+            The folder, which is made unless it is there. Other files in it are left as they are.
+        prefix
+            What the names of the files begin with.
+        overwrite
+            Whether files of these names are replaced.
+        save_anndata
+            Whether to save the model's data, too, as ``mdata.h5mu`` or ``adata.h5ad``. They belong to this model alone:
+            :meth:`load` refuses them beside another.
+        **anndata_write_kwargs
+            Passed to the data's ``write``, such as ``compression="gzip"``.
+
+        Raises
+        ------
+        ValueError
+            If there is such a file and ``overwrite`` is not given, or no data to save; a :class:`~mmvae.SetupError` if
+            these were changed since they were set up.
+        TypeError
+            If an attribute whose name ends in ``_`` is of a type that no file can hold without code.
+        """
+        folder, model = Path(dir_path), model_path(dir_path, prefix)
+        data = model.with_name(f"{prefix or ''}{FILES[self.registry_[SETUP_METHOD]]}")
+        self._check_save([model, data][: 1 + save_anndata], anndata_write_kwargs, overwrite=overwrite)
+        mark = uuid4().hex if save_anndata else None
+        saved = saved_model(self, mark)
+        with _made(folder), claimed(model) as claim:
+            kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
+            with claim.writing() as part, kept as name:
+                saved.write(part, self.get_var_names())
+            if name is not None:
+                os.replace(name, data)
+            clear_waiting(data)
+
+    def _check_save(self, files: list[Path], options: Mapping[str, Any], *, overwrite: bool) -> None:
+        """Refuse what cannot be saved before anything is written: ``files`` are the model's and, if it is, the data's."""
+        model, *with_data = files
+        if found := [str(path) for path in files if path.exists() and not overwrite]:
+            msg = f"Expected a folder without a saved model; got {found}. Give overwrite=True to replace it, or name another."
+            raise ValueError(msg)
+        if model.parent.exists() and not model.parent.is_dir():
+            msg = f"Expected a folder to save in; '{model.parent}' is a file. Name another."
+            raise ValueError(msg)
+        if with_data and self.adata is None:
+            msg = "Expected a model with data, to save them; got one that was loaded without. Give adata to load."
+            raise ValueError(msg)
+        if options and not with_data:
+            msg = f"Expected {list(options)} with save_anndata=True, as they are for the data; got no data to save."
+            raise TypeError(msg)
+        if with_data:
+            self._validate_anndata()  # refuses data that were changed
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """A copy is what saving with data and loading would make."""
+        data: Any = self.adata  # mudata has no copies of this kind
+        if isinstance(data, MuData):
+            data = dict(data.mod), data.obs, annotations_of(data)
+        return _copied, (type(self), saved_model(self), data, str(self.device))
+
+
+def saved_model(model: DataAccess, mark: str | None = None) -> SavedModel:
+    """What is saved of a model: weights, and attributes whose names end so that scvi-tools saves them."""
+    attributes = {name: value for name, value in model._get_user_attributes() if name.endswith("_")}
+    weights = {name: value.detach().cpu() for name, value in model.module.state_dict().items()}
+    return SavedModel(weights, attributes, versions(), mark)
+
+
+def _copied(cls: Any, saved: SavedModel, parts: Any, device: str) -> Any:
+    data = joined(*parts) if isinstance(parts, tuple) else parts
+    if data is not None:
+        data.uns.pop(SCVI_UUID, None)  # by which scvi-tools knows the data of the model that is copied
+    return cls._of_saved(saved, data, device)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder unless it is there; one that was made for nothing goes."""
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # others have put something there
+                folder.rmdir()
+        raise

@@ -167,6 +167,14 @@ def test_a_device_is_refused(tmp_path):
         pass
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="absent' is not one. Make it first"),
+        replacing(tmp_path / "absent" / "x"),
+    ):
+        pass
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -259,6 +267,6 @@ def test_where_there_are_no_locks_each_has_a_folder_of_its_own(tmp_path, monkeyp
 
 
 def test_room_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(OSError, match="GB free; got .* Make room, or else") as failed:
+    with pytest.raises(OSError, match="free; got .* Make room, or else") as failed:
         check_room(tmp_path, 2**60, ", or else")
     assert failed.value.errno == errno.ENOSPC

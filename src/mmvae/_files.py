@@ -20,7 +20,7 @@ try:
 except ImportError:  # on Windows, where programs are not kept apart and leftovers stay
     fcntl = resource = None  # type: ignore[assignment]
 
-GB = 2**30
+MB, GB = 2**20, 2**30
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What file systems answer that know no locks, and those that know no second name of a file.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
@@ -59,12 +59,15 @@ def claimed(path: Path, *, overwrite: bool = True, wait: float = WAIT) -> Iterat
     Raises
     ------
     OSError
-        If the folder cannot be written to, or another program writes ``path``; in words.
+        If there is no folder, or it cannot be written to, or another program writes ``path``; in words.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not (target.is_file() or target.is_dir()):
         msg = f"Expected the name of a file; '{path}' is a device or a pipe. Name a file."
         raise OSError(errno.EINVAL, msg)
+    if not target.parent.is_dir():
+        msg = f"Expected a folder for '{path}'; '{target.parent}' is not one. Make it first."
+        raise FileNotFoundError(errno.ENOENT, msg)
     try:
         scratch, lock = _scratch_of(target, wait)
     except TimeoutError as error:
@@ -114,7 +117,7 @@ class Claim:
             if (full := _is_full(error, part)) is None:
                 raise
             msg = (
-                f"Expected room for '{self.path}'; got '{full.strerror}'. Free some space, or name another folder. No part "
+                f"Expected room for '{self.path}'; got '{os.strerror(full.errno)}'. Free some space, or name another folder. No part "
                 "of it is left, and what was there before is kept."
             )
             raise OSError(full.errno, msg) from error
@@ -131,8 +134,12 @@ def check_room(folder: Path, needed: int, advice: str) -> None:
     if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_FSIZE)[0]) != resource.RLIM_INFINITY:
         free = min(free, limit)
     if needed > free:
-        msg = f"Expected {needed / GB:.2g} GB free; got {free / GB:.2g} GB in '{folder.resolve()}'. Make room{advice}."
+        msg = f"Expected {_words(needed)} free; got {_words(free)} in '{folder.resolve()}'. Make room{advice}."
         raise OSError(errno.ENOSPC, msg)
+
+
+def _words(size: int) -> str:
+    return f"{size / GB:.2g} GB" if size > GB / 10 else f"{size / MB:.3g} MB"
 
 
 def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
@@ -185,7 +192,7 @@ def _is_full(error: Exception, part: Path) -> OSError | None:
     probe = part if part.is_file() else part.with_name(PROBE)
     try:
         with probe.open("ab") as file:
-            file.write(bytes(2**20))
+            file.write(bytes(MB))
             file.flush()
             os.fsync(file.fileno())
     except OSError as refused:

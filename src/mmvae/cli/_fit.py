@@ -54,11 +54,10 @@ def _check_checkpoint(args: Namespace) -> None:
 
 
 def _saved_training(args: Namespace) -> dict[str, Path]:
-    """Arguments of ``train``; what is resumed begins if there is nothing yet, so that one line does for both."""
+    """Arguments of ``train``; what is resumed begins if there is nothing yet, so that one command does for both."""
     if args.checkpoint is None:
         return {}
-    name = "resume_from" if (args.checkpoint / CHECKPOINT_FILE).exists() else "checkpoint"
-    return {name: args.checkpoint}
+    return {"checkpoint": args.checkpoint} | ({"resume_from": args.checkpoint} if args.resume else {})
 
 
 @contextmanager

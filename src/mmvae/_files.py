@@ -114,13 +114,13 @@ class Claim:
             yield part
             _flush(part)
         except Exception as error:
-            if (full := _is_full(error, part)) is None:
+            if (number := _fullness(error, part)) is None:
                 raise
             msg = (
-                f"Expected room for '{self.path}'; got '{os.strerror(full.errno)}'. Free some space, or name another folder. No part "
+                f"Expected room for '{self.path}'; got '{os.strerror(number)}'. Free some space, or name another folder. No part "
                 "of it is left, and what was there before is kept."
             )
-            raise OSError(full.errno, msg) from error
+            raise OSError(number, msg) from error
         if self.overwrite:
             _replace(part, self.target, self.scratch / BEFORE)
         else:
@@ -185,19 +185,18 @@ def _clear(scratch: Path, target: Path) -> None:
             left.unlink()
 
 
-def _is_full(error: Exception, part: Path) -> OSError | None:
-    """What the disk says, if it is full: writers say of that whatever they like, so a megabyte more is tried."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        return error
-    probe = part if part.is_file() else part.with_name(PROBE)
-    try:
-        with probe.open("ab") as file:
-            file.write(bytes(MB))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as refused:
-        return refused if refused.errno in FULL else None
-    return None
+def _fullness(error: Exception, part: Path) -> int | None:
+    """The number of the disk's error, if it is full: writers say of that what they like, so a megabyte more is tried."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        probe = part if part.is_file() else part.with_name(PROBE)
+        try:
+            with probe.open("ab") as file:
+                file.write(bytes(MB))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as refused:
+            error = refused
+    return error.errno if isinstance(error, OSError) and error.errno in FULL else None
 
 
 def _replace(part: Path, target: Path, before: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -86,11 +87,19 @@ class Saving(DataAccess):
         if with_data:
             self._validate_anndata()  # refuses data that were changed
 
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy is what saving with data and loading would make."""
-        data: Any = self.adata  # mudata has no copies of this kind
+        make, (kind, saved, data, device) = self.__reduce__()
+        return make(kind, deepcopy(saved, memo), data, device)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """As in :meth:`__deepcopy__`. mudata has no pickles, and those of anndata lose what was read from a file."""
+        data: Any = self.adata
         if isinstance(data, MuData):
-            data = dict(data.mod), data.obs, annotations_of(data)
+            more = deepcopy(annotations_of(data))
+            data = {name: adata.copy() for name, adata in data.mod.items()}, data.obs.copy(), more
+        elif data is not None:
+            data = data.copy()
         return _copied, (type(self), saved_model(self), data, str(self.device))
 
 

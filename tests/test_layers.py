@@ -12,6 +12,7 @@ REPOSITORY = Path(__file__).parents[1]
 ROOT = REPOSITORY / "src" / "mmvae"
 ORDER = [
     "_keys",
+    "_printing",
     "_errors",
     "_files",
     "_checks",

@@ -3,6 +3,8 @@
 import signal
 from collections.abc import Sequence
 
+from ._printing import printable
+
 # What a shell says of a process that was asked to end.
 TERMINATED = 128 + signal.SIGTERM
 
@@ -13,7 +15,7 @@ class SetupError(ValueError):
     def __init__(self, faults: Sequence[str]) -> None:
         self.faults = list(faults)
         noun = "fault" if len(self.faults) == 1 else "faults"
-        lines = "\n".join(f"  {i}. {fault}" for i, fault in enumerate(self.faults, 1))
+        lines = "\n".join(f"  {i}. {printable(fault)}" for i, fault in enumerate(self.faults, 1))
         super().__init__(f"Found {len(self.faults)} {noun} in the data, which are left as they are.\n{lines}")
 
 

@@ -16,8 +16,9 @@ from typing import Any
 
 try:
     import fcntl
+    import resource
 except ImportError:  # on Windows, where programs are not kept apart and leftovers stay
-    fcntl = None  # type: ignore[assignment]
+    fcntl = resource = None  # type: ignore[assignment]
 
 GB = 2**30
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -127,8 +128,10 @@ class Claim:
 def check_room(folder: Path, needed: int, advice: str) -> None:
     """Refuse what does not fit, in bytes, as HDF5 can bring the process down where it finds no room to write."""
     free = shutil.disk_usage(folder).free
+    if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_FSIZE)[0]) != resource.RLIM_INFINITY:
+        free = min(free, limit)
     if needed > free:
-        msg = f"Expected {needed / GB:.2g} GB free for out; got {free / GB:.2g} GB in '{folder.resolve()}'. Make room{advice}."
+        msg = f"Expected {needed / GB:.2g} GB free; got {free / GB:.2g} GB in '{folder.resolve()}'. Make room{advice}."
         raise OSError(errno.ENOSPC, msg)
 
 

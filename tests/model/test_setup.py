@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import mudata
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import mmvae
-from mmvae import MultiVAE
+from mmvae import MultiVAE, SetupError
 from mmvae._compat import unpulled
 from mmvae.model._configuration import covariate_config
 
@@ -227,8 +228,18 @@ def test_nothing_is_registered_if_the_table_cannot_be_printed(monkeypatch):
     assert not mdata.uns
 
 
-@pytest.mark.parametrize("name", ["[red]", "[bold]x", "rna:smile:"])
-def test_names_are_printed_as_they_are(name, capsys):
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("[red]", "[red]"),
+        ("[bold]x", "[bold]x"),
+        ("rna:smile:", "rna:smile:"),
+        ("\x1b[31mrna", r"\x1b[31mrna"),
+        ("two\nlines", r"two\nlines"),
+        ("left\u202eright", r"left\u202eright"),
+    ],
+)
+def test_names_are_printed_as_they_are(name, shown, capsys):
     mdata = simulated()
     with unpulled():
         mdata = mudata.MuData({name: mdata["rna"], "protein": mdata["protein"]})
@@ -236,5 +247,16 @@ def test_names_are_printed_as_they_are(name, capsys):
     mdata.obs["[/b]"] = np.where(HALF, "a", "b")
     MultiVAE.setup_mudata(mdata, layers={name: "counts[/x]"}, batch_key="[/b]")
     printed = capsys.readouterr().out
-    for text in (f"│ {name} ", "counts[/x]", f"Cells by what they have: {name}+protein", "Batch: '[/b]'"):
+    for text in (f"│ {shown} ", "counts[/x]", f"Cells by what they have: {shown}+protein", "Batch: '[/b]'"):
         assert text in printed
+    with pytest.raises(SetupError, match=re.escape(f"modality '{shown}'")):
+        MultiVAE.setup_mudata(mdata, layers={name: "absent"})
+
+
+@pytest.mark.parametrize("columns", ["5", "20", "39"])
+def test_a_narrow_window_loses_no_name(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    MultiVAE.setup_mudata(simulated())
+    printed = capsys.readouterr().out
+    for text in ("│ rna ", "│ protein ", "likelihood ", "…"):
+        assert (text in printed) == (text != "…")

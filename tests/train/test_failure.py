@@ -11,9 +11,12 @@ import torch
 
 import mmvae
 from mmvae import MultiVAE, TrainingDivergedError
+from mmvae.model import _fitting
 from mmvae.priors import MixtureOfGaussians
 
-pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The latent of", "ignore:The validation ELBO never", "ignore:The training did not make"
+)
 REMEMBERED = ("is_trained_", "best_epoch_", "memory_", "training_report_")
 
 
@@ -44,6 +47,7 @@ def terminate(trainer, plan):
 FAILURES = {
     "callback": (fails(Fault("mine")), Fault),
     "memory": (fails(MemoryError("out of memory")), MemoryError),
+    "memory of a card": (fails(torch.OutOfMemoryError("CUDA out of memory")), torch.OutOfMemoryError),
     "value": (fails(ValueError("Fitting the mixture model failed")), ValueError),
     "interrupt": (fails(KeyboardInterrupt()), KeyboardInterrupt),
     "exit": (fails(SystemExit(3)), SystemExit),
@@ -89,20 +93,40 @@ def trained(build, train):
     return train(build(), 3)
 
 
-def run(model, train, failure, at, epoch=2):
+def run(model, train, failure, at, epoch=2, **arguments):
     act, expected = FAILURES[failure]
     with pytest.raises(expected) as caught:
-        train(model, 5, callbacks=[at(epoch, act)])
+        train(model, 5, callbacks=[at(epoch, act)], **arguments)
     assert type(caught.value) is expected or isinstance(caught.value, SystemExit)
     return caught.value
 
 
+def said_of(error) -> str:
+    """What the user reads of when training stopped and what the model holds."""
+    return " ".join([str(error), *getattr(error, "__notes__", [])])
+
+
 @pytest.mark.parametrize("failure", FAILURES)
-def test_a_trained_model_is_what_it_was(trained, train, at, failure):
+def test_a_trained_model_is_what_it_was_if_the_new_epochs_are_worse(trained, train, at, failure):
     before, latent = state(trained), trained.get_latent_representation()
-    run(trained, train, failure, at)
+    error = run(trained, train, failure, at, lr=1.0)
+    assert "stopped in epoch 5" in said_of(error)
+    assert "The model holds the weights from before this training." in said_of(error)
+    assert ("Try a smaller batch_size." in said_of(error)) == failure.startswith("memory")
     assert_same(before, state(trained))
     np.testing.assert_array_equal(trained.get_latent_representation(), latent)
+
+
+@pytest.mark.parametrize("failure", ["interrupt", "terminated", "NaN in a decoder"])
+def test_a_trained_model_keeps_the_new_epochs_if_they_are_better(trained, train, at, failure):
+    before = state(trained)["weights"]
+    error = run(trained, train, failure, at, epoch=4, lr=0.02)
+    assert "stopped in epoch 7" in said_of(error)
+    assert f"The model holds the weights of epoch {trained.best_epoch_}, the best so far." in said_of(error)
+    assert trained.best_epoch_ >= 4
+    assert len(trained.history_["elbo_train"]) == 7
+    assert not all(torch.equal(value, before[name]) for name, value in trained.module.state_dict().items())
+    assert np.isfinite(trained.get_latent_representation()).all()
 
 
 @pytest.mark.parametrize("refused", REFUSED)
@@ -119,7 +143,9 @@ def test_a_refused_training_changes_nothing(trained, train, refused):
 def test_a_first_training_keeps_its_best_weights(build, train, at, failure, tmp_path):
     complete = train(build(), 5, early_stopping=False)
     model = build()
-    run(model, train, failure, at, epoch=3)
+    error = run(model, train, failure, at, epoch=3)
+    assert "stopped in epoch 3" in said_of(error)
+    assert f"The model holds the weights of epoch {model.best_epoch_}, the best so far." in said_of(error)
     assert model.is_trained_
     assert not model.module.training
     objectives = complete.history_["objective_validation"].iloc[:3, 0].astype(float)
@@ -167,10 +193,63 @@ def test_training_goes_on_after_an_interrupt(build, train, at):
 def test_a_failure_while_training_is_summed_up_changes_nothing(trained, train, monkeypatch):
     before = state(trained)
     with monkeypatch.context() as patch:
-        patch.setattr("mmvae.model._training.measure_modalities", lambda *_: fails(MemoryError())(None, None))
+        patch.setattr("mmvae.model._fitting.measure_modalities", lambda *_: fails(MemoryError())(None, None))
         with pytest.raises(MemoryError):
             train(trained, 2)
     assert_same(before, state(trained))
+
+
+def interrupts_once(act):
+    """A function in place of ``act`` that is interrupted at its first call."""
+    calls = []
+
+    def other(*arguments, **named):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return act(*arguments, **named)
+
+    return other
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "when"),
+    [
+        (MixtureOfGaussians, "init_from", "in epoch 2"),
+        (_fitting, "calibrate_imputation", "after its last epoch"),
+        (_fitting, "measure_modalities", "after its last epoch"),
+    ],
+)
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_an_interrupt_beside_the_epochs_keeps_the_best_weights(
+    build, train, monkeypatch, place, name, when, is_trained
+):
+    model = build()
+    if is_trained:
+        train(model, 1)
+        when = when.replace("2", "3")
+    # At the first call of a second training its prior has long been started.
+    place, name = (MixtureOfGaussians, "refresh") if is_trained and name == "init_from" else (place, name)
+    monkeypatch.setattr(place, name, interrupts_once(getattr(place, name)))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(model, 8, lr=0.02)
+    assert model.is_trained_
+    assert not model.module.training
+    assert model.get_reliability().notna().all()
+    assert (when in said_of(caught.value)) or is_trained
+
+
+def test_an_interrupt_while_validating_keeps_the_best_weights(build, train, at):
+    model, interrupt = build(), at(3, None)
+    interrupt.on_train_epoch_start = lambda *_: None
+    interrupt.on_validation_batch_start = lambda trainer, *_: (
+        fails(KeyboardInterrupt())(trainer, None) if trainer.current_epoch == 3 else None
+    )
+    with pytest.raises(KeyboardInterrupt) as caught:
+        train(model, 5, callbacks=[interrupt])
+    assert "stopped in epoch 3" in said_of(caught.value)
+    assert model.best_epoch_ in (1, 2)
+    assert np.isfinite(model.get_latent_representation()).all()
 
 
 def test_the_graph_is_read_anew_after_a_failure(train, at, in_a_ring):
@@ -179,7 +258,7 @@ def test_the_graph_is_read_anew_after_a_failure(train, at, in_a_ring):
     MultiVAE.setup_mudata(mdata)
     model = train(MultiVAE(mdata, n_hidden=8, n_latent=2, prior="gmrf"), 2)
     before = model.spatial_spectrum()
-    run(model, train, "callback", at, epoch=1)
+    run(model, train, "callback", at, epoch=1, lr=1.0)
     np.testing.assert_allclose(model.spatial_spectrum()["morans_i"], before["morans_i"], rtol=1e-5)
 
 
@@ -248,6 +327,55 @@ def test_weights_spoilt_by_the_last_step_are_not_kept(build, train, at):
     last.on_train_epoch_start = lambda *_: None
     with pytest.raises(TrainingDivergedError, match="weights are not finite.*weights of epoch 0"):
         train(model, 2, callbacks=[last], validation_size=0.0)
+    assert np.isfinite(model.get_latent_representation()).all()
+
+
+def not_finite(which):
+    """Sets what ``which`` picks of a module to NaN."""
+
+    def act(trainer, plan):
+        with torch.no_grad():
+            which(plan.module).fill_(torch.nan)
+
+    return act
+
+
+PLACES = {
+    "a prior": lambda module: module.priors["rna"].loc,
+    "a buffer": lambda module: module.likelihoods["rna"].size_factor,
+    "a fusion": lambda module: next(module.fusion.parameters()),
+    "the scale of size factors": lambda module: module.size_factor_scale["rna"],
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_not_finite_is_found_wherever_it_is(build, train, at, place):
+    model = build()
+    with pytest.raises(TrainingDivergedError, match=r"epoch 4: .*weights of epoch \d, the best so far"):
+        train(model, 6, callbacks=[at(4, not_finite(PLACES[place]))])
+    assert all(torch.isfinite(value).all() for value in model.module.state_dict().values())
+
+
+def test_a_prior_that_is_fitted_to_something_not_finite_is_found(build, train, monkeypatch):
+    init_from = MixtureOfGaussians.init_from
+    monkeypatch.setattr(
+        MixtureOfGaussians,
+        "init_from",
+        lambda prior, sample: (init_from(prior, sample), prior.loc.data.fill_(torch.nan)),
+    )
+    with pytest.raises(TrainingDivergedError, match="epoch 1: the prior of 'rna'.*weights of epoch 0"):
+        train(build(), 3)
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_a_calibration_that_is_not_finite_is_found(build, train, monkeypatch, is_trained):
+    model = train(build(), 2) if is_trained else build()
+    monkeypatch.setattr(
+        type(model.module.fusion), "calibrate", lambda fusion, _: next(fusion.parameters()).data.fill_(torch.nan)
+    )
+    with pytest.raises(TrainingDivergedError, match=r"the calibration .* is not finite.*weights of epoch \d, the best"):
+        train(model, 6, lr=0.02)
+    assert all(torch.isfinite(value).all() for value in model.module.state_dict().values())
     assert np.isfinite(model.get_latent_representation()).all()
 
 

@@ -84,6 +84,6 @@ def test_training_heeds_what_was_asked(build, train, monkeypatch, tf32):
         asked.append(arguments)
         yield
 
-    monkeypatch.setattr("mmvae.model._training.tensor_cores", cores)
+    monkeypatch.setattr("mmvae.model._fitting.tensor_cores", cores)
     train(build(), 1, tf32=tf32)
     assert asked == [(tf32, "cpu")]

@@ -2,6 +2,8 @@
 
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -18,15 +20,15 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 
 from mmvae import pl
-from mmvae._files import replacing
 from mmvae._keys import FUSED, SHARED, embedding_key
 from mmvae.datasets import simulate
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 
-from ._files import make_folder, write
+from ._files import folder_for, output, write, write_all
 from ._fit import add_umap
 
+FILES = ("demo.h5mu", "umap.png", "history.png")
 MISSING = {"rna+atac+protein": 0.4, "rna+protein": 0.2, "rna+atac": 0.15, "rna": 0.15, "atac": 0.1}
 ALONE = "rna"
 FOLDS = KFold(5, shuffle=True, random_state=0)
@@ -37,7 +39,16 @@ COLOURED = {"cluster": "true cluster", "batch": "batch", "pattern": "what was me
 
 def run(args: Namespace) -> None:
     """Simulate a mosaic, train on it, score the result and draw it."""
-    make_folder(args.out)
+    with ExitStack() as stack:
+        stack.enter_context(folder_for(args.out))
+        outputs = [stack.enter_context(output(args.out / name, overwrite=True)) for name in FILES]
+        model, mdata, umaps = _train(args)
+        writers = (partial(write, mdata), partial(_draw, mdata, umaps), partial(_draw_history, model))
+        write_all(dict(zip(outputs, writers, strict=True)))
+
+
+def _train(args: Namespace) -> tuple[MultiVAE, MuData, dict[str, str]]:
+    """Model and data, embedded, and where the UMAPs of readouts are; scores are printed."""
     mpl.use("Agg")
     # Layers this small gain nothing from a second thread, and lose much where other programs use the processor.
     torch.set_num_threads(1)
@@ -54,13 +65,7 @@ def run(args: Namespace) -> None:
     for name in model.modalities:
         # As large as all the counts together, and of no use once predictions are scored.
         del mdata.obsm[f"rate_{name}"]
-    write(mdata, args.out / "demo.h5mu")
-    _draw(mdata, umaps)
-    _save_figure(args.out / "umap.png")
-    pl.history(model, show=False)
-    _save_figure(args.out / "history.png")
-    for name in ("demo.h5mu", "umap.png", "history.png"):
-        print(f"Wrote {args.out / name}")
+    return model, mdata, umaps
 
 
 def _print(title: str, scores: pd.DataFrame) -> None:
@@ -110,8 +115,8 @@ def _prediction_scores(model: MultiVAE, mdata: MuData) -> pd.DataFrame:
     return pd.DataFrame(scores).T.astype({"cells": int})
 
 
-def _draw(mdata: MuData, umaps: Mapping[str, str]) -> None:
-    """UMAPs of readouts, by their names in ``obsm``, coloured by truth, batch and missing pattern."""
+def _draw(mdata: MuData, umaps: Mapping[str, str], path: Path) -> None:
+    """Draw UMAPs of readouts, by their names in ``obsm``, coloured by truth, batch and missing pattern."""
     cells = AnnData(obs=mdata.obs[list(COLOURED)].copy(), obsm={key: mdata.obsm[key] for key in umaps.values()})
     # Cells are drawn in random order, so that no batch lies on top of the others.
     cells = cells[cells.obs.sample(frac=1, random_state=0).index].copy()
@@ -119,9 +124,14 @@ def _draw(mdata: MuData, umaps: Mapping[str, str]) -> None:
     for (readout, key), panels in zip(umaps.items(), grid, strict=True):
         for (column, title), panel in zip(COLOURED.items(), panels, strict=True):
             sc.pl.embedding(cells, key, color=column, ax=panel, show=False, frameon=False, title=f"{readout}: {title}")
+    _save_figure(path)
+
+
+def _draw_history(model: MultiVAE, path: Path) -> None:
+    pl.history(model, show=False)
+    _save_figure(path)
 
 
 def _save_figure(path: Path) -> None:
-    with replacing(path) as part:
-        plt.savefig(part, dpi=110)
+    plt.savefig(path, dpi=110)
     plt.close()

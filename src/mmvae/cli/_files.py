@@ -1,10 +1,12 @@
-"""Reading and writing: nothing half-written, nothing overwritten unasked, text as every anndata has it."""
+"""Reading and writing: results whole or not at all, of this run alone, text as every anndata has it."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -12,13 +14,15 @@ from anndata import AnnData
 from mudata import MuData
 
 from mmvae._compat import unpulled
-from mmvae._files import replacing
+from mmvae._files import Claim, check_room, claimed
 
 from ._parser import InputError
+from ._words import in_words
 
 # The name under which scvi-tools looks for a model in its folder.
 MODEL_FILE = "model.pt"
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
+NAMES = {".h5mu": "a MuData", ".h5ad": "an AnnData"}
 
 
 def read(path: Path) -> MuData | AnnData:
@@ -29,6 +33,9 @@ def read(path: Path) -> MuData | AnnData:
     if not path.is_file():
         msg = f"Expected a file; '{path}' is not one. Check the path."
         raise InputError(msg)
+    if (found := _format_of(path)) not in (None, path.suffix):
+        msg = f"Expected {NAMES[path.suffix]} in '{path}'; got {NAMES[found]}. Let its name end in {found}."
+        raise InputError(msg)
     try:
         with unpulled():
             return READERS[path.suffix](path)
@@ -38,38 +45,97 @@ def read(path: Path) -> MuData | AnnData:
         raise InputError(msg) from error
 
 
+def _format_of(path: Path) -> str | None:
+    """The ending that a file should have, if it is HDF5 of either format."""
+    try:
+        with h5py.File(path) as root:
+            return ".h5mu" if "mod" in root else ".h5ad" if "obs" in root else None
+    except OSError:  # which the readers say better
+        return None
+
+
 def write(data: MuData | AnnData, path: Path) -> None:
-    """Write to a temporary name, then rename. Text of pandas' own types becomes objects in ``data``, too."""
+    """Write to ``path``. Text of pandas' own types becomes objects in ``data``, too."""
     _store_as_objects(data)
-    with replacing(path) as part, unpulled():
-        data.write(part)
+    check_room(path.parent, size_of(data), ", or name another folder")
+    with unpulled():
+        data.write(path)
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Raise :class:`InputError` if ``path`` is a folder, or a file that may not be replaced."""
+@contextmanager
+def output(path: Path, *, overwrite: bool) -> Iterator[Claim]:
+    """Keep the name of a result for this run; raise :class:`InputError` if it cannot be written, or may not be replaced."""
     if path.is_dir():
         msg = f"Expected the name of a file to write; '{path}' is a folder. Name a file in it."
         raise InputError(msg)
     if path.exists() and not overwrite:
         msg = f"'{path}' exists. Name another file, or add --overwrite."
         raise InputError(msg)
-
-
-def check_output(path: Path, *, overwrite: bool) -> None:
-    """Raise :class:`InputError` if a file cannot be written to ``path``, or may not be replaced."""
-    refuse_existing(path, overwrite=overwrite)
     if not path.parent.is_dir():
         msg = f"Expected a folder for OUT; '{path.parent}' is not one. Make it first."
         raise InputError(msg)
+    with ExitStack() as stack:
+        try:
+            claim = stack.enter_context(claimed(path, overwrite=overwrite, wait=0))
+        except OSError as error:
+            raise InputError(str(error.strerror)) from error
+        yield claim
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder unless it is there, or raise :class:`InputError`."""
+@contextmanager
+def folder_for(path: Path) -> Iterator[None]:
+    """Make a folder unless it is there, or raise :class:`InputError`; what is made and stays empty goes at the end."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = f"Expected a folder to write to; '{path}' cannot be made: {error}. Name another."
-        raise InputError(msg) from error
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            msg = f"Expected a folder to write to; '{path}' cannot be made: {error}. Name another."
+            raise InputError(msg) from error
+        yield
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def write_all(results: Mapping[Claim, Callable[[Path], None]]) -> None:
+    """Make all results, then give each its name. What fails keeps no other from its own, and is raised at the end."""
+    made: list[tuple[Claim, ExitStack]] = []
+    written, failures = list[Path](), list[Exception]()
+    for claim, make in results.items():
+        with _added_to(failures), ExitStack() as stack:
+            make(stack.enter_context(claim.writing()))
+            made.append((claim, stack.pop_all()))
+    for claim, stack in made:
+        with _added_to(failures):
+            stack.close()
+            written.append(claim.path)
+    for path in written:
+        print(f"Wrote {path}")
+    if len(failures) > 1:
+        raise OSError("\n".join(map(in_words, failures))) from failures[0]
+    if failures:
+        raise failures[0]
+
+
+@contextmanager
+def _added_to(failures: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is raised once the other results are written
+        failures.append(error)
+
+
+def size_of(data: MuData | AnnData) -> int:
+    """Bytes of the matrices, as they are written: all that is written takes as much, at the least."""
+    parts = [data, *(data.mod.values() if isinstance(data, MuData) else ())]
+    # A MuData has no values of its own.
+    stores = [getattr(part, name) for part in parts for name in ("obsm", "obsp", "layers")]
+    matrices = [matrix for store in stores if store is not None for matrix in store.values()]
+    matrices += [part.X for part in parts if isinstance(part, AnnData)]
+    arrays = [array for m in matrices for array in ([m.data, m.indices] if hasattr(m, "indices") else [m])]
+    return sum(getattr(array, "nbytes", 0) for array in arrays)
 
 
 def _store_as_objects(data: MuData | AnnData) -> None:

@@ -1,6 +1,9 @@
 """`mmvae fit`."""
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,44 +11,65 @@ import scanpy as sc
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._files import Claim, check_room
 from mmvae._keys import FUSED, UMAP, embedding_key
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
+from mmvae.train import CHECKPOINT_FILE
 
 from ._check import setup_arguments
-from ._files import MODEL_FILE, check_output, make_folder, read, refuse_existing, write
+from ._files import MODEL_FILE, folder_for, output, read, size_of, write, write_all
 from ._parser import InputError
 
 
 def run(args: Namespace) -> None:
     """Train on a file and write it with the embeddings."""
-    _check_outputs(args)
-    data = read(args.input)
-    try:
-        _register(data, args)
-        model = MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
-    except (TypeError, ValueError) as error:
-        raise InputError(str(error)) from error
-    model.train(args.epochs)
-    embed(model, data)
-    if args.umap:
-        add_umap(data, FUSED)
-    if args.model is not None:
-        _save(model, args.model)
-        print(f"Wrote the model to {args.model}")
-    write(data, args.out)
-    print(f"Wrote {args.out}")
-
-
-def _check_outputs(args: Namespace) -> None:
-    """Find out before training whether the results can be written."""
     if args.out.suffix != args.input.suffix:
         msg = f"Expected OUT to end in '{args.input.suffix}', as IN does; got '{args.out}'. Rename it."
         raise InputError(msg)
-    check_output(args.out, overwrite=args.overwrite)
-    if args.model is not None:
-        refuse_existing(args.model / MODEL_FILE, overwrite=args.overwrite)
-        make_folder(args.model)
+    _check_checkpoint(args)
+    with _outputs(args) as outputs:
+        data = read(args.input)
+        check_room(args.out.parent, size_of(data), ", or name another folder for OUT")
+        try:
+            _register(data, args)
+            model = MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error)) from error
+        model.train(args.epochs, **_saved_training(args))
+        embed(model, data)
+        if args.umap:
+            add_umap(data, FUSED)
+        writers = (partial(write, data), partial(_save, model))
+        write_all(dict(zip(outputs, writers, strict=False)))
+
+
+def _check_checkpoint(args: Namespace) -> None:
+    if args.resume and args.checkpoint is None:
+        msg = "Expected --checkpoint with --resume, the folder that holds the training; got none. Name it."
+        raise InputError(msg)
+    if not args.resume and args.checkpoint is not None and (args.checkpoint / CHECKPOINT_FILE).exists():
+        msg = f"'{args.checkpoint}' holds a training. Add --resume to go on with it, or name another folder."
+        raise InputError(msg)
+
+
+def _saved_training(args: Namespace) -> dict[str, Path]:
+    """Arguments of ``train``; what is resumed begins if there is nothing yet, so that one line does for both."""
+    if args.checkpoint is None:
+        return {}
+    name = "resume_from" if (args.checkpoint / CHECKPOINT_FILE).exists() else "checkpoint"
+    return {name: args.checkpoint}
+
+
+@contextmanager
+def _outputs(args: Namespace) -> Iterator[list[Claim]]:
+    """OUT and the file of the model, if one is asked for, found to be writable before training."""
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(output(args.out, overwrite=args.overwrite))]
+        if args.model is not None:
+            stack.enter_context(folder_for(args.model))
+            outputs.append(stack.enter_context(output(args.model / MODEL_FILE, overwrite=args.overwrite)))
+        yield outputs
 
 
 def _register(data: MuData | AnnData, args: Namespace) -> None:
@@ -63,11 +87,11 @@ def _register(data: MuData | AnnData, args: Namespace) -> None:
     MultiVAE.setup_anndata(data, modality=name, layer=layers.get(name), likelihood=likelihoods.get(name), **arguments)
 
 
-def _save(model: MultiVAE, folder: Path) -> None:
-    """Save beside the final place, then move the one file there: the folder may hold other things of the user."""
-    with TemporaryDirectory(prefix=".", dir=folder) as scratch:
+def _save(model: MultiVAE, path: Path) -> None:
+    """Save as one file: the folder may hold other things of the user."""
+    with TemporaryDirectory(dir=path.parent) as scratch:
         model.save(scratch, overwrite=True)
-        (Path(scratch) / MODEL_FILE).replace(folder / MODEL_FILE)
+        (Path(scratch) / MODEL_FILE).replace(path)
 
 
 def add_umap(data: MuData | AnnData, readout: str) -> str:

@@ -1,7 +1,9 @@
 """Entry point: which command to run, what is shown of warnings, and what a failure means to the shell."""
 
 import logging
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from argparse import Namespace
@@ -9,13 +11,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from mmvae._errors import TERMINATED, SetupError
+from mmvae._printing import printable
 
 from ._parser import InputError, make_parser
+from ._words import in_words
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+LINE = "\n"
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -23,32 +29,53 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of ``mmvae``, by default with the arguments of the process.
 
     Returns 0 if all went well, 1 if the command failed, 2 if the user gave something that cannot be used, 130 if
-    interrupted, 143 if asked to end while training.
+    interrupted, 143 if asked to end.
     """
     args = make_parser().parse_args(argv)
     try:
-        with _quiet():
+        with _ended_by_exit(), _quiet():
             # The commands import torch and scvi-tools, which take seconds.
             import_module(args.module, __package__).run(args)
     except (InputError, SetupError) as error:
         return _report(args, str(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _report(args, "Interrupted.", INTERRUPTED)
+        return _report(args, _stopped("Interrupted.", args), INTERRUPTED)
     except SystemExit as error:
         if error.code != TERMINATED:
             raise
-        return _report(args, "Terminated.", TERMINATED)
+        return _report(args, _stopped("Terminated.", args), TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
         hint = "" if args.debug else "\nRun again with --debug for the traceback."
-        return _report(args, f"{type(error).__name__}: {error}{hint}", FAILED)
+        return _report(args, f"{in_words(error)}{hint}", FAILED)
     return 0
+
+
+def _stopped(word: str, args: Namespace) -> str:
+    return word if getattr(args, "checkpoint", None) is None else f"{word} The same command with --resume goes on."
 
 
 def _report(args: Namespace, message: str, code: int) -> int:
     if args.debug:
         traceback.print_exc()
-    print(f"mmvae {args.command}: {message}", file=sys.stderr)
+    print(f"mmvae {args.command}: {printable(message, keep=LINE)}", file=sys.stderr)
     return code
+
+
+@contextmanager
+def _ended_by_exit() -> Iterator[None]:
+    """Have SIGTERM raise an exception, so that what is half-written goes before the process does."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(TERMINATED)
+
+    if threading.current_thread() is not threading.main_thread():  # no other may say what a signal does
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -68,4 +95,4 @@ def _quiet() -> Iterator[None]:
 def _note(message: Warning | str, category: type[Warning], filename: str, *_: Any, **__: Any) -> None:
     # Libraries add filters of their own when they are imported: what is ours is decided here, by where it comes from.
     if category is UserWarning and Path(filename).is_relative_to(PACKAGE):
-        print(f"Note: {message}", file=sys.stderr)
+        print(f"Note: {printable(message, keep=LINE)}", file=sys.stderr)

@@ -8,6 +8,10 @@ from pathlib import Path
 FEWEST_CELLS = 100
 SEEDS = 2**32
 DEMO_CELLS, DEMO_EPOCHS = 2_000, 40
+# Told without importing torch, which takes seconds.
+PRIORS = ("conditional", "coupled", "flow", "gaussian", "gmrf", "labels", "mmvm", "mog", "normal", "vamp")
+FUSIONS = ("attention", "concat", "moe", "mopoe", "poe")
+LIKELIHOODS = ("bernoulli", "nb", "nb_mixture", "normal", "poisson", "student_t", "zinb")
 
 EPILOG = """\
 examples:
@@ -36,9 +40,12 @@ examples:
   mmvae fit tumour.h5mu --out embedded.h5mu --batch-key slide
   mmvae fit tumour.h5mu --out embedded.h5mu --batch-key donor --batch-key site --model model/
   mmvae fit tumour.h5mu --out embedded.h5mu --layer rna=counts --likelihood atac=bernoulli --prior vamp
+  mmvae fit tumour.h5mu --out embedded.h5mu --checkpoint saved/ --resume
 
 The output is the input with obsm["X_mmvae"], one embedding per modality, obsm["X_mmvae_shared"], their provenance in
-uns["mmvae"], and neighbours and a UMAP of X_mmvae.
+uns["mmvae"], and neighbours and a UMAP of X_mmvae. OUT and the model appear once they are complete; where another
+program makes OUT meanwhile and --overwrite is not given, that stays, and the result is kept beside it as NAME.1.h5mu.
+The last line can be run again whenever the run was stopped: it goes on from the last epoch that was completed.
 """
 REPORT_EPILOG = """\
 examples:
@@ -99,10 +106,12 @@ def _add_fit(parser: ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace OUT and the model if they exist")
     add("--umap", action=BooleanOptionalAction, default=True, help="add neighbours and a UMAP (default)")
     add = parser.add_argument_group("model").add_argument
-    add("--prior", default="mog", metavar="NAME", help="mog (default), normal, gaussian or vamp")
-    add("--fusion", default="concat", metavar="NAME", help="concat (default) or poe")
+    add("--prior", default="mog", metavar="NAME", help=f"{', '.join(PRIORS)}; mog by default")
+    add("--fusion", default="concat", metavar="NAME", help=f"{', '.join(FUSIONS)}; concat by default")
     add("--epochs", type=_positive, metavar="N", help="epochs at the most; by the number of cells")
     add("--seed", type=_seed, default=0, metavar="N", help="of weights, split and training (0)")
+    add("--checkpoint", type=Path, metavar="DIR", help="folder to save the training in after each epoch")
+    add("--resume", action="store_true", help="go on with what --checkpoint holds, if it holds anything")
 
 
 def _add_report(parser: ArgumentParser) -> None:
@@ -118,8 +127,8 @@ def _add_data(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("data").add_argument
     add("--batch-key", action="append", metavar="KEY", help="column of technical batches; several are combined")
     add("--labels-key", metavar="KEY", help="column of labels, for the cells that have one")
-    likelihoods = "nb, zinb, poisson, bernoulli, nb_mixture, normal or student_t"
-    for option, value, what in (("--layer", "LAYER", "layer to model, or X"), ("--likelihood", "NAME", likelihoods)):
+    what_of = (("--layer", "LAYER", "layer to model, or X"), ("--likelihood", "NAME", ", ".join(LIKELIHOODS)))
+    for option, value, what in what_of:
         text = f"{what}; inferred by default"
         add(option, action="append", type=_named, default=[], metavar=f"MODALITY={value}", help=text)
     add("--modality", metavar="NAME", help="what a .h5ad file holds, such as atac or protein (rna)")

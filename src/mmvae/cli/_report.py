@@ -11,13 +11,14 @@ from mmvae._errors import SetupError
 from mmvae.data import check_type
 from mmvae.model import MultiVAE
 
-from ._files import MODEL_FILE, check_output, read
+from ._files import MODEL_FILE, output, read
 from ._parser import InputError
 
 
 def run(args: Namespace) -> None:
     """Write a page about a saved model and its data."""
-    check_output(args.out, overwrite=args.overwrite)
+    with output(args.out, overwrite=args.overwrite):
+        pass  # it can be written
     if not (args.model / MODEL_FILE).is_file():
         msg = f"Expected the folder of a model; '{args.model}' holds no {MODEL_FILE}. Name one that mmvae fit --model wrote."
         raise InputError(msg)

@@ -9,6 +9,7 @@ from scvi.model.base import VAEMixin
 
 from mmvae._config import NetworkConfig
 from mmvae._keys import SETUP_ARGS, SETUP_METHOD
+from mmvae._printing import printable
 from mmvae.data import SetupArguments
 from mmvae.fusion import Fusion
 from mmvae.module import MultiVAEModule
@@ -166,7 +167,7 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
             likelihood = module.likelihoods[name]
             prior = f"prior {module.priors[name].name}, " if name in module.priors else ""
             rows.append(
-                f"  {name}: {likelihood.n_features:,} features, likelihood {likelihood.name}, {prior}"
+                f"  {printable(name)}: {likelihood.n_features:,} features, likelihood {likelihood.name}, {prior}"
                 f"{module.fusion.n_latent[name]} latent dimensions"
             )
         joint = [f"prior {p.name}" for n, p in module.priors.items() if n not in self.modalities]

@@ -1,59 +1,36 @@
 """Training."""
 
+import os
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import torch
 from lightning.pytorch import LightningDataModule
-from lightning.pytorch.callbacks import Callback
-from scvi.model.base import UnsupervisedTrainingMixin
-from scvi.train import ScibCallback
 
-from mmvae._errors import TrainingDivergedError
-from mmvae.data import MosaicSplitter, shared_cells
-from mmvae.module import table_sizes
+from mmvae.data import MosaicSplitter
 from mmvae.train import (
     Config,
-    Forecast,
+    Course,
     HeldOut,
-    InitPriors,
-    KeepWeights,
-    MultiVAEPlan,
-    Schedule,
-    Snapshot,
-    as_sent,
-    calibrate_imputation,
     check_arguments,
     defaults_for,
-    divergence,
-    memory_needed,
     plan_of,
-    quiet,
     say,
     schedule_for,
-    seeded,
     split,
-    tensor_cores,
     trainer_of,
-    training_report,
 )
 
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
-from ._data import DataAccess
-from ._reader import Reader
-from .readouts import in_short, measure_modalities, remember_labelled
+from ._fitting import Fitting
+from .readouts import in_short
 
 
-class Training(UnsupervisedTrainingMixin, DataAccess):
+class Training(Fitting):
     """``train`` with defaults that follow the number of cells."""
 
-    best_epoch_: int | None
     training_report_: list[str]
-    _training_plan_cls = MultiVAEPlan
-    _data_splitter_cls = MosaicSplitter
 
     def train(
         self,
@@ -79,17 +56,25 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         seed: int | None = None,
         tf32: bool = True,
         cuda_graph: bool = False,
+        from_scratch: bool = False,
+        keep_better: bool = True,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
+        resume_from: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         """Train the model.
 
-        The same model, data, seed and versions of the software give the same weights on a CPU. Global random generators
-        are neither heeded nor changed.
+        The same model, data, seed and versions of the software give the same weights on a CPU, with the same number of
+        threads, where no other thread of the process trains at the same time. Global random generators are neither heeded
+        nor changed. Where there is a progress bar, the last thing that is printed is the short form of :meth:`diagnose`.
 
-        A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
-        training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
-        of the epochs that it completed. The first loss, latent or weight that is NaN or infinite raises a
-        :class:`~mmvae.TrainingDivergedError`.
+        A trained model goes on from its weights, with a new schedule, and ``history_`` goes on, too. It then holds the best
+        of the new epochs, or the weights from before where these are better on the validation cells. However a training
+        ends, by an interrupt, an error or too little memory, the model holds the best weights that there are and can be
+        used, and a note on the exception says which: the best of the epochs that were completed, and, of a model that was
+        trained before, its own unless the new ones are better on the validation cells. The first loss, latent, prior or
+        weight that is NaN or infinite raises a :class:`~mmvae.TrainingDivergedError`. See ``docs/safety.md``.
 
         Parameters
         ----------
@@ -148,15 +133,40 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             Whether a card runs a whole training step as one captured CUDA graph, which spares the time between its
             operations. What cannot be captured runs as without, with a warning. Not yet tried on a card: see
             ``docs/large.md``.
+        from_scratch
+            Whether a trained model forgets what it learnt: the training is that of a new model with the same arguments.
+            If it fails, the model is what it was.
+        keep_better
+            Whether a trained model keeps its weights if no new epoch is better. Both are judged on the new validation cells;
+            without any the new weights are taken. A warning gives both objectives either way.
+        checkpoint, checkpoint_every
+            A folder in which to save the training before every so-many-th epoch, and its end: one file, which is replaced
+            at once, of about four times the weights. If it cannot be written, training goes on with a warning.
+        resume_from
+            Such a folder, to go on from in a new process, with a model, data and arguments as at the start; a training of a
+            trained model goes on from the model as it was before. On a CPU the weights, history and best epoch are those of
+            a training that was never stopped. It is saved there, too, unless ``checkpoint`` names another folder; where
+            both name the same and nothing is in it yet, the training begins. A data module of another class than
+            :class:`~mmvae.MosaicDataModule` may shuffle in another order.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``callbacks``, ``logger``, ``check_val_every_n_epoch``, ... Those of
             scvi-tools' models that are the plan's, such as ``n_epochs_kl_warmup`` and ``weight_decay``, go there.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If something is not finite, as above.
+        ValueError
+            If arguments cannot be used, or ``resume_from`` holds no saved training, or one that was begun with something
+            else; all that differs is named, and nothing is changed.
+        FileNotFoundError, FileExistsError
+            If ``resume_from`` holds nothing; if ``checkpoint`` holds a training that it does not go on from.
 
         Warns
         -----
         UserWarning
             If cells are held out one by one where neighbours share counts, or steps cannot be captured. At the end, in
-            words: if the validation ELBO never improved, or was much better in an epoch before those to choose from, a
+            words: if a trained model was not made better, the validation ELBO never improved, or was much better in an epoch before those to choose from, a
             modality's latent carries under 1 nat per cell, a prior had too few cells to learn from, or a batch
             coincides with a missing pattern.
         """
@@ -181,9 +191,11 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         schedule = schedule_for(cells.n_train, defaults_for(cells.n_cells), max_epochs, batch_size, plan)
         options = schedule.trainer_options(has_validation=cells.has_validation) | trainer_of(trainer_config, kwargs)
         options |= {"accelerator": accelerator, "devices": devices, "tf32": tf32}
-        options |= {"early_stopping": early_stopping and cells.has_validation}
-        options |= {"early_stopping_patience": early_stopping_patience}
-        self.training_report_ = self._fit(schedule, cells, seed, options)
+        stops_early = early_stopping and cells.has_validation
+        options |= {"early_stopping": stops_early, "early_stopping_patience": early_stopping_patience}
+        kept: dict[str, Any] = {"from_scratch": from_scratch, "keep_better": keep_better, "every": checkpoint_every}
+        course = Course.of(checkpoint, resume_from, **kept)
+        self.training_report_ = self._fit(schedule, cells, seed, options, course)
         for line in self.training_report_:
             warnings.warn(line, UserWarning, stacklevel=2)
         say(self.trainer, in_short(self))
@@ -205,86 +217,3 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             self._register_manager_for_instance(own.adata_manager)
         self._validate_anndata()
         return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx))
-
-    def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> list[str]:
-        """Train, and put the model right whatever happens; what a user should know, in words."""
-        before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
-        start = InitPriors(self.module, cells.some, early=schedule.early, late=schedule.late)
-        own: list[Callback] = [keep] if self.memory.is_query else [start, keep]
-        given = options.get("callbacks") or []
-        n_weights = sum(weights.numel() for weights in self.module.parameters())
-        n_features = sum(likelihood.n_features for likelihood in self.module.likelihoods.values())
-        own.append(Forecast(memory_needed(n_weights, n_features, schedule.batch_size)))
-        callbacks = [*own, *([given] if isinstance(given, Callback) else given)]
-        # scvi-tools' tuner takes the first one for the one that has collected latents.
-        options["callbacks"] = sorted(callbacks, key=lambda callback: not isinstance(callback, ScibCallback))
-        # scvi-tools keeps a reference's weights still by zeroing their gradients, which a decay would not heed.
-        options["plan_kwargs"] = schedule.plan | ({"weight_decay": 0.0} if self.memory.is_query else {})
-        try:
-            self.best_epoch_ = None
-            if not self.memory.is_query:  # whose encoders stay what they are
-                self.remember(shared=None, imputation=None, imputation_quality=None)
-                self.remember(reliability=None, certainty=None, agreement=None, scale=None)
-                if self.memory.n_categories is None:
-                    self._init_from(cells)
-            if self.adata is not None:
-                self._fill_graphs(self.adata)
-            self.module.train()
-            with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options["accelerator"]):
-                super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
-            if keep.exception is not None:
-                raise keep.exception
-            before.load(self.module, keep.best_weights or self.module.state_dict())
-            self._calibrate(cells)
-            self._remember(keep, len(before.history.get("elbo_train", ())), cells)
-        except BaseException as error:
-            as_raised = self._after(error, before, keep, cells)
-            if as_raised is error:
-                raise
-            raise as_raised from (error if isinstance(error, Exception) else None)
-        report = training_report(before.since(self.history_), self.module.priors, *cells.batch_and_patterns())
-        return report if self.memory.is_query else keep.overtraining() + report
-
-    def _init_from(self, cells: Cells) -> None:
-        """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""
-        module = self.module
-        module.fusion.set_pair_counts(torch.as_tensor(shared_cells(cells.presence)))
-        for name, (statistics, given) in cells.summaries().items():
-            module.likelihoods[name].init_from(statistics)
-            if given is not None:
-                module.size_factor_scale[name].data.fill_(statistics.size_factor / given)
-
-    def _after(self, error: BaseException, before: Snapshot, keep: KeepWeights, cells: Cells) -> BaseException:
-        """Give the model the best weights of a first training, or make it what it was; the exception to raise."""
-        diverged = divergence(error, self.module, before.weights, keep.epoch)
-        if keep.chosen and not before.attributes["is_trained_"]:
-            state = keep.describe()
-            before.load(self.module, keep.chosen)
-            self.is_trained_ = True
-            self.train_indices_, self.validation_indices_, self.test_indices_ = tuple[Any, ...](cells.parts)
-            with suppress(Exception):  # what reads the cells may be what failed
-                self._calibrate(cells)
-            self._remember(keep, 0, cells)
-        else:
-            before.restore(self)
-            self._clear_graphs()
-            state = "weights from before this training" if self.is_trained_ else "initial weights"
-        if diverged is not None:
-            return TrainingDivergedError(diverged.describe(cells.names_of, state))
-        return as_sent(error, keep)
-
-    def _calibrate(self, cells: Cells) -> None:
-        """Make the imputation of a reference as sure as validation cells prove it."""
-        if not self.memory.is_query:
-            with seeded(0):
-                calibrate_imputation(self.module, cells.held_out())
-
-    def _remember(self, keep: KeepWeights, n_before: int, cells: Cells) -> None:
-        """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
-        self._clear_graphs()
-        self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        self.remember(n_categories=table_sizes(self.module), cells=cells.digest)
-        if not self.memory.is_query:
-            reader, sample = Reader(self), cells.sample
-            with seeded(0):
-                self.remember(labelled=remember_labelled(reader, sample), **measure_modalities(reader, sample))

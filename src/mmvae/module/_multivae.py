@@ -66,7 +66,7 @@ class MultiVAEModule(BaseModuleClass):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.names = list(config.modalities)
+        self.config, self.names = config, list(config.modalities)
         network, n_batch = config.network, config.covariates.n_batch
         self.network, self.n_labels = network, config.covariates.n_labels
         self.weights = {name: modality.weight for name, modality in config.modalities.items()}

@@ -33,10 +33,8 @@ def write(model: MultiVAE, path: str | os.PathLike[str], *, overwrite: bool = Fa
     path = _checked(Path(path), overwrite=overwrite)
     model._check_if_trained(warn=False)
     # The same page each time, and the user's own random numbers do not feel it.
-    with seeded(0):
-        page = _render(model)
-    with replacing(path) as part:
-        part.write_text(page, encoding="utf-8")
+    with replacing(path, overwrite=overwrite) as part, seeded(0):
+        part.write_text(_render(model), encoding="utf-8")
     return path
 
 

@@ -35,11 +35,15 @@ class NonFiniteError(ArithmeticError):
         self.cells: list[int] = [] if cells is None else cells.flatten().tolist()
         super().__init__(f"{found}, in epoch {epoch}")
 
-    def describe(self, names_of: Callable[[list[int]], Iterable[Any]], state: str) -> str:
-        """What happened, to which cells, what weights the model holds now, and what to try."""
+    def describe(self, names_of: Callable[[list[int]], Iterable[Any]], state: str, n_before: int = 0) -> str:
+        """What happened, to which cells, what weights the model holds now, and what to try.
+
+        The epoch is told as ``history_`` counts it, after the ``n_before`` of earlier trainings.
+        """
         names = ", ".join(f"'{name}'" for name in names_of(self.cells[:3]))
         where = f", for a minibatch of {len(self.cells)} cells such as {names}" if self.cells else ""
-        return f"Training stopped in epoch {self.epoch}: {self.found}{where}. The model holds the {state}. {ADVICE}"
+        epoch = n_before + self.epoch
+        return f"Training stopped in epoch {epoch}: {self.found}{where}. The model holds the {state} {ADVICE}"
 
 
 def posteriors_not_finite(encoders: Mapping[str, nn.Module], run: Callable[[], Any]) -> str:
@@ -64,14 +68,20 @@ def weights_of(module: nn.Module) -> dict[str, Tensor]:
 
 def are_finite(weights: Mapping[str, Tensor]) -> bool:
     """Whether all weights are finite; one wait for the device."""
-    return bool(torch.stack([value.isfinite().all() for value in weights.values()]).all())
+    found = [value.isfinite().all() for value in weights.values()]
+    return not found or bool(torch.stack(found).all())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the computer's or a card's memory was too small."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError)
 
 
 def divergence(error: BaseException, module: nn.Module, before: dict[str, Tensor], epoch: int) -> NonFiniteError | None:
     """What has diverged, where that explains ``error``; ``before`` are the weights at the start of training."""
     if isinstance(error, NonFiniteError):
         return error
-    if not isinstance(error, RuntimeError | ValueError | ArithmeticError):
+    if is_out_of_memory(error) or not isinstance(error, RuntimeError | ValueError | ArithmeticError):
         return None
     trained = {n: value.detach() for n, value in module.named_parameters() if value.requires_grad and value.numel()}
     if not are_finite(trained):

@@ -11,6 +11,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from tqdm.auto import tqdm
 
+from mmvae._printing import printable
+
 from ._schedule import defaults_for
 
 COPIES = 6  # of each weight: itself, its gradient, Adam's two moments, the best and the last epoch's
@@ -74,7 +76,7 @@ class Forecast(Callback):
 def say(trainer: Trainer, sentence: str) -> None:
     """Tell the user, where there is a progress bar."""
     if trainer.progress_bar_callback is not None and trainer.is_global_zero:
-        tqdm.write(sentence)  # above the bar
+        tqdm.write(printable(sentence))  # above the bar
 
 
 def _time(seconds: float) -> str:

@@ -22,6 +22,7 @@ from ._whole_step import WholeStep
 
 # Arguments of `train` and of data modules that are numbers; of the plan those that are numbers, and others.
 TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "block_cells", "buffer_cells"), COUNT)
+TAKES |= {"checkpoint_every": COUNT}
 TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": COUNT_OR_ZERO}
 NUMBERS = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": NOT_NEGATIVE, "n_epochs_kl_warmup": COUNT_OR_ZERO}
 NUMBERS |= {"n_steps_kl_warmup": COUNT_OR_ZERO, "max_kl_weight": NOT_NEGATIVE, "min_kl_weight": NOT_NEGATIVE}

@@ -3,7 +3,7 @@
 import copy
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,8 +34,7 @@ MESSAGES = (
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
     """All random generators start from ``seed``; they are put back afterwards, so that a user's own do not feel it."""
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    states = random_states()
     if seed is not None:
         random.seed(seed)
         np.random.seed(seed % 2**32)
@@ -43,11 +42,27 @@ def seeded(seed: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if of_devices:
-            torch.cuda.set_rng_state_all(of_devices)
+        set_random_states(states)
+
+
+def random_states() -> dict[str, Any]:
+    """Where all random generators are, as tensors, numbers, texts and lists."""
+    name, keys, *rest = tuple[Any, ...](np.random.get_state())
+    return {
+        "python": random.getstate(),
+        "numpy": [name, keys.tolist(), *rest],
+        "torch": torch.get_rng_state(),
+        "devices": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Put all random generators where they were; those of devices, if they are as many."""
+    random.setstate(states["python"])
+    np.random.set_state(tuple(states["numpy"]))
+    torch.set_rng_state(states["torch"])
+    if states["devices"] and len(states["devices"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(states["devices"])
 
 
 @contextmanager

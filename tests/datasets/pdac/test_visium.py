@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -196,7 +197,7 @@ def test_a_page_in_place_of_the_file_is_found_out(figshare, tmp_path):
 def test_a_wrong_checksum_is_found_out(figshare, tmp_path, content):
     figshare.list_files("atlas.h5ad", computed_md5="0" * 32)
     message = failure_of(tmp_path)
-    assert f"expected md5:{'0' * 32} but got {hashlib.md5(content).hexdigest()}" in message
+    assert f"the checksum {'0' * 32}; got one with {hashlib.md5(content).hexdigest()}" in message
     assert files_in(tmp_path) == []
 
 
@@ -278,11 +279,32 @@ def test_a_full_disk_is_said_to_be_one(figshare, tmp_path, monkeypatch):
     assert files_in(tmp_path) == []
 
 
+def test_several_programs_download_it_once(figshare, tmp_path, content):
+    found = []
+    # Locks are between files that are open, not between processes alone.
+    programs = [threading.Thread(target=lambda: found.append(load(tmp_path, tidy=False).n_obs)) for _ in range(3)]
+    for program in programs:
+        program.start()
+    for program in programs:
+        program.join()
+    assert found == [80] * 3
+    assert figshare.asked.count(BROWSER) == 1
+    assert files_in(tmp_path) == [name_of(content)]
+
+
+def test_what_a_killed_download_left_is_cleared(figshare, tmp_path, content):
+    left = tmp_path / ".khaliq2024.h5ad.mmvae"
+    left.mkdir()
+    (left / "khaliq2024").write_bytes(content[:100])
+    load(tmp_path)
+    assert files_in(tmp_path) == [name_of(content)]
+
+
 def test_a_full_disk_keeps_its_error_number(figshare, tmp_path, monkeypatch):
     def replace(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pooch.core.shutil, "move", replace)
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(OSError, match="Free some space") as failed:
         load(tmp_path)
     assert failed.value.errno == errno.ENOSPC

@@ -10,11 +10,13 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from mmvae._errors import SetupError
 from mmvae._keys import COUNT_LAYERS
+from mmvae._printing import printable
 from mmvae.data._access import modalities_of, pattern_names
 from mmvae.data._matrix import Matrix, is_supported, values_of
 from mmvae.likelihoods import Likelihood
@@ -26,6 +28,7 @@ Kind = Literal["rna", "atac", "protein", "spatial", "other"]
 
 # What the features of a matrix are, in the words of 10x Genomics' files.
 FEATURE_TYPES = "feature_types"
+WIDEST = 10_000  # characters of a line, far more than any table has
 KINDS: dict[str, Kind] = {"Gene Expression": "rna", "Peaks": "atac", "Antibody Capture": "protein"}
 PATTERNS: dict[Kind, str] = {
     "protein": r"prot|adt|cite|antibod|surface|cytof",
@@ -237,23 +240,31 @@ def matrices_of(data: AnnData | MuData, setup: Setup) -> list[Matrix]:
 
 def print_setup(setup: Setup) -> None:
     """Print the modalities, the missing patterns and the notes."""
-    console = Console()
     assert setup.presence is not None  # only faults leave it out, and those were raised
     table = Table(title=f"MultiVAE: {len(setup.presence):,} cells")
     for title in ("modality", "cells", "features", "layer", "likelihood", "why"):
-        table.add_column(title, justify="right" if title in ("cells", "features") else "left")
+        justify: Literal["right", "left"] = "right" if title in ("cells", "features") else "left"
+        table.add_column(title, justify=justify, no_wrap=title != "why")
     for m in setup.modalities:
         cells = (m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
-        # As Text, here and below: names may look like rich's markup, or its names of emojis.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(_text, cells))
+    console = Console()
+    # A window too narrow for the table breaks its lines; the table itself would leave out names.
+    needed = Measurement.get(console, console.options.update(max_width=WIDEST), table).minimum
+    console = Console(width=max(console.width, needed))
     console.print(table)
     patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
     shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in np.argsort(-counts)[:8])
-    console.print(Text(f"Cells by what they have: {shown}"))
+    console.print(_text(f"Cells by what they have: {shown}"))
     for column in setup.columns:
-        console.print(Text(_column_line(column)))
+        console.print(_text(_column_line(column)))
     for note in setup.notes:
-        console.print(Text(f"Note: {note}", style="yellow"))
+        console.print(_text(f"Note: {note}", style="yellow"))
+
+
+def _text(words: str, style: str = "") -> Text:
+    """Text that is shown as it is: names may look like rich's markup, its names of emojis, or codes of a terminal."""
+    return Text(printable(words), style=style)
 
 
 def _column_line(column: Column) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from io import BytesIO
@@ -13,6 +14,8 @@ import h5py
 import pooch
 import requests
 from anndata import AnnData, read_h5ad
+
+from mmvae._files import claimed, replacing
 
 from ._tidy import tidy_pdac
 
@@ -122,7 +125,8 @@ def _fetch(*, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
     """Path of the file, from the cache or else from the first source that has it; ``OSError`` as `pdac_visium` says.
 
     The name in the cache, ``<name>-<md5>.h5ad``, says what the file must hold, so that it can be checked without a
-    network. pooch downloads to a temporary file beside it and renames that once it is whole and its checksum right.
+    network. The download goes to a folder beside it, and is moved once it is whole and its checksum right; one program at
+    a time, as the others wait and take what it has got.
     Where figshare did not tell the checksum, a warning says so, and the file is taken if it is whole HDF5.
     """
     try:
@@ -132,7 +136,7 @@ def _fetch(*, mirrors: Sequence[str], folder: Path, progress: bool) -> Path:
         path, failures = _try_sources(mirrors, folder, progress)
     except OSError as error:
         advice = "Free some space" if error.errno == errno.ENOSPC else "Make the folder writable"
-        msg = f"Expected to write to '{folder}'; got '{error}'. {advice}, or choose another folder with `cache`."
+        msg = f"Expected to write to '{folder}'; got '{error.strerror or error}'. {advice}, or choose another folder with `cache`."
         raise OSError(error.errno or errno.EIO, msg) from error
     if path is not None:
         return path
@@ -221,22 +225,29 @@ def _try_sources(mirrors: Sequence[str], folder: Path, progress: bool) -> tuple[
 
 def _download(url: str, md5: str | None, size: int | None, folder: Path, progress: bool) -> Path:
     download = pooch.HTTPDownloader(progressbar=progress, chunk_size=1 << 20)
-
-    def download_and_check(url: str, output_file: str, owner: Any) -> None:
-        """A checksum alone does not say why it is wrong."""
-        download(url, output_file, owner)
-        _check_whole(Path(output_file), size)
-
-    known_hash = None if md5 is None else f"md5:{md5}"
-    fname = f"{NAME}-{md5 or 'unverified'}.h5ad"
-    path = Path(pooch.retrieve(url, known_hash, fname=fname, path=folder, downloader=download_and_check))
-    if md5 is not None:
-        return path
-    warnings.warn(
-        f"The checksum of {url} is not verified: figshare did not tell the right one. Compare the file with another copy.",
-        stacklevel=5,
-    )
-    return path.replace(path.with_name(f"{NAME}-{pooch.file_hash(str(path), alg='md5')}.h5ad"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with claimed(folder / f"{NAME}.h5ad", wait=math.inf) as claim:
+        cached, _ = _search(folder)  # what another program has downloaded meanwhile
+        if cached is not None:
+            return cached
+        part = claim.scratch / NAME
+        download(url, str(part), None)
+        # A checksum alone does not say why it is wrong.
+        _check_whole(part, size)
+        found = pooch.file_hash(str(part), alg="md5")
+        if found != (md5 or found):
+            msg = f"expected a file with the checksum {md5}; got one with {found}"
+            raise ValueError(msg)
+        path = folder / f"{NAME}-{found}.h5ad"
+        with replacing(path) as whole:
+            part.replace(whole)
+    if md5 is None:
+        warnings.warn(
+            f"The checksum of {url} is not verified: figshare did not tell the right one. Compare the file with another "
+            "copy.",
+            stacklevel=5,
+        )
+    return path
 
 
 def _explain(error: Exception) -> str:

@@ -11,6 +11,7 @@ from scvi import REGISTRY_KEYS
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
+from mmvae._printing import printable
 from mmvae.analysis import certain_shares, told_apart
 from mmvae.data import confounding_notes, pattern_names
 from mmvae.model._cells import OwnCells
@@ -71,7 +72,7 @@ class Diagnosis:
     def __str__(self) -> str:
         verdict = [f"{i}. {line}" for i, line in enumerate(self.verdict, 1)] or [FINE]
         tables = [self.modalities.round(3).to_string(), *self._small_tables()]
-        return "\n\n".join([*tables, "\n".join(verdict)])
+        return printable("\n\n".join([*tables, "\n".join(verdict)]), keep="\n")
 
     def _small_tables(self) -> list[str]:
         filled = [] if self.filled.empty else [self.filled.round(2).to_string(index=False)]
@@ -89,7 +90,9 @@ def in_short(model: DataAccess) -> str:
     """What a training came to, from what it has measured."""
     history, best = model.history_ or {}, model.best_epoch_  # type: ignore[attr-defined]
     nats = {name: metric(history, f"kl_{name}_train") for name in model.module.priors}
-    found = ", ".join(f"{name} {values.iloc[-1]:.1f}" for name, values in nats.items() if len(values))
+    # A training after the one that the weights are of may have led to nothing better.
+    kept = {name: values.get(best, values.iloc[-1]) for name, values in nats.items() if len(values)}
+    found = ", ".join(f"{name} {value:.1f}" for name, value in kept.items())
     holds = "" if best is None else f"The model holds the weights of epoch {best}. "
     return f"{holds}Nats per cell that its latents carry: {found}. model.diagnose() says how far to rely on it."
 

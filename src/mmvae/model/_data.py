@@ -118,6 +118,20 @@ class DataAccess(BaseModelClass):
             self._adata = None
         return data
 
+    def save(
+        self,
+        dir_path: str,
+        prefix: str | None = None,
+        overwrite: bool = False,
+        save_anndata: bool = False,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        """As in scvi-tools; data that were changed since they were set up are not saved for the model's own."""
+        if save_anndata and self.adata is not None:
+            self.adata_manager.check_unchanged(every_value=True)
+        super().save(dir_path, prefix, overwrite, save_anndata, *args, **kwargs)
+
     def _make_data_loader(self, adata: Data, *args: Any, **kwargs: Any) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
         self._fill_graphs(adata)
@@ -148,7 +162,10 @@ class DataAccess(BaseModelClass):
         parts = () if graph is None else (graph.indptr, graph.indices, graph.data)
         # Cells may have been left out, or another graph may have been given, since they were read last.
         own = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-        source = f"{self.get_anndata_manager(data, required=True).adata_uuid} {own}"
+        manager: Any = self.get_anndata_manager(data, required=True)
+        if priors:
+            manager.check_graph(own)
+        source = f"{manager.adata_uuid} {own}"
         if all(prior.graph is not None and prior.graph.source == source for prior in priors.values()):
             return
         for name, prior in priors.items():

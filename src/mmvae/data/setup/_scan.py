@@ -100,11 +100,14 @@ def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     return found
 
 
-def feature_statistics(matrix: Matrix) -> FeatureStatistics:
-    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block."""
-    moments = Moments(*matrix.shape)
+def feature_statistics(matrix: Matrix, columns: np.ndarray | None = None) -> FeatureStatistics:
+    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block.
+
+    ``columns`` are those of the features, where they are not all in order.
+    """
+    moments = Moments(matrix.shape[0], matrix.shape[1] if columns is None else len(columns))
     for start, block in blocks(by_rows(matrix)):
-        moments.add(start, block)
+        moments.add(start, block if columns is None else block[:, columns])
     return moments.statistics()
 
 

@@ -166,6 +166,22 @@ CASES = {
         {"size_factor_keys": {"rna": "sf"}},
         ["not positive in 40 cells"],
     ),
+    "size factor of another world": (
+        lambda m: set_obs(m, "sf", np.r_[1e-39, np.ones(N - 1)]),
+        {"size_factor_keys": {"rna": "sf"}},
+        ["'sf' (size_factor) holds 1e-39, with a median of 1"],
+    ),
+    "size factors of another world": (
+        lambda m: set_obs(m, "sf", np.full(N, 1e-300)),
+        {"size_factor_keys": {"rna": "sf"}},
+        ["'sf' (size_factor) holds 1e-300"],
+    ),
+    "absurd size factor": (
+        lambda m: set_obs(m, "sf", np.r_[1e39, np.ones(N - 1)]),
+        {"size_factor_keys": {"rna": "sf"}},
+        ["'sf' (size_factor) holds 1e+39"],
+    ),
+    "no cells": (lambda m: m[:0].copy(), {}, ["there are no cells"]),
     "a batch per cell": (
         lambda m: set_obs(m, "batch", [f"b{i}" for i in range(N)]),
         {"batch_key": "batch"},

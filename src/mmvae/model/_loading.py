@@ -35,6 +35,7 @@ class Loading(DataAccess, ArchesMixin):
         *args, **kwargs
             Passed to :meth:`scvi.model.base.BaseModelClass.load`, such as ``accelerator`` and ``prefix``.
         """
+        _check_cells(adata)
         with quiet(), unpulled():  # cells that are read with the model stay in their order
             model = super().load(os.fspath(dir_path), adata, *args, **kwargs)
         model._freeze_reference()
@@ -68,6 +69,7 @@ class Loading(DataAccess, ArchesMixin):
         reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
         if isinstance(reference, DataAccess):
             _categories_of(reference)  # refused before anything is written to the data
+        _check_cells(adata)
         kwargs |= {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout}
         with quiet():
             try:
@@ -96,6 +98,12 @@ class Loading(DataAccess, ArchesMixin):
             for part in self.module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = 0.0
+
+
+def _check_cells(data: Data | Literal[False] | None) -> None:
+    """Refuse data without cells, which scvi-tools would take for none."""
+    if isinstance(data, Data) and data.n_obs == 0:
+        raise SetupError(["there are no cells. Give data with some."])
 
 
 def _categories_of(reference: DataAccess) -> dict[str, int]:

@@ -73,7 +73,9 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
         ]
     if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
-    if data.n_obs == 0 or (data.n_obs < MINIMUM_CELLS and not is_query):
+    if data.n_obs == 0:
+        return ["there are no cells. Give data with some."]
+    if data.n_obs < MINIMUM_CELLS and not is_query:
         return [f"there are {data.n_obs} cells; at least {MINIMUM_CELLS} are needed to train."]
     return []
 

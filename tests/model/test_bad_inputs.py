@@ -80,11 +80,14 @@ CASES = {
         {},
         ["'rna', X: 1 values are not integers, such as 0.5, in cells such as 'cell_4'", "layers="],
     ),
-    "beyond single precision": (
-        lambda m: change(m, "rna", 4, 1e39),
-        {},
-        ["'rna'", "1 values are NaN or infinite, or beyond single precision", "1e+39", "'cell_4'"],
-    ),
+    **{
+        f"{value:g}": (
+            lambda m, value=value: change(m, "rna", 4, value),
+            {},
+            ["'rna'", "1 values are NaN or infinite, or beyond 1e+18", f"{value:g}", "'cell_4'"],
+        )
+        for value in (1e39, 1e19, -1e19)
+    },
     "nothing but zeros": (
         lambda m: setattr(m.mod["protein"], "X", np.zeros((N, 6))),
         {},

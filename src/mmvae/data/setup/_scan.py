@@ -14,6 +14,8 @@ EXAMPLES = 3
 SMALL_COUNT = 4
 # Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0.
 FEW = 0.01
+# Single precision holds the squares of values up to this one, and sums of many.
+LARGEST_VALUE = 1e18
 # What rounding leaves of a constant, relative to its square, is not a spread.
 ROUNDING = 1e-12
 
@@ -67,7 +69,7 @@ class Found:
 
 
 class Scan:
-    """What the values of a modality are: finite in single precision or not, negative, or not integers, and their moments.
+    """What the values of a modality are: numbers that can be computed with or not, negative, or not integers, and their moments.
 
     ``n_several`` are integers above 1, ``n_empty`` cells without any non-zero value, ``n_odd`` the odd ones of ``n_small``.
     """
@@ -115,7 +117,7 @@ def _count(found: Scan, start: int, block: Block) -> None:
     values = block.data if is_sparse(block) else np.asarray(block).ravel()
     found.n_empty += int((np.asarray((block != 0).sum(axis=1)) == 0).sum())
     with np.errstate(over="ignore"):
-        finite = np.isfinite(values.astype(np.float32, copy=False))
+        finite = np.abs(values.astype(np.float32, copy=False)) <= LARGEST_VALUE
     whole = finite & (values == np.floor(values))
     found.nonfinite.add(~finite, values, start, block)
     found.negative.add(finite & (values < 0), values, start, block)

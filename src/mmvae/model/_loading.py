@@ -71,6 +71,7 @@ class Loading(Saving, ArchesMixin):
         UserWarning
             If there are no data, the file was read as ``trusted``, or weights are not finite.
         """
+        _check_cells(adata)
         path = model_path(dir_path, prefix)
         saved = SavedModel.read(path, trusted=trusted)
         registry = saved.attributes["registry_"]
@@ -147,6 +148,7 @@ class Loading(Saving, ArchesMixin):
         reference = cls._loaded(reference_model, trusted=trusted)
         _categories_of(reference)  # refused before anything is written to the data
         check_kind(adata, reference.registry_[SETUP_METHOD])
+        _check_cells(adata)
         kwargs |= {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout}
         with quiet():
             try:
@@ -218,6 +220,12 @@ class Loading(Saving, ArchesMixin):
             for part in self.module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = 0.0
+
+
+def _check_cells(data: Data | Literal[False] | None) -> None:
+    """Refuse data without cells, which scvi-tools would take for none."""
+    if isinstance(data, Data) and data.n_obs == 0:
+        raise SetupError(["there are no cells. Give data with some."])
 
 
 def _categories_of(reference: DataAccess) -> dict[str, int]:

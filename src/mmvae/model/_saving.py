@@ -85,7 +85,7 @@ class Saving(DataAccess):
             msg = f"Expected {list(options)} with save_anndata=True, as they are for the data; got no data to save."
             raise TypeError(msg)
         if with_data:
-            self._validate_anndata()  # refuses data that were changed
+            self.adata_manager.check_unchanged(every_value=True)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy is what saving with data and loading would make."""

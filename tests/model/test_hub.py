@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 import pytest
 import torch
+from payload import Payload
 
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
@@ -49,16 +50,6 @@ def test_a_saved_model_is_one_of_the_hub(folder, trained, monkeypatch):
     assert np.allclose(again.model.get_latent_representation(), expected, atol=1e-5)
 
 
-class Payload:
-    """What writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
 def test_a_model_of_the_hub_runs_no_code(folder, tmp_path):
     from huggingface_hub import ModelCard
     from scvi.hub import HubMetadata, HubModel
@@ -66,7 +57,7 @@ def test_a_model_of_the_hub_runs_no_code(folder, tmp_path):
     metadata = HubMetadata.from_dir(folder, **ABOUT)
     copied = str(shutil.copytree(folder, tmp_path / "pulled"))
     content = torch.load(f"{copied}/model.pt", weights_only=True)
-    content["attr_dict"]["extra_"] = Payload(str(tmp_path / "ran"))
+    content["attr_dict"]["extra_"] = Payload(tmp_path / "ran")
     torch.save(content, f"{copied}/model.pt")
     with pytest.raises(ValueError, match="give trusted=True"):
         HubModel(copied, metadata=metadata, model_card=ModelCard("")).load_model()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from anndata import AnnData
+from payload import Payload
 
 import mmvae
 from mmvae import MultiVAE
@@ -54,16 +55,6 @@ def data(folder):
 
     with unpulled():
         return mudata.read_h5mu(folder / "mdata.h5mu")
-
-
-class Payload:
-    """What writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return open, (self.path, "w")
 
 
 def changed(folder, change, file="model.pt"):

@@ -18,7 +18,7 @@ from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
 
 from ._data import Data, DataAccess, check_kind
-from ._model_file import SavedModel, in_words, model_path, versions
+from ._model_file import SavedModel, in_words, is_saved, path_in, versions
 from ._saved_data import FILES, read_saved
 from ._saving import Saving
 
@@ -72,7 +72,7 @@ class Loading(Saving, ArchesMixin):
             If there are no data, the file was read as ``trusted``, or weights are not finite.
         """
         _check_cells(adata)
-        path = model_path(dir_path, prefix)
+        path = path_in(dir_path, prefix)
         saved = SavedModel.read(path, trusted=trusted)
         registry = saved.attributes["registry_"]
         if (name := registry[MODEL_NAME]) not in (cls.__name__, *(allowed_classes_names_list or ())):
@@ -82,7 +82,7 @@ class Loading(Saving, ArchesMixin):
             msg = f"Weights of '{path}' are not finite, such as {weights[:3]}, and so is what the model says. Train another."
             warnings.warn(msg, UserWarning, stacklevel=2)
         if adata is None:
-            data = read_saved(path.with_name(f"{prefix or ''}{FILES[registry[SETUP_METHOD]]}"), saved.mark)
+            data = read_saved(path_in(dir_path, prefix, FILES[registry[SETUP_METHOD]]), saved.mark)
         else:
             data = None if adata is False else adata
         return cls._of_saved(saved, data, device_of(accelerator, device))
@@ -90,7 +90,7 @@ class Loading(Saving, ArchesMixin):
     @classmethod
     def _of_saved(cls, saved: SavedModel, data: Data | None, device: Any) -> Self:
         """The model that was saved, with these data."""
-        attributes = {name: value for name, value in saved.attributes.items() if name[:1] != "_" == name[-1:]}
+        attributes = {name: value for name, value in saved.attributes.items() if is_saved(name)}
         registry = attributes.pop("registry_")
         with quiet(), unpulled():  # cells that are read with the model stay in their order
             if data is not None:
@@ -187,7 +187,7 @@ class Loading(Saving, ArchesMixin):
         dir_path: str | os.PathLike[str], prefix: str | None = None, *, trusted: bool = False
     ) -> dict[str, Any]:
         """What was registered of the data of a saved model; arguments are those of :meth:`load`."""
-        return SavedModel.read(model_path(dir_path, prefix), trusted=trusted).attributes["registry_"]
+        return SavedModel.read(path_in(dir_path, prefix), trusted=trusted).attributes["registry_"]
 
     @classmethod
     def view_setup_args(

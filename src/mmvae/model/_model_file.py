@@ -75,9 +75,14 @@ class SavedModel:
         return [name for name, value in self.weights.items() if not bool(value.isfinite().all())]
 
 
-def model_path(folder: str | os.PathLike[str], prefix: str | None) -> Path:
-    """The file of the model in a folder."""
-    return Path(folder) / f"{prefix or ''}{MODEL_FILE}"
+def path_in(folder: str | os.PathLike[str], prefix: str | None, name: str = MODEL_FILE) -> Path:
+    """The file of the model, or of another name, in the folder of a saved model."""
+    return Path(folder) / f"{prefix or ''}{name}"
+
+
+def is_saved(attribute: str) -> bool:
+    """Whether an attribute of this name is saved, as scvi-tools has it."""
+    return attribute.endswith("_") and not attribute.startswith("_")
 
 
 def in_words(found: Mapping[str, str]) -> str:

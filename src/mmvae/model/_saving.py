@@ -15,7 +15,7 @@ from mmvae._keys import SCVI_UUID, SETUP_METHOD
 from mmvae.data import annotations_of, joined
 
 from ._data import DataAccess
-from ._model_file import SavedModel, model_path, versions
+from ._model_file import MODEL_FILE, SavedModel, is_saved, path_in, versions
 from ._saved_data import FILES, clear_waiting, waiting
 
 
@@ -56,12 +56,11 @@ class Saving(DataAccess):
         TypeError
             If an attribute whose name ends in ``_`` is of a type that no file can hold without code.
         """
-        folder, model = Path(dir_path), model_path(dir_path, prefix)
-        data = model.with_name(f"{prefix or ''}{FILES[self.registry_[SETUP_METHOD]]}")
+        model, data = (path_in(dir_path, prefix, n) for n in (MODEL_FILE, FILES[self.registry_[SETUP_METHOD]]))
         self._check_save([model, data][: 1 + save_anndata], anndata_write_kwargs, overwrite=overwrite)
         mark = uuid4().hex if save_anndata else None
         saved = saved_model(self, mark)
-        with _made(folder), claimed(model) as claim:
+        with _made(model.parent), claimed(model) as claim:
             kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
             with claim.writing() as part, kept as name:
                 saved.write(part, self.get_var_names())
@@ -104,8 +103,8 @@ class Saving(DataAccess):
 
 
 def saved_model(model: DataAccess, mark: str | None = None) -> SavedModel:
-    """What is saved of a model: weights, and attributes whose names end so that scvi-tools saves them."""
-    attributes = {name: value for name, value in model._get_user_attributes() if name.endswith("_")}
+    """What is saved of a model: weights, and attributes whose names say so."""
+    attributes = {name: value for name, value in model._get_user_attributes() if is_saved(name)}
     weights = {name: value.detach().cpu() for name, value in model.module.state_dict().items()}
     return SavedModel(weights, attributes, versions(), mark)
 

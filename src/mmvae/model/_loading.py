@@ -49,7 +49,8 @@ class Loading(Saving, ArchesMixin):
             Folder that :meth:`save` wrote.
         adata
             Data; by default those that were saved with the model. ``False``: none, for methods that take data. A
-            :class:`~mmvae.SetupError` lists all that does not fit the model, here as in :meth:`load_query_data`.
+            :class:`~mmvae.SetupError` lists all that does not fit the model, here, in :meth:`load_query_data`, and in
+            methods that take data. Features may be in any order, and others among them are left out with a warning.
         accelerator, device
             Where the model is to be, as in Lightning: ``"cpu"``, ``"gpu"``, and which; by default a card if there is one.
         prefix
@@ -135,7 +136,8 @@ class Loading(Saving, ArchesMixin):
         Parameters
         ----------
         adata
-            Data of the reference's features. They may lack modalities, and need not have labels.
+            Data of the reference's features, in any order. They may lack modalities, and need not have labels; other
+            features are left out with a warning.
         reference_model
             A trained model, or the folder of one.
         unfrozen, freeze_dropout

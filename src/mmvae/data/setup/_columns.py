@@ -217,8 +217,7 @@ def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list
         middle = float(np.median(values[known]))
         far = known & (np.abs(np.log(np.where(known, values, 1) / middle)) > np.log(FARTHEST_FACTOR))
         if far.any() or not 1 / LARGEST <= middle:
-            example = values[far][0] if far.any() else middle
-            what = f"holds {example:g}, with a median of {middle:g}"
+            what = f"holds {values[far][0] if far.any() else middle:g}, with a median of {middle:g}"
             return [f"{where} {what}: factors that far from it, or from 1, are none of depth. Check the column."]
     return []
 

@@ -51,10 +51,7 @@ def feature_faults(name: str, adata: AnnData, expected: pd.Index) -> list[str]:
     examples = ", ".join(map(repr, missing[:EXAMPLES]))
     what = f"of the model's {len(expected):,} features {len(missing):,} ({share:.1%}) are missing, such as {examples}"
     advice = _rewriting(adata, expected) if share > 1 - FEW else ""
-    advice = advice or (
-        "Train the model on the features that both have. Where those that are missing have few counts, little is lost if "
-        "MultiVAE.prepare_query_mudata fills in zeros."
-    )
+    advice = advice or "Zeros cannot stand for them. Train the model on the features that both have."
     return [f"modality '{name}': {what}. {advice}"]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Self
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor
@@ -128,7 +128,7 @@ def _check_whole(path: Path, file: BinaryIO) -> None:
     try:
         with ZipFile(file) as archive:  # torch compares no checksums
             damaged = archive.testzip()
-    except BadZipFile as error:
+    except Exception as error:  # which one, is left to where the file is damaged
         raise _not_a_model(path, "one that is cut short, or another kind of file") from error
     if damaged is not None:
         raise _not_a_model(path, f"one of which a part is damaged, '{damaged}'")

@@ -102,25 +102,32 @@ COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda model: pickle.loads(pickle
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
-@pytest.mark.parametrize("kind", ["AnnData", "MuData", "none"])
+@pytest.mark.parametrize("kind", ["AnnData", "MuData", "MuData of a file"])
 def test_models_are_copied_with_their_data(data, copied, kind, tmp_path):
     model = _trained(data if kind != "AnnData" else data["rna"].copy())
+    if kind == "MuData of a file":
+        model.save(tmp_path / "m", save_anndata=True)
+        model = MultiVAE.load(tmp_path / "m")
     expected, own = model.get_latent_representation(), model.adata
     own.uns["mine"] = np.arange(3)
-    if kind == "none":
-        model.save(tmp_path / "m")
-        model = MultiVAE.load(tmp_path / "m", adata=False)
     again = copied(model)
-    assert type(again) is MultiVAE and again.is_trained_
+    own.uns["mine"][:] = 7
+    assert type(again) is MultiVAE
+    assert again.is_trained_
     assert again.adata is not own
-    if kind == "none":
-        assert again.adata is None
-        return
     np.testing.assert_array_equal(again.get_latent_representation(), expected)
     np.testing.assert_array_equal(model.get_latent_representation(), expected)
     assert list(again.adata.uns["mine"]) == [0, 1, 2]
     again.train(1, accelerator="cpu", enable_progress_bar=False)
     np.testing.assert_array_equal(model.get_latent_representation(), expected)
+
+
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_models_without_data_are_copied(data, copied, tmp_path):
+    _trained(data).save(tmp_path / "m")
+    again = copied(MultiVAE.load(tmp_path / "m", adata=False))
+    assert again.adata is None
+    assert again.get_latent_representation(data).shape == (data.n_obs, 4)
 
 
 def _trained(data):

@@ -58,6 +58,8 @@ POSTERIORS_WITH_COUNTS: Final = "latent_posterior_parameters_with_counts"
 OBSERVED_DEPTH: Final = "observed_lib_size"
 SCVI_UUID: Final = "_scvi_uuid"
 MINIFIED: Final = "mmvae_minified"
+# Which set-up wrote to data last, in `uns`, as scvi-tools calls it.
+LAST_SETUP: Final = "_scvi_manager_uuid"
 # Where scanpy keeps its UMAP.
 UMAP: Final = "X_umap"
 

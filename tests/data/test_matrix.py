@@ -148,8 +148,8 @@ def test_few_values_that_are_no_counts_among_counts(values, nearly):
     assert scan(sp.csr_matrix(values)).is_nearly_counts is nearly
 
 
-@pytest.mark.parametrize("value", [1e39, -1e39, np.inf])
-def test_values_beyond_single_precision_are_not_finite(value):
+@pytest.mark.parametrize("value", [1e39, -1e39, 1e19, np.inf])
+def test_values_that_cannot_be_computed_with_are_not_finite(value):
     found = scan(wrong(LARGE, 2, value))
     assert (found.nonfinite.n, found.nonfinite.rows, found.nonfinite.values) == (2, [0, 1], [value, value])
     assert (found.negative.n, found.fractional.n) == (0, 0)

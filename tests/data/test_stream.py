@@ -177,3 +177,20 @@ def test_values_in_memory_are_drawn_one_by_one(mosaic):
 def test_arguments_are_checked(one):
     with pytest.raises(ValueError, match="block_cells as a whole number above 0; got 0"):
         module(one, block_cells=0)
+
+
+def test_a_value_stored_in_parts_is_one_value_in_files(mosaic, tmp_path):
+    whole = sp.csr_matrix(mosaic["rna"].X)
+    parts = np.column_stack([whole.data, 2 * whole.data]).ravel()
+    doubled = mosaic.copy()
+    doubled["rna"].X = sp.csr_matrix((parts, whole.indices.repeat(2), 2 * whole.indptr), shape=whole.shape)
+    for form in ("h5ad", "zarr"):
+        (tmp_path / form).mkdir()
+        mdata = mmvae.pp.read_backed(written(doubled, tmp_path / form, form))
+        MultiVAE.setup_mudata(mdata)
+        rows = rows_of(mdata, "rna")
+        for batch in module(mdata).inference_dataloader(batch_size=100):
+            own = rows[batch[CELLS].numpy()]
+            np.testing.assert_array_equal(values(batch, mdata, "rna"), 3 * whole[own[own >= 0]].toarray())
+        found = MultiVAE(mdata).adata_manager.statistics("rna")
+        np.testing.assert_allclose(found.mean, 3 * whole.mean(axis=0).A1, rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -52,6 +53,18 @@ def reverse_cells(mdata):
     mdata.mod["rna"] = mdata["rna"][::-1].copy()
 
 
+def put_obs(mdata, key, values):
+    mdata.obs[key] = values
+
+
+def add_cells(mdata):
+    new = mdata["rna"][:5].copy()
+    new.obs_names = [f"new_{i}" for i in range(5)]
+    with unpulled():
+        mdata.mod["rna"] = ad.concat([mdata["rna"], new])
+        mdata.update()
+
+
 # what is done to the data after the set-up, and words that the message must hold
 CHANGES = {
     "modality filtered": (
@@ -82,6 +95,19 @@ CHANGES = {
     "fewer features": (lambda m: m["rna"]._inplace_subset_var(np.arange(10)), ["10 are missing", "0 are new"]),
     "no modality": (lambda m: m.mod.pop("rna"), ["modality 'rna' is gone"]),
     "no values": (lambda m: setattr(m["rna"], "X", None), ["modality 'rna', X", "got nothing"]),
+    "obsmap edited": (
+        lambda m: m.obsmap.__setitem__("rna", np.roll(np.asarray(m.obsmap["rna"]).ravel(), 1)),
+        ["'rna' was changed", "obsmap"],
+    ),
+    "cells added": (add_cells, ["the data have 5 cells, such as 'new_0'", "'rna' has 5 cells", "not set up"]),
+    "other codes": (
+        lambda m: put_obs(m, "_scvi_batch", 1 - m.obs["_scvi_batch"].to_numpy()),
+        ["obs['_scvi_batch'], which the set-up wrote: not what was set up, in 60 cells, such as 'cell_0'"],
+    ),
+    "other covariates": (
+        lambda m: m.obsm["_scvi_extra_continuous_covs"].iloc.__setitem__((7, 0), 9.0),
+        ["obsm['_scvi_extra_continuous_covs']", "in 1 cells, such as 'cell_7'"],
+    ),
     "no registered column": (lambda m: m.obs.__delitem__("_scvi_batch"), ["obs['_scvi_batch']", "is gone"]),
     "no registered covariates": (
         lambda m: m.obsm.__delitem__("_scvi_extra_continuous_covs"),
@@ -236,3 +262,66 @@ def test_registering_again_keeps_what_was_learnt_from_all_cells():
     values = model.get_normalized_expression(modality="rna")
     assert np.isfinite(values).all(axis=None)
     assert set(mdata.obs["_scvi_batch"]) == {1}
+
+
+COLUMNS = {
+    "batch": lambda m: put_obs(m, "batch", np.where(np.arange(N) < 30, "batch_0", "batch_1")),
+    "age": lambda m: put_obs(m, "age", m.obs["age"] / 10),
+}
+
+
+@pytest.mark.parametrize("key", COLUMNS)
+def test_a_user_s_column_that_was_changed_is_not_trained_on_and_what_was_registered_is_read(key):
+    mdata = simulated()
+    model = trained(mdata)
+    expected = model.get_normalized_expression(modality="rna")
+    COLUMNS[key](mdata)
+    with pytest.raises(SetupError, match=f"the column of .*_{key}: not what was set up"):
+        model.train(max_epochs=1)
+    pd.testing.assert_frame_equal(model.get_normalized_expression(modality="rna"), expected)
+    again = set_up(mdata)  # of the new column
+    pd.testing.assert_frame_equal(model.get_normalized_expression(modality="rna"), expected)
+    again.train(max_epochs=1, enable_progress_bar=False, accelerator="cpu")
+    pd.testing.assert_frame_equal(model.get_normalized_expression(modality="rna"), expected)
+
+
+def test_a_user_s_column_that_was_changed_between_set_up_and_model_is_named():
+    mdata = simulated()
+    MultiVAE.setup_mudata(mdata, batch_key="batch")
+    COLUMNS["batch"](mdata)
+    with pytest.raises(SetupError, match="the column of batch_batch: not what was set up, in .* cells"):
+        MultiVAE(mdata)
+
+
+def test_levels_that_no_cell_has_may_come_and_columns_go():
+    mdata = simulated()
+    model = trained(mdata)
+    mdata.obs["batch"] = mdata.obs["batch"].astype("category").cat.add_categories(["batch_9"])
+    del mdata.obs["age"]
+    model.train(max_epochs=1, enable_progress_bar=False, accelerator="cpu")
+    assert model.summary_stats.n_batch == 2
+
+
+def test_another_graph_is_named(in_a_ring):
+    mdata = simulated()
+    in_a_ring(mdata)
+    MultiVAE.setup_mudata(mdata)
+    model = MultiVAE(mdata, n_hidden=8, n_latent=2, prior="gmrf")
+    model.train(max_epochs=2, enable_progress_bar=False, accelerator="cpu")
+    model.get_elbo()
+    mdata.obsp["spatial_connectivities"] = sp.csr_matrix(mdata.obsp["spatial_connectivities"] * 2)
+    for method in (model.get_elbo, lambda: model.train(max_epochs=1)):
+        with pytest.raises(SetupError, match="graph in obsp.* is not the one"):
+            method()
+
+
+@pytest.mark.parametrize("way", ["latent_posterior_parameters", "latent_posterior_parameters_with_counts"])
+def test_posteriors_of_minified_data_are_watched(way):
+    model = trained(simulated())
+    model.minify_mudata(way)
+    model.get_latent_representation()
+    model.adata["rna"].obsm["X_latent_qzm"][7] += 1
+    with pytest.raises(
+        SetupError, match="'rna', the posteriors that minified data hold.* in 1 cells, such as 'cell_7'"
+    ):
+        model.get_latent_representation()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib.metadata import version
 
 import numpy as np
 import pytest
+import torch
+from payload import Payload
 
 from mmvae import MultiVAE
 from mmvae._compat import unpulled
@@ -45,6 +48,20 @@ def test_a_saved_model_is_one_of_the_hub(folder, trained, monkeypatch):
     assert again.model.minified_data_type == "latent_posterior_parameters"
     expected = trained[0].get_latent_representation()
     assert np.allclose(again.model.get_latent_representation(), expected, atol=1e-5)
+
+
+def test_a_model_of_the_hub_runs_no_code(folder, tmp_path):
+    from huggingface_hub import ModelCard
+    from scvi.hub import HubMetadata, HubModel
+
+    metadata = HubMetadata.from_dir(folder, **ABOUT)
+    copied = str(shutil.copytree(folder, tmp_path / "pulled"))
+    content = torch.load(f"{copied}/model.pt", weights_only=True)
+    content["attr_dict"]["extra_"] = Payload(tmp_path / "ran")
+    torch.save(content, f"{copied}/model.pt")
+    with pytest.raises(ValueError, match="give trusted=True"):
+        HubModel(copied, metadata=metadata, model_card=ModelCard("")).load_model()
+    assert not (tmp_path / "ran").exists()
 
 
 def test_scvi_tools_writes_no_card_of_a_model_that_is_not_its_own(folder):

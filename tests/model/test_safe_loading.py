@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from anndata import AnnData
+from payload import Payload
 
 import mmvae
 from mmvae import MultiVAE
@@ -54,16 +55,6 @@ def data(folder):
 
     with unpulled():
         return mudata.read_h5mu(folder / "mdata.h5mu")
-
-
-class Payload:
-    """What writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = str(path)
-
-    def __reduce__(self):
-        return open, (self.path, "w")
 
 
 def changed(folder, change, file="model.pt"):
@@ -178,6 +169,10 @@ def flip(path):
     path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
 
 
+def misname(path):
+    path.write_bytes(path.read_bytes().replace(b"data.pkl", b"\xff\xfeta.pkl"))
+
+
 def of(content):
     return lambda path: torch.save(content, path)
 
@@ -187,6 +182,7 @@ def of(content):
     [
         (cut, "got one that is cut short, or another kind of file"),
         (flip, "got one of which a part is damaged, 'model/data/"),
+        (misname, "got one that is cut short, or another kind of file"),
         (text, "got one that is cut short, or another kind of file"),
         (of({}), r"got one of a dictionary of \[\]"),
         (of(torch.ones(2)), "got one of type Tensor"),
@@ -195,7 +191,18 @@ def of(content):
         (lambda path: path.unlink(), r"'.*model\.pt' is not there. The folder has \['rna_model.pt'\].* is the prefix"),
         (lambda path: shutil.rmtree(path.parent), "is not there. Give the folder that save wrote"),
     ],
-    ids=["cut", "damaged", "text", "nothing", "a tensor", "no entries", "other entries", "no file", "no folder"],
+    ids=[
+        "cut",
+        "damaged",
+        "misnamed",
+        "text",
+        "nothing",
+        "a tensor",
+        "no entries",
+        "other entries",
+        "no file",
+        "no folder",
+    ],
 )
 @pytest.mark.parametrize("trusted", [False, True])
 def test_what_is_no_model_is_told_with_its_name(copied, spoil, words, trusted):

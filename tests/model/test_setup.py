@@ -170,6 +170,16 @@ def test_a_column_of_several_modalities_is_compared_by_value():
     assert mdata.obs["_mmvae_batch_c"].cat.categories.tolist() == ["1", "2"]
 
 
+@pytest.mark.parametrize("argument", ["likelihoods", "layers", "size_factor_keys", "modalities"])
+def test_modalities_are_in_the_data_s_order(argument):
+    mdata = simulated()
+    mdata.obs["depth"] = 1.0
+    value = {"likelihoods": "nb", "layers": None, "size_factor_keys": "depth"}
+    given = {name: value.get(argument, name) for name in ("protein", "rna")}
+    MultiVAE.setup_mudata(mdata, **{argument: given})
+    assert MultiVAE(mdata).modalities == list(mdata.mod) == ["rna", "protein"]
+
+
 def test_the_registry_holds_the_arguments_and_nothing_else():
     mdata = simulated()
     MultiVAE.setup_mudata(mdata, batch_key="batch", likelihoods={"protein": "nb"})

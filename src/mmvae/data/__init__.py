@@ -15,7 +15,8 @@ from ._access import (
 )
 from ._anndata_file import CHUNK, checked_path, new_matrices, new_matrix
 from ._dataset import BLOCK_CELLS, BUFFER_CELLS, MosaicDataset, MosaicStream
-from ._manager import MosaicManager, fields_of
+from ._fields import fields_of
+from ._manager import MosaicManager
 from ._matrix import BLOCK_VALUES, by_rows, is_on_disk, is_supported, values_of
 from ._minified import WAYS, Minification, StoredPosterior
 from ._resident import ResidentDataset, placement

@@ -112,6 +112,7 @@ def graph_of(data: AnnData | MuData) -> sp.csr_matrix | None:
     else:
         return None
     graph = graph.astype(np.float32)
+    graph.sum_duplicates()
     graph.setdiag(0)
     graph.eliminate_zeros()
     return graph

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
-from scvi.data import AnnDataManager, AnnTorchDataset
+from scvi.data import AnnTorchDataset
 from torch.utils.data import IterableDataset
 
+from mmvae._errors import SetupError
 from mmvae._keys import CELLS, PRESENT, columns_key, layer_key, posterior_keys, rows_key, starts_key
 
 from ._access import rows_of
-from ._matrix import Matrix, is_on_disk, is_sparse, take, take_ascending
+from ._matrix import Block, Matrix, is_on_disk, is_sparse, take, take_ascending
 from ._minified import Minification, stored_posteriors
 
 # Share of non-zeros up to which dense values, too, are handed on by their non-zeros.
@@ -30,13 +31,22 @@ class MosaicDataset(AnnTorchDataset):
     """Minibatches of chosen cells, in their order, with the entries that :class:`~mmvae.MosaicDataModule` lists.
 
     ``matrices``, whose rows are quick to take, are of the modalities that the data have, ``n_features`` of all of the model's.
+    ``orders`` holds the columns of the features where they are not all in order. Values that are no longer what was
+    registered are a ``SetupError``.
     """
 
     def __init__(
-        self, manager: AnnDataManager, matrices: Mapping[str, Matrix], n_features: Mapping[str, int], tensors: Any
+        self,
+        manager: Any,  # a MosaicManager
+        matrices: Mapping[str, Matrix],
+        n_features: Mapping[str, int],
+        tensors: Any,
+        orders: Mapping[str, np.ndarray],
     ) -> None:
         super().__init__(manager, tensors)
-        self.matrices, self.n_features = matrices, n_features
+        self.matrices, self.n_features, self.orders = matrices, n_features, orders
+        self.registered = manager.registered
+        self.registered_rows = self.registered.rows()
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
         self.stored = stored_posteriors(manager.adata, list(n_features))
         how = Minification.of(manager.adata)
@@ -72,10 +82,19 @@ class MosaicDataset(AnnTorchDataset):
             batch[key] = values[cells]
         return batch
 
+    def block(self, name: str, rows: np.ndarray, matrix: Matrix) -> Block:
+        """Values of a modality in these rows of ``matrix``, ``(n_rows, n_features)``."""
+        block = take(matrix, rows)
+        if name in self.registered_rows:
+            sums, places = self.registered_rows[name]
+            if (differ := sums.differ(places[rows], block)).any():
+                raise SetupError(self.registered.changed_values(name, rows[differ], len(rows)))
+        return block[:, self.orders[name]] if name in self.orders else block
+
     def _values(self, name: str, matrices: Mapping[str, Matrix], rows: np.ndarray) -> dict[str, np.ndarray]:
         if name not in matrices or len(rows) == 0:
             return {layer_key(name): np.zeros((0, self.n_features[name]), dtype=np.float32)}
-        block = take(matrices[name], rows)
+        block = self.block(name, rows, matrices[name])
         if not is_sparse(block):
             block = np.asarray(block, dtype=np.float32)
             if np.count_nonzero(block) > SPARSE_UP_TO * block.size:

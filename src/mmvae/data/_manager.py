@@ -1,49 +1,34 @@
 """Registration of mosaic data with scvi-tools."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, get_args
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from scvi import REGISTRY_KEYS
-from scvi.data import AnnDataManager, AnnDataManagerValidationCheck, fields
+from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
 from torch.utils.data import Subset
 
 from mmvae._errors import SetupError
-from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, SETUP_METHOD, STATE, layer_key, size_factor_key
+from mmvae._keys import DATA, FIELDS, LAST_SETUP, SETUP_ARGS, SETUP_METHOD, STATE, layer_key
 from mmvae.likelihoods import FeatureStatistics
 
+from ._access import modalities_of
 from ._dataset import MosaicDataset
+from ._fields import fields_of
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
 from ._minified import Minification
-from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
+from .setup._columns import Column, Scale, SetupArguments, categories, keep_scales, resolve_columns, scale_of, scales_of
+from .setup._features import feature_notes, order_of
 from .setup._modality import Setup
-from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
+from .setup._reference import features_in, inspect_or_raise, known_labels
 from .setup._scan import feature_statistics
-
-
-def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataField]:
-    """Fields that register ``setup``; values were checked before and are not touched."""
-    prefix = "" if isinstance(data, AnnData) else "MuData"
-
-    def field(kind: str, *arguments: Any, **options: Any) -> fields.BaseAnnDataField:
-        return getattr(fields, f"{prefix}{kind}Field")(*arguments, **options)
-
-    unchecked = {"is_count_data": False, "correct_data_format": False}
-    where = {m.name: {"mod_key": m.name} if prefix else {} for m in setup.modalities}
-    by_role = {role: [c.name for c in setup.columns if c.role == role] for role in get_args(Role)}
-    return [
-        *(field("Layer", layer_key(m.name), m.layer, **unchecked, **where[m.name]) for m in setup.modalities),
-        field("CategoricalObs", REGISTRY_KEYS.BATCH_KEY, next(iter(by_role["batch"]), None)),
-        *(field("LabelsWithUnlabeledObs", REGISTRY_KEYS.LABELS_KEY, n, setup.unlabelled) for n in by_role["labels"]),
-        field("CategoricalJointObs", REGISTRY_KEYS.CAT_COVS_KEY, by_role["categorical"]),
-        field("NumericalJointObs", REGISTRY_KEYS.CONT_COVS_KEY, by_role["continuous"]),
-        field("CategoricalJointObs", PRIOR_COVARIATES, by_role["prior_covariate"]),
-        *(field("NumericalObs", size_factor_key(c.detail), c.name) for c in setup.columns if c.role == "size_factor"),
-    ]
+from .setup._unchanged import Unchanged
 
 
 class MosaicManager(AnnDataManager):
@@ -54,7 +39,10 @@ class MosaicManager(AnnDataManager):
         super().__init__(**{"validation_checks": check} | kwargs)
         self._inspected = setup
         self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
-        self._fingerprints: dict[str, Fingerprint] = {}
+        self._registered: Unchanged | None = None
+        self._scales: dict[str, Scale] = {}
+        # Of modalities whose features are in another order than the model's, or among others, the place of each.
+        self._orders: dict[str, np.ndarray] = {}
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
@@ -84,31 +72,57 @@ class MosaicManager(AnnDataManager):
     def statistics(self, name: str) -> FeatureStatistics:
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""
         moments = self._moments.get(name)
-        return feature_statistics(self.get_from_registry(layer_key(name))) if moments is None else moments.statistics()
+        if moments is not None:
+            return moments.statistics()
+        return feature_statistics(self.get_from_registry(layer_key(name)), self._orders.get(name))
 
-    def check_unchanged(self) -> None:
-        """Raise a ``SetupError`` of all names, features and values that are no longer what was registered."""
-        if faults := changed_faults(self.adata, self._registry, self.layers, self._fingerprints):
+    @property
+    def registered(self) -> Unchanged:
+        """What was registered of the data."""
+        assert self._registered is not None  # None before data are registered, when no one can ask
+        return self._registered
+
+    def check_unchanged(self, *, every_value: bool = False) -> None:
+        """Raise a ``SetupError`` of all names, features and values that are no longer what was registered.
+
+        Values are those of some cells, or of all: whatever else is read is compared where it is read.
+        """
+        # Another set-up writes over what this one wrote, which is then written again.
+        with_codes = self.adata.uns.get(LAST_SETUP) == self.id
+        if faults := self.registered.faults(with_codes=with_codes, every_value=every_value):
+            raise SetupError(faults)
+
+    def check_columns(self) -> None:
+        """Raise a ``SetupError`` of all columns of the user's that are no longer what was registered of them."""
+        columns, _ = resolve_columns(self.adata, SetupArguments.of(self._registry[SETUP_ARGS]), is_query=True)
+        known = [column for column in columns if column.name in self.registered.columns]
+        now = {column.name: _registered(column, self._scales, self._source_registry) for column in known}
+        if faults := self.registered.column_faults(now):
+            raise SetupError(faults)
+
+    def check_graph(self, digest: str) -> None:
+        """Raise a ``SetupError`` if the graph of neighbours is another than when it was read first."""
+        if faults := self.registered.graph_faults(digest):
             raise SetupError(faults)
 
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
         """Register the fields; on a failure take back what was written."""
         setup, self._inspected = self._inspected, None
-        if source_registry is None and self._registry[FIELDS]:
+        if self._registered is not None:
             # The same data again, after another model's set-up: what was learnt from them at first holds.
-            source_registry = deepcopy(self._registry)
-        if setup is None:
-            setup = self._inspect(adata, source_registry, **transfer_kwargs)
-        numbers = [c for c in setup.columns if c.role == "continuous"]
-        found = {c.name: scale_of(c.values) for c in numbers} if source_registry is None else scales_of(source_registry)
-        # A registry that does not say was made of numbers as they were.
-        scales = {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
+            source_registry, columns = source_registry or deepcopy(self._registry), self._registered.kept_columns()
+        else:
+            setup = setup or self._inspect(adata, source_registry, **transfer_kwargs)
+            self._scales = _scales(setup.columns, source_registry)
+            columns = {c.name: _registered(c, self._scales, source_registry) for c in setup.columns}
         with _restored_on_failure(adata):
-            for column in setup.columns:
-                adata.obs[column.name] = _registered(column, scales, source_registry)
+            for name, values in columns.items():
+                adata.obs[name] = values
             super().register_fields(adata, source_registry, **transfer_kwargs)
-        keep_scales(self._registry, scales)
-        self._fingerprints = self._fingerprints or fingerprints_of(adata, self.layers)
+        keep_scales(self._registry, self._scales)
+        if self._registered is None:
+            self._orders = {} if source_registry is None else self._orders_of(adata, source_registry)
+            self._registered = Unchanged(adata, self.layers, self._registry, columns)
         if Minification.of(adata) is not None:
             # By this scvi-tools knows a model that may be loaded with minified data. It has no place in a minibatch.
             self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
@@ -117,6 +131,15 @@ class MosaicManager(AnnDataManager):
             own, known = self._registry[FIELDS], source_registry[FIELDS]
             absent = [key for key in map(layer_key, self.names) if key in known and key not in own]
             own |= {key: deepcopy(known[key]) | {DATA: {}} for key in absent}
+
+    def _orders_of(self, data: AnnData | MuData, source: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """See ``_orders``; says which features the model does not know."""
+        names, modalities = list(self.layers), modalities_of(data, {name: name for name in self.layers})
+        for name in names:
+            for note in feature_notes(name, modalities[name].var_names, features_in(name, source)):
+                warnings.warn(note, UserWarning, stacklevel=2)
+        found = {name: order_of(modalities[name].var_names, features_in(name, source)) for name in names}
+        return {name: order for name, order in found.items() if order is not None}
 
     def _inspect(self, data: AnnData | MuData, source: Mapping[str, Any] | None, **transfer_kwargs: Any) -> Setup:
         arguments = SetupArguments.of(self._registry[SETUP_ARGS])
@@ -140,8 +163,16 @@ class MosaicManager(AnnDataManager):
         """Data set of minibatches that hold the rows of present modalities only; what is sparse stays so."""
         # The reference's number of features where the data lack a modality.
         n_features = {name: self._registry[FIELDS][layer_key(name)][STATE]["n_vars"] for name in self.names}
-        dataset = MosaicDataset(self, self._matrices(), n_features, data_and_attributes)
+        dataset = MosaicDataset(self, self._matrices(), n_features, data_and_attributes, self._orders)
         return dataset if indices is None else Subset(dataset, indices)
+
+
+def _scales(columns: list[Column], source: Mapping[str, Any] | None) -> dict[str, Scale]:
+    """Mean and standard deviation of each covariate, of the reference's cells if there is one."""
+    numbers = [c for c in columns if c.role == "continuous"]
+    found = {c.name: scale_of(c.values) for c in numbers} if source is None else scales_of(source)
+    # A registry that does not say was made of numbers as they were.
+    return {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
 
 
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:

@@ -1,6 +1,7 @@
 """Data that are larger than memory, as scvi-tools' data modules."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch.distributed as dist
@@ -68,7 +69,8 @@ class MosaicDataModule(MosaicSplitter):
         seed: int = 0,
     ) -> None:
         check_arguments(locals())
-        manager = MultiVAE._get_most_recent_anndata_manager(data, required=True)
+        manager: Any = MultiVAE._get_most_recent_anndata_manager(data, required=True)
+        manager.check_unchanged()
         parts = split(manager, HeldOut(split_by, train_size, validation_size), seed)
         self.batch_size = schedule_for(len(parts[0]), defaults_for(data.n_obs), size=batch_size).batch_size
         stream = {"block_cells": block_cells, "buffer_cells": buffer_cells}
@@ -90,4 +92,5 @@ class MosaicDataModule(MosaicSplitter):
         self, indices: Indices | None = None, batch_size: int = INFERENCE_BATCH
     ) -> Iterable[dict[str, Tensor]]:
         """Minibatches of the cells that ``indices`` name by number or as a mask, in their order; of all by default."""
+        self.adata_manager.check_unchanged()
         return self._streamed(np.asarray(numbers_of(self.adata_manager.adata, indices)), batch_size)

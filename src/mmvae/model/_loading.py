@@ -18,7 +18,7 @@ from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
 
 from ._data import Data, DataAccess, check_kind
-from ._model_file import SavedModel, in_words, model_path, versions
+from ._model_file import SavedModel, in_words, is_saved, path_in, versions
 from ._saved_data import FILES, read_saved
 from ._saving import Saving
 
@@ -49,7 +49,8 @@ class Loading(Saving, ArchesMixin):
             Folder that :meth:`save` wrote.
         adata
             Data; by default those that were saved with the model. ``False``: none, for methods that take data. A
-            :class:`~mmvae.SetupError` lists all that does not fit the model, here as in :meth:`load_query_data`.
+            :class:`~mmvae.SetupError` lists all that does not fit the model, here, in :meth:`load_query_data`, and in
+            methods that take data. Features may be in any order, and others among them are left out with a warning.
         accelerator, device
             Where the model is to be, as in Lightning: ``"cpu"``, ``"gpu"``, and which; by default a card if there is one.
         prefix
@@ -71,7 +72,8 @@ class Loading(Saving, ArchesMixin):
         UserWarning
             If there are no data, the file was read as ``trusted``, or weights are not finite.
         """
-        path = model_path(dir_path, prefix)
+        _check_cells(adata)
+        path = path_in(dir_path, prefix)
         saved = SavedModel.read(path, trusted=trusted)
         registry = saved.attributes["registry_"]
         if (name := registry[MODEL_NAME]) not in (cls.__name__, *(allowed_classes_names_list or ())):
@@ -81,7 +83,7 @@ class Loading(Saving, ArchesMixin):
             msg = f"Weights of '{path}' are not finite, such as {weights[:3]}, and so is what the model says. Train another."
             warnings.warn(msg, UserWarning, stacklevel=2)
         if adata is None:
-            data = read_saved(path.with_name(f"{prefix or ''}{FILES[registry[SETUP_METHOD]]}"), saved.mark)
+            data = read_saved(path_in(dir_path, prefix, FILES[registry[SETUP_METHOD]]), saved.mark)
         else:
             data = None if adata is False else adata
         return cls._of_saved(saved, data, device_of(accelerator, device))
@@ -89,7 +91,7 @@ class Loading(Saving, ArchesMixin):
     @classmethod
     def _of_saved(cls, saved: SavedModel, data: Data | None, device: Any) -> Self:
         """The model that was saved, with these data."""
-        attributes = {name: value for name, value in saved.attributes.items() if name[:1] != "_" == name[-1:]}
+        attributes = {name: value for name, value in saved.attributes.items() if is_saved(name)}
         registry = attributes.pop("registry_")
         with quiet(), unpulled():  # cells that are read with the model stay in their order
             if data is not None:
@@ -134,7 +136,8 @@ class Loading(Saving, ArchesMixin):
         Parameters
         ----------
         adata
-            Data of the reference's features. They may lack modalities, and need not have labels.
+            Data of the reference's features, in any order. They may lack modalities, and need not have labels; other
+            features are left out with a warning.
         reference_model
             A trained model, or the folder of one.
         unfrozen, freeze_dropout
@@ -147,6 +150,7 @@ class Loading(Saving, ArchesMixin):
         reference = cls._loaded(reference_model, trusted=trusted)
         _categories_of(reference)  # refused before anything is written to the data
         check_kind(adata, reference.registry_[SETUP_METHOD])
+        _check_cells(adata)
         kwargs |= {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout}
         with quiet():
             try:
@@ -185,7 +189,7 @@ class Loading(Saving, ArchesMixin):
         dir_path: str | os.PathLike[str], prefix: str | None = None, *, trusted: bool = False
     ) -> dict[str, Any]:
         """What was registered of the data of a saved model; arguments are those of :meth:`load`."""
-        return SavedModel.read(model_path(dir_path, prefix), trusted=trusted).attributes["registry_"]
+        return SavedModel.read(path_in(dir_path, prefix), trusted=trusted).attributes["registry_"]
 
     @classmethod
     def view_setup_args(
@@ -218,6 +222,12 @@ class Loading(Saving, ArchesMixin):
             for part in self.module.modules():
                 if isinstance(part, nn.Dropout):
                     part.p = 0.0
+
+
+def _check_cells(data: Data | Literal[False] | None) -> None:
+    """Refuse data without cells, which scvi-tools would take for none."""
+    if isinstance(data, Data) and data.n_obs == 0:
+        raise SetupError(["there are no cells. Give data with some."])
 
 
 def _categories_of(reference: DataAccess) -> dict[str, int]:

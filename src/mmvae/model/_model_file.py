@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Self
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor
@@ -75,9 +75,14 @@ class SavedModel:
         return [name for name, value in self.weights.items() if not bool(value.isfinite().all())]
 
 
-def model_path(folder: str | os.PathLike[str], prefix: str | None) -> Path:
-    """The file of the model in a folder."""
-    return Path(folder) / f"{prefix or ''}{MODEL_FILE}"
+def path_in(folder: str | os.PathLike[str], prefix: str | None, name: str = MODEL_FILE) -> Path:
+    """The file of the model, or of another name, in the folder of a saved model."""
+    return Path(folder) / f"{prefix or ''}{name}"
+
+
+def is_saved(attribute: str) -> bool:
+    """Whether an attribute of this name is saved, as scvi-tools has it."""
+    return attribute.endswith("_") and not attribute.startswith("_")
 
 
 def in_words(found: Mapping[str, str]) -> str:
@@ -123,7 +128,7 @@ def _check_whole(path: Path, file: BinaryIO) -> None:
     try:
         with ZipFile(file) as archive:  # torch compares no checksums
             damaged = archive.testzip()
-    except BadZipFile as error:
+    except Exception as error:  # which one, is left to where the file is damaged
         raise _not_a_model(path, "one that is cut short, or another kind of file") from error
     if damaged is not None:
         raise _not_a_model(path, f"one of which a part is damaged, '{damaged}'")

@@ -135,7 +135,8 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
             self.module = MultiVAEModule(config)
         check_priors(self.module)
         if mdata is not None:
-            self.adata_manager.check_unchanged()
+            self.adata_manager.check_unchanged(every_value=True)
+            self.adata_manager.check_columns()
             check_graph(self.module.priors.values(), mdata)
             warn_of_batch(self.module, mdata, SetupArguments.of(self.registry_[SETUP_ARGS]))
             self._count_pairs()

@@ -27,10 +27,14 @@ class Reader:
         model._check_if_trained(warn=False)
         self.model, self.module = model, model.module
         self.names: list[str] = model.module.names
+        self._data: dict[int, tuple[Data | None, Data]] = {}
 
     def data(self, adata: Data | None = None) -> Data:
         """``adata`` registered with the model; its own by default, an error if it was loaded without."""
-        return self.model._validate_anndata(adata)
+        # Once for each, as every value is compared.
+        if id(adata) not in self._data:
+            self._data[id(adata)] = adata, self.model._validate_anndata(adata)
+        return self._data[id(adata)][1]
 
     def cells(self, data: Data, indices: Indices | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the cells that ``indices`` name, and which modalities they have, ``(n_cells, n_modalities)``."""

@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def waiting(data: Data, path: Path, mark: str, **options: Any) -> Iterator[Path]
 
 def clear_waiting(path: Path) -> None:
     """Remove data that waited for a model file that is none any more, as after a save that was killed."""
-    for left in path.parent.glob(_waiting(path, "?" * MARK_LENGTH).name):
+    for left in path.parent.glob(f".{escape(path.stem)}.{'?' * MARK_LENGTH}{path.suffix}"):
         left.unlink(missing_ok=True)
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,7 +15,7 @@ from mmvae._keys import SCVI_UUID, SETUP_METHOD
 from mmvae.data import annotations_of, joined
 
 from ._data import DataAccess
-from ._model_file import SavedModel, model_path, versions
+from ._model_file import MODEL_FILE, SavedModel, is_saved, path_in, versions
 from ._saved_data import FILES, clear_waiting, waiting
 
 
@@ -55,12 +56,11 @@ class Saving(DataAccess):
         TypeError
             If an attribute whose name ends in ``_`` is of a type that no file can hold without code.
         """
-        folder, model = Path(dir_path), model_path(dir_path, prefix)
-        data = model.with_name(f"{prefix or ''}{FILES[self.registry_[SETUP_METHOD]]}")
+        model, data = (path_in(dir_path, prefix, n) for n in (MODEL_FILE, FILES[self.registry_[SETUP_METHOD]]))
         self._check_save([model, data][: 1 + save_anndata], anndata_write_kwargs, overwrite=overwrite)
         mark = uuid4().hex if save_anndata else None
         saved = saved_model(self, mark)
-        with _made(folder), claimed(model) as claim:
+        with _made(model.parent), claimed(model) as claim:
             kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
             with claim.writing() as part, kept as name:
                 saved.write(part, self.get_var_names())
@@ -84,19 +84,27 @@ class Saving(DataAccess):
             msg = f"Expected {list(options)} with save_anndata=True, as they are for the data; got no data to save."
             raise TypeError(msg)
         if with_data:
-            self._validate_anndata()  # refuses data that were changed
+            self.adata_manager.check_unchanged(every_value=True)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy is what saving with data and loading would make."""
+        make, (kind, saved, data, device) = self.__reduce__()
+        return make(kind, deepcopy(saved, memo), data, device)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """A copy is what saving with data and loading would make."""
-        data: Any = self.adata  # mudata has no copies of this kind
+        """As in :meth:`__deepcopy__`. mudata has no pickles, and those of anndata lose what was read from a file."""
+        data: Any = self.adata
         if isinstance(data, MuData):
-            data = dict(data.mod), data.obs, annotations_of(data)
+            more = deepcopy(annotations_of(data))
+            data = {name: adata.copy() for name, adata in data.mod.items()}, data.obs.copy(), more
+        elif data is not None:
+            data = data.copy()
         return _copied, (type(self), saved_model(self), data, str(self.device))
 
 
 def saved_model(model: DataAccess, mark: str | None = None) -> SavedModel:
-    """What is saved of a model: weights, and attributes whose names end so that scvi-tools saves them."""
-    attributes = {name: value for name, value in model._get_user_attributes() if name.endswith("_")}
+    """What is saved of a model: weights, and attributes whose names say so."""
+    attributes = {name: value for name, value in model._get_user_attributes() if is_saved(name)}
     weights = {name: value.detach().cpu() for name, value in model.module.state_dict().items()}
     return SavedModel(weights, attributes, versions(), mark)
 

@@ -40,7 +40,8 @@ class Registration(BaseModelClass):
         but for a copy by rows of a matrix that is stored by columns (CSC); columns whose names begin with ``_scvi_`` or
         ``_mmvae_`` are added to ``obs``. All faults of the data, such as a few negative or fractional values among
         counts, are raised in one :class:`~mmvae.SetupError`, before anything is written. A model refuses to read data
-        that were changed after they were set up.
+        whose cells, features, values or registered columns were changed after they were set up; cells may be left out of
+        all modalities. A key's own column may be changed: what was set up is read on, and :meth:`train` says so.
 
         Keys are looked up in ``mdata.obs``, then in the modalities' ``obs``; ``"rna:donor"`` names one modality's.
         Categories are compared by value: 1 and 1.0 are one batch, and a date is the same as its ISO text. Those that no

@@ -147,7 +147,7 @@ class Training(Fitting):
             trained model goes on from the model as it was before. On a CPU the weights, history and best epoch are those of
             a training that was never stopped. It is saved there, too, unless ``checkpoint`` names another folder; where
             both name the same and nothing is in it yet, the training begins. A data module of another class than
-            :class:`~mmvae.MosaicDataModule` may shuffle in another order.
+            :class:`~mmvae.MosaicDataModule` goes on in the same order if it draws it from torch's own generator.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``callbacks``, ``logger``, ``check_val_every_n_epoch``, ... Those of
             scvi-tools' models that are the plan's, such as ``n_epochs_kl_warmup`` and ``weight_decay``, go there.
@@ -179,7 +179,7 @@ class Training(Fitting):
             msg = "Expected data to train on; got minified data. Load the model with the data that it was made with."
             raise ValueError(msg)
         if datamodule is None:
-            self._validate_anndata()
+            self._check_own_data()
             cells: Cells = OwnCells(self, split(self.adata_manager, held_out, seed))
             kwargs["datasplitter_kwargs"] = {"external_indexing": list(cells.parts)} | splitter
         else:
@@ -215,5 +215,11 @@ class Training(Fitting):
             check_same_registry(own.registry, self.registry_)
             self._adata, self._adata_manager = own.adata_manager.adata, own.adata_manager
             self._register_manager_for_instance(own.adata_manager)
-        self._validate_anndata()
+        self._check_own_data()
         return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx))
+
+    def _check_own_data(self) -> None:
+        """Refuse data, and columns of the user's, that were changed since they were set up."""
+        self._validate_anndata()
+        self.adata_manager.check_unchanged(every_value=True)
+        self.adata_manager.check_columns()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmvae._errors import SetupError
 from mmvae._files import replacing
 from mmvae.model import MultiVAE
 from mmvae.train import seeded
@@ -87,6 +88,8 @@ def _blocks(model: MultiVAE, parts: tuple[Part, ...]) -> Iterator[Block]:
     for part in parts:
         try:
             yield from part(model)
+        except SetupError:  # the data were changed: of no part can be known that it is right
+            raise
         # Parts read the model in every way that there is: a page without one of them is better than none.
         except Exception as error:  # noqa: BLE001
             what = (part.__doc__ or part.__name__).rstrip(".")

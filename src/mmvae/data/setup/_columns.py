@@ -20,6 +20,8 @@ SEQUENCES = {"batch_key", "categorical_covariate_keys", "continuous_covariate_ke
 NUMBERS = ("continuous", "size_factor")
 # Single precision ends at 3.4e38, and no measurement comes near either.
 LARGEST = 1e30
+# Of a size factor from the median: cells with a single count are nearer to those with most.
+FARTHEST_FACTOR = 1e9
 EXAMPLES = 3
 # Where the registry keeps scales.
 COLUMNS, MEANS, SDS = "columns", "means", "sds"
@@ -211,6 +213,12 @@ def _number_faults(column: Column, given: pd.Series, needed: np.ndarray) -> list
         return [f"{where} holds {values[huge][0]:g}; numbers up to {LARGEST:g} can be used. {advice}"]
     if column.role == "size_factor" and (low := known & (values <= 0)).any():
         return [f"{where} is not positive in {int(low.sum())} cells. Give factors above 0."]
+    if column.role == "size_factor" and known.any():
+        middle = float(np.median(values[known]))
+        far = known & (np.abs(np.log(np.where(known, values, 1) / middle)) > np.log(FARTHEST_FACTOR))
+        if far.any() or not 1 / LARGEST <= middle:
+            what = f"holds {values[far][0] if far.any() else middle:g}, with a median of {middle:g}"
+            return [f"{where} {what}: factors that far from it, or from 1, are none of depth. Check the column."]
     return []
 
 

@@ -73,7 +73,9 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
         ]
     if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
-    if data.n_obs == 0 or (data.n_obs < MINIMUM_CELLS and not is_query):
+    if data.n_obs == 0:
+        return ["there are no cells. Give data with some."]
+    if data.n_obs < MINIMUM_CELLS and not is_query:
         return [f"there are {data.n_obs} cells; at least {MINIMUM_CELLS} are needed to train."]
     return []
 
@@ -91,7 +93,8 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
     absent = [name for name in wanted if name not in available]
     if absent and not (is_query and len(absent) < len(wanted)):
         return {}, [_unknown_modality(name, list(available)) for name in absent]
-    return {name: available[name] for name in wanted if name in available}, []
+    # In the data's order, whatever that of the argument.
+    return {name: adata for name, adata in available.items() if name in wanted}, []
 
 
 def _unknown_modality(name: str, available: list[str]) -> str:
@@ -102,11 +105,11 @@ def _unknown_modality(name: str, available: list[str]) -> str:
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:
     """Faults of the names in ``mdata``; if there are any, rows cannot be matched to cells."""
-    faults = _duplicates("mdata.obs_names", mdata.obs_names)
+    faults = duplicates("mdata.obs_names", mdata.obs_names)
     for name in names:
         adata = mdata.mod[name]
-        faults += _duplicates(f"mdata['{name}'].obs_names", adata.obs_names)
-        faults += _duplicates(f"mdata['{name}'].var_names", adata.var_names)
+        faults += duplicates(f"mdata['{name}'].obs_names", adata.obs_names)
+        faults += duplicates(f"mdata['{name}'].var_names", adata.var_names)
         if adata.n_vars == 0:
             faults.append(f"modality '{name}' has no features. Leave it out with modalities=.")
         elif not _is_indexed(mdata, name):
@@ -123,7 +126,8 @@ def modality_name_faults(name: str) -> list[str]:
     return [f"modality name '{name}' cannot be used: {why}. Rename it."]
 
 
-def _duplicates(where: str, names: pd.Index) -> list[str]:
+def duplicates(where: str, names: pd.Index) -> list[str]:
+    """A sentence on names that occur more than once, if there are any."""
     if names.is_unique:
         return []
     again = names[names.duplicated()].unique()

@@ -22,7 +22,7 @@ from mmvae.data._matrix import Matrix, is_supported, values_of
 from mmvae.likelihoods import Likelihood
 
 from ._columns import Column, SetupArguments, scale_of
-from ._scan import Found, Moments, Scan, scan
+from ._scan import LARGEST_VALUE, Found, Moments, Scan, scan
 
 Kind = Literal["rna", "atac", "protein", "spatial", "other"]
 
@@ -195,7 +195,7 @@ def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str
     normal = f"likelihoods={{'{taken.name}': 'normal'}}"
     advice = f"Correct them, use layers= to name raw counts, or {normal} for what is no counts."
     if found.nonfinite.n:
-        what = f"NaN or infinite, or beyond single precision, {_examples(found.nonfinite, adata)}"
+        what = f"NaN or infinite, or beyond {LARGEST_VALUE:g}, {_examples(found.nonfinite, adata)}"
         advice = "Absent measurements belong in no row at all: drop those cells from the modality, or the features."
         return [f"{where}: {found.nonfinite.n} values are {what}. {advice}"]
     negative = found.negative if values != "real" else Found()

@@ -14,6 +14,8 @@ EXAMPLES = 3
 SMALL_COUNT = 4
 # Share of the non-zero values up to which others than counts are errors. Normalising leaves hardly any whole number but 0.
 FEW = 0.01
+# Single precision holds the squares of values up to this one, and sums of many.
+LARGEST_VALUE = 1e18
 # What rounding leaves of a constant, relative to its square, is not a spread.
 ROUNDING = 1e-12
 
@@ -67,7 +69,7 @@ class Found:
 
 
 class Scan:
-    """What the values of a modality are: finite in single precision or not, negative, or not integers, and their moments.
+    """What the values of a modality are: numbers that can be computed with or not, negative, or not integers, and their moments.
 
     ``n_several`` are integers above 1, ``n_empty`` cells without any non-zero value, ``n_odd`` the odd ones of ``n_small``.
     """
@@ -100,11 +102,14 @@ def scan(matrix: Matrix, *, with_moments: bool = False) -> Scan:
     return found
 
 
-def feature_statistics(matrix: Matrix) -> FeatureStatistics:
-    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block."""
-    moments = Moments(*matrix.shape)
+def feature_statistics(matrix: Matrix, columns: np.ndarray | None = None) -> FeatureStatistics:
+    """Summary of the values of the cells that have the modality, ``(n_present, n_features)``; read block by block.
+
+    ``columns`` are those of the features, where they are not all in order.
+    """
+    moments = Moments(matrix.shape[0], matrix.shape[1] if columns is None else len(columns))
     for start, block in blocks(by_rows(matrix)):
-        moments.add(start, block)
+        moments.add(start, block if columns is None else block[:, columns])
     return moments.statistics()
 
 
@@ -112,7 +117,7 @@ def _count(found: Scan, start: int, block: Block) -> None:
     values = block.data if is_sparse(block) else np.asarray(block).ravel()
     found.n_empty += int((np.asarray((block != 0).sum(axis=1)) == 0).sum())
     with np.errstate(over="ignore"):
-        finite = np.isfinite(values.astype(np.float32, copy=False))
+        finite = np.abs(values.astype(np.float32, copy=False)) <= LARGEST_VALUE
     whole = finite & (values == np.floor(values))
     found.nonfinite.add(~finite, values, start, block)
     found.negative.add(finite & (values < 0), values, start, block)

@@ -38,7 +38,7 @@ def seeded(seed: int | None) -> Iterator[None]:
     of_devices = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     if seed is not None:
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed)
         torch.manual_seed(seed)
     try:
         yield

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from math import nextafter
 from numbers import Integral, Real
+from types import NoneType
 from typing import Any
 
 
@@ -49,9 +50,13 @@ def check_numbers(takes: Mapping[str, Number], others: Sequence[str] = (), /, **
     ``takes`` says by argument what it takes, ``given`` holds a value or a mapping of values; ``None`` is left to the
     argument's default. ``others`` are sentences on other faults of the arguments.
     """
-    faults = [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
-    if faults or others:
-        raise ValueError(" ".join([*faults, *others]))
+    if faults := [*number_faults(takes, **given), *others]:
+        raise ValueError(" ".join(faults))
+
+
+def number_faults(takes: Mapping[str, Number], /, **given: Any) -> list[str]:
+    """A sentence for each that is not the number that its argument takes; arguments are those of :func:`check_numbers`."""
+    return [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
 
 
 def _faults(name: str, value: Any, number: Number) -> list[str]:
@@ -85,3 +90,17 @@ def listed(argument: str, names: Any) -> list[Any]:
         msg = f"Expected {argument} as a name or a list of names; got {names!r}."
         raise TypeError(msg)
     return list(names)
+
+
+def check_texts(**given: Any) -> None:
+    """Raise a ``TypeError`` unless each is one name; ``None`` is left to the argument's default."""
+    if faults := [f"Expected {a} as a name; got {v!r}." for a, v in given.items() if not isinstance(v, str | NoneType)]:
+        raise TypeError(" ".join(faults))
+
+
+def check_is(argument: str, value: object, *kinds: type, advice: str = "") -> None:
+    """Raise a ``TypeError`` unless ``value`` is of one of the kinds; ``advice`` is what to do."""
+    if not isinstance(value, kinds):
+        named = " or ".join(kind.__name__ for kind in kinds)
+        msg = f"Expected {argument} to be a {named}; got {type(value).__name__}.{advice and f' {advice}'}"
+        raise TypeError(msg)

@@ -12,7 +12,7 @@ from mudata import MuData
 from scvi.model.base import BaseModelClass
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_is, check_numbers
 from mmvae.analysis import modality_weights
 from mmvae.data import Minification, graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
@@ -110,6 +110,7 @@ class DataAccess(BaseModelClass):
             )
             raise ValueError(msg)
         given = self.adata if adata is None else adata
+        check_is("adata", given, MuData, AnnData)
         if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
             manager.check_unchanged()
         data = super()._validate_anndata(adata, copy_if_view)

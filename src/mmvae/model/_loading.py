@@ -3,9 +3,12 @@
 import os
 from typing import Any, Literal, Self
 
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import ArchesMixin
 from torch import nn
 
+from mmvae._checks import check_is
 from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae.module import start_new_categories, train_new_categories
@@ -65,6 +68,8 @@ class Loading(DataAccess, ArchesMixin):
         *args, **kwargs
             Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator``.
         """
+        check_is("adata", adata, MuData, AnnData)
+        check_is("reference_model", reference_model, cls, str, os.PathLike)
         reference = os.fspath(reference_model) if isinstance(reference_model, os.PathLike) else reference_model
         if isinstance(reference, DataAccess):
             _categories_of(reference)  # refused before anything is written to the data

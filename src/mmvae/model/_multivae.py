@@ -5,8 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import VAEMixin
 
+from mmvae._checks import check_is
 from mmvae._config import NetworkConfig
 from mmvae._keys import SETUP_ARGS, SETUP_METHOD
 from mmvae.data import SetupArguments
@@ -118,6 +121,8 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
         seed: int = 0,
         extra_payload_autotune: bool = False,
     ) -> None:
+        if mdata is not None:
+            check_is("mdata", mdata, MuData, AnnData)
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
         sizes = asdict(defaults_for(number_of_cells(self.registry_) if mdata is None else mdata.n_obs))

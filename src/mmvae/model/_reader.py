@@ -10,6 +10,7 @@ from scvi import REGISTRY_KEYS
 from scvi.utils import track
 from torch import Tensor
 
+from mmvae._checks import check_texts, near
 from mmvae._keys import FIELDS, STATE, layer_key
 from mmvae.data import Minification, numbers_of, presence_of, some_of, text_of
 from mmvae.fusion import Posteriors
@@ -108,7 +109,7 @@ class Reader:
         if name is None and len(self.names) == 1:
             return self.names[0]
         if name is None or name not in self.names:
-            msg = f"Expected a modality, one of {self.names}; got {name!r}."
+            msg = f"Expected a modality, one of {self.names}; got {name!r}.{near(name, self.names)}"
             raise ValueError(msg)
         return name
 
@@ -120,7 +121,8 @@ class Reader:
         if name in self.names:
             return [self.module.fusion.latent_of(name)[0]]
         if name not in known:
-            msg = f"Expected a modality, one of {list(dict.fromkeys([*self.names, *known]))}; got {name!r}."
+            known = list(dict.fromkeys([*self.names, *known]))
+            msg = f"Expected a modality, one of {known}; got {name!r}.{near(name, known)}"
             raise ValueError(msg)
         return [name]
 
@@ -138,6 +140,7 @@ class Reader:
 def agreed(**given: str | None) -> str | None:
     """The value of an argument that has several names, the first of which is the one to use; ``None`` without any."""
     values = {name: value for name, value in given.items() if value is not None}
+    check_texts(**values)
     if len(set(values.values())) > 1:
         msg = f"Expected {' and '.join(given)}, which mean the same, to agree; got {values}. Give {next(iter(given))}."
         raise ValueError(msg)

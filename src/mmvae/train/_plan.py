@@ -12,7 +12,17 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchmetrics import Metric
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SEED, SHARE, SHARE_ABOVE_0, check_numbers
+from mmvae._checks import (
+    COUNT,
+    COUNT_OR_ZERO,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    SHARE_ABOVE_0,
+    check_is,
+    check_numbers,
+)
 from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
 from ._capturable import acts_around_steps, warn_of, why_not
@@ -34,6 +44,7 @@ def check_arguments(given: Mapping[str, Any], plan: Mapping[str, Any] = {}) -> N
 
     ``given`` are all the arguments of a method, by name.
     """
+    check_is("datasplitter_kwargs", given.get("datasplitter_kwargs") or {}, Mapping)
     numbers = {name: value for name, value in given.items() if name in TAKES}
     numbers |= {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
     takes = TAKES | {f"plan_kwargs['{name}']": number for name, number in NUMBERS.items()}

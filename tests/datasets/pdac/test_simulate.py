@@ -247,8 +247,12 @@ def test_data_survive_a_file(tmp_path, tidy):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param({"n_sections": 0}, "n_sections as a whole number of at least 1, at most 30; got 0", id="no_section"),
-        pytest.param({"n_sections": 31}, "n_sections as a whole number of at least 1, at most 30; got 31", id="too_many_sections"),
+        pytest.param(
+            {"n_sections": 0}, "n_sections as a whole number of at least 1, at most 30; got 0", id="no_section"
+        ),
+        pytest.param(
+            {"n_sections": 31}, "n_sections as a whole number of at least 1, at most 30; got 31", id="too_many_sections"
+        ),
         pytest.param({"n_spots": 19}, "n_spots as a whole number of at least 20", id="too_few_spots"),
         pytest.param({"n_spots": 4993}, "n_spots as .* at most 4992", id="more_spots_than_a_slide_has"),
         pytest.param({"n_genes": 19}, "n_genes as a whole number of at least 20", id="too_few_genes"),

@@ -299,7 +299,11 @@ def test_spots_are_hexagonal_and_slides_are_apart():
     ("arguments", "message"),
     [
         pytest.param({"n_cells": 9}, "n_cells as a whole number of at least 10; got 9", id="too_few_cells"),
-        pytest.param({"n_cells": 11, "n_clusters": 12}, "n_cells as a whole number of at least 12", id="fewer_cells_than_clusters"),
+        pytest.param(
+            {"n_cells": 11, "n_clusters": 12},
+            "n_cells as a whole number of at least 12",
+            id="fewer_cells_than_clusters",
+        ),
         pytest.param({"n_batches": 0}, "n_batches as a whole number above 0", id="no_batch"),
         pytest.param({"n_clusters": 0}, "n_clusters as a whole number above 0", id="no_cluster"),
         pytest.param({"batch_strength": -0.1}, "batch_strength as a number of at least 0", id="negative_strength"),

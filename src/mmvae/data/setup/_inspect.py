@@ -1,6 +1,5 @@
 """What was taken of the data, what is wrong, what to watch; cells that have two modalities bridge the two."""
 
-import difflib
 from itertools import combinations, product
 
 import numpy as np
@@ -10,6 +9,7 @@ from mudata import MuData
 from scipy.sparse.csgraph import connected_components
 from torch import nn
 
+from mmvae._checks import near
 from mmvae._keys import FUSED, JOINT, MINIFIED, MINIFY_TYPE, SHARED, UNWEIGHTED
 from mmvae.data._access import graph_faults, modalities_of, pattern_names, presence_of, rows_of
 from mmvae.data._minified import minified_faults
@@ -95,9 +95,7 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
 
 
 def _unknown_modality(name: str, available: list[str]) -> str:
-    near = difflib.get_close_matches(name, available, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"modality '{name}' is not in the MuData, which has {available}.{hint}"
+    return f"modality '{name}' is not in the MuData, which has {available}.{near(name, available)}"
 
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:

@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from scvi.utils import track
 from torch import Tensor
 
+from mmvae._checks import POSITIVE, check_numbers, name_faults
 from mmvae.likelihoods import Likelihood
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import READOUT_BATCH, Reader
@@ -195,9 +196,8 @@ class PredictiveMethods(DataAccess):
         -------
         DataFrame of features by features, named as ``"rna:CD4"`` where there are several modalities.
         """
-        if correlation_type not in TRANSFORMS:
-            msg = f"Expected correlation_type as one of {list(TRANSFORMS)}; got {correlation_type!r}."
-            raise ValueError(msg)
+        faults = name_faults({"correlation_type": TRANSFORMS}, correlation_type=correlation_type)
+        check_numbers({"rna_size_factor": POSITIVE}, faults, rna_size_factor=rna_size_factor)
         reader = Reader(self)
         request = Request(reader, modality, gene_list, transform_batch, n_samples=n_samples, return_mean=False)
         data = reader.data(adata)

@@ -159,7 +159,7 @@ class PriorMethods(DataAccess):
         if reference is None:
             among = reader.training_cells(REFERENCE_CELLS)
         else:
-            among = some_of(reference.n_obs, REFERENCE_CELLS)
+            among = some_of(reader.data(reference).n_obs, REFERENCE_CELLS)
         read = UnimodalPosterior.negative_log_prior
         columns = slice(None) if modality is None else [reader.names.index(reader.modality(modality))]
         scores = by_modality(reader, read, adata, indices, batch_size)[:, columns]

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from anndata import AnnData
 from mudata import MuData
-from scvi.model.base import VAEMixin
 
 from mmvae._checks import check_is
 from mmvae._config import NetworkConfig
@@ -28,7 +27,7 @@ from ._training import Training
 from .readouts import Readouts
 
 
-class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
+class MultiVAE(Registration, Loading, Minifying, Readouts, Training):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
     Every modality has its own encoder, latent and prior; the latents are fused, by concatenation unless asked

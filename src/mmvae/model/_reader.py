@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scvi import REGISTRY_KEYS
 from scvi.utils import track
 from torch import Tensor
@@ -77,7 +78,9 @@ class Reader:
         lacks_cells = dataloader is not None
         if dataloader is None:
             size = READOUT_BATCH if batch_size is None else batch_size
-            dataloader = self.model._loader(self.data(adata), indices, size, **data_loader_kwargs)
+            # A loader draws a number when it starts: not from the user's generator.
+            options = {"generator": torch.Generator()} | data_loader_kwargs
+            dataloader = self.model._loader(self.data(adata), indices, size, **options)
         self.module.eval()
         for tensors in track(dataloader, description="Reading cells", disable=silent):
             lacks_cells = False

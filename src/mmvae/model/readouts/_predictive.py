@@ -15,6 +15,7 @@ from mmvae._checks import POSITIVE, check_numbers, name_faults
 from mmvae.likelihoods import Likelihood
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import READOUT_BATCH, Reader
+from mmvae.train import seeded
 
 from ._decoding import Read, Request, collected, decoded
 
@@ -152,6 +153,7 @@ class PredictiveMethods(DataAccess):
                 own.append(reader.module.size_factors(name, minibatch, absent=torch.nan).cpu())
         return request.as_asked({name: torch.cat(own).numpy() for name, own in parts.items()})
 
+    @seeded(0)
     def get_feature_correlation_matrix(
         self,
         adata: Data | None = None,

@@ -73,7 +73,7 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, Training):
         the scores of cell types where most types were in one batch alone, and 0 for data with a graph of neighbours: on
         simulated sections of different tissues it lost half of the niches.
     seed
-        Of the initial weights, and of :meth:`train`.
+        Of the initial weights, and of :meth:`train`, which says what it decides.
     extra_payload_autotune
         Given by scvi-tools' tuner where it scores latents, which it finds with and without.
 

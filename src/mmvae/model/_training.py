@@ -83,8 +83,9 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
     ) -> None:
         """Train the model.
 
-        The same model, data, seed and versions of the software give the same weights on a CPU. Global random generators
-        are neither heeded nor changed.
+        The same model, data, seed and versions of the software give the same weights on a CPU with the same number of
+        threads (``torch.get_num_threads()``). Global random generators are neither heeded nor changed, by one training at a
+        time in a process (``docs/random.md``).
 
         A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
         training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights

@@ -107,6 +107,7 @@ def embedding(
     """
     check_is("mdata", mdata, MuData, AnnData)
     check_texts(basis=basis, layer=layer)
+    check_is("imputed", imputed or {}, Mapping)
     names = listed("color", color)
     panels, faults = _panels(mdata, names, layer, imputed or {}, palette)
     key, places = _find_basis(mdata, basis)

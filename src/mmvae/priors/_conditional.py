@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_is, check_numbers
 
 from ._base import Prior, PriorContext
 from ._scale import LOG_SCALE_RANGE, anchor
@@ -41,6 +41,7 @@ class Conditional(Prior, name="conditional"):
 
     def __init__(self, n_latent: int, n_categories: Sequence[int]) -> None:
         super().__init__(n_latent)
+        check_is("n_categories", n_categories, Sequence)
         if len(n_categories) == 0:
             msg = "Expected covariates for prior 'conditional'; got none. Give prior_covariate_keys in setup_mudata."
             raise ValueError(msg)

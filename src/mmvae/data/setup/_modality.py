@@ -172,12 +172,19 @@ def _layer_of(
     matrix: Any = values_of(adata, layer)
     if is_supported(matrix):
         return layer, scan(matrix, with_moments=with_moments), ""
-    if matrix is None:
-        got, advice = "nothing", f"Name one of its layers with layers=: {list(adata.layers)}."
-    else:
-        got, advice = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}", "Convert it."
     wanted = "expected numbers in a numpy array or a CSR or CSC matrix"
-    return f"modality '{name}', {_place(layer)}: {wanted}; got {got}. {advice}"
+    return f"modality '{name}', {_place(layer)}: {wanted}; got {_got(adata, matrix)}"
+
+
+def _got(adata: AnnData, matrix: Any) -> str:
+    """What there is in place of a matrix of numbers, and what to do."""
+    if matrix is not None:
+        lazy = hasattr(matrix, "compute")
+        advice = "Read it with .compute(), or leave it in a file: mmvae.pp.read_backed." if lazy else "Convert it."
+        return f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}. {advice}"
+    if layers := list(filter(None, adata.layers)):
+        return f"nothing. Name one of its layers with layers=: {layers}."
+    return "nothing. " + ("adata.raw.to_adata() has what raw holds." if adata.raw is not None else "Fill it in.")
 
 
 def _place(layer: str | None) -> str:
@@ -244,16 +251,20 @@ def print_setup(setup: Setup) -> None:
         table.add_column(title, justify="right" if title in ("cells", "features") else "left")
     for m in setup.modalities:
         cells = (m.name, f"{m.n_cells:,}", f"{m.n_features:,}", m.layer or "X", m.likelihood_name, m.why)
-        # As Text, here and below: names may look like rich's markup, or its names of emojis.
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(_as_is, cells))
     console.print(table)
     patterns, counts = np.unique(pattern_names(setup.presence, setup.names), return_counts=True)
     shown = ", ".join(f"{patterns[i]}: {counts[i]:,}" for i in np.argsort(-counts)[:8])
-    console.print(Text(f"Cells by what they have: {shown}"))
+    console.print(_as_is(f"Cells by what they have: {shown}"))
     for column in setup.columns:
-        console.print(Text(_column_line(column)))
+        console.print(_as_is(_column_line(column)))
     for note in setup.notes:
-        console.print(Text(f"Note: {note}", style="yellow"))
+        console.print(_as_is(f"Note: {note}", style="yellow"))
+
+
+def _as_is(text: str, style: str = "") -> Text:
+    """Text that the terminal shows as it is: names may look like rich's markup or emojis, or hold commands to a terminal."""
+    return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), style=style)
 
 
 def _column_line(column: Column) -> str:

@@ -146,9 +146,9 @@ def _text_faults(data: AnnData | MuData) -> list[str]:
 
 
 def _own_name_faults(adata: AnnData) -> list[str]:
-    """Faults of the names in ``adata``."""
+    """Faults of the names in ``adata``, by which features are found, and no rows are."""
     empty = [] if adata.n_vars else ["adata has no features. Give data with some."]
-    return _duplicates("adata.obs_names", adata.obs_names) + _duplicates("adata.var_names", adata.var_names) + empty
+    return _duplicates("adata.var_names", adata.var_names) + empty
 
 
 def _duplicates(where: str, names: pd.Index) -> list[str]:

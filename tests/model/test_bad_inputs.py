@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from mudata import MuData
+from snapshots import assert_same, snapshot
 
 import mmvae
 from mmvae import MultiVAE, SetupError
@@ -50,6 +51,27 @@ def counts(n: int, prefix: str, cells: str = "cell", features: int = 5) -> ad.An
     made = ad.AnnData(x)
     made.obs_names, made.var_names = [f"{cells}_{i}" for i in range(n)], [f"{prefix}_{i}" for i in range(features)]
     return made
+
+
+def only_layers(mdata: MuData) -> None:
+    mdata["rna"].layers["umis"] = mdata["rna"].X
+    mdata["rna"].X = None
+
+
+def only_raw(mdata: MuData) -> None:
+    mdata["rna"].raw = mdata["rna"]
+    mdata["rna"].X = None
+
+
+def numbered(mdata: MuData) -> MuData:
+    adata = counts(N, "g")
+    adata.obs.index = pd.RangeIndex(N)
+    return rebuilt(rna=adata)
+
+
+def repeated(adata: ad.AnnData) -> ad.AnnData:
+    adata.obs_names = ["cell_0", *adata.obs_names[:-1]]
+    return adata
 
 
 def value_of(dtype: str):
@@ -258,36 +280,105 @@ CASES = {
         {"batch_key": "donor"},
         ["'donor' differs between modalities for 40 cells"],
     ),
+    "name with a sign that cannot be printed": (
+        lambda m: rebuilt(**{"rna\x1b[2J": counts(N, "g")}),
+        {},
+        [r"'rna\x1b[2J' cannot be used, as it holds '\x1b'"],
+    ),
+    "empty name": (lambda m: rebuilt(**{"": counts(N, "g")}), {}, ["'' cannot be used, as it is empty"]),
+    "masked array": (
+        lambda m: setattr(m.mod["protein"], "X", np.ma.masked_array(np.ones((N, 6)), np.eye(N, 6, dtype=bool))),
+        {},
+        ["'protein', X: expected numbers in a numpy array", "got MaskedArray of float64. Convert it."],
+    ),
+    "complex numbers": (
+        lambda m: setattr(m.mod["protein"], "X", np.ones((N, 6), dtype=np.complex64)),
+        {},
+        ["got ndarray of complex64. Convert it."],
+    ),
+    "layers alone": (only_layers, {}, ["'rna', X: ", "got nothing. Name one of its layers with layers=: ['umis']"]),
+    "raw alone": (only_raw, {}, ["'rna', X: ", "got nothing. adata.raw.to_adata() has what raw holds"]),
+    "cells named by numbers": (
+        numbered,
+        {},
+        [
+            "mdata['rna'].obs_names are no text, such as 0. Use mdata['rna'].obs_names = mdata['rna'].obs_names.astype(str)"
+        ],
+    ),
+    "duplicate cells in one modality": (
+        lambda m: rebuilt(rna=repeated(counts(N, "g")), protein=counts(N, "p")),
+        {},
+        ["mdata['rna'].obs_names: 1 names occur more than once, such as 'cell_0'. Make them unique."],
+    ),
+    "no modality": (lambda m: MuData({}), {}, ["the MuData holds no modality"]),
+    "modality without cells": (
+        lambda m: rebuilt(rna=counts(N, "g"), protein=counts(N, "p")[:0].copy()),
+        {},
+        ["modality 'protein' has no cells. Leave it out with modalities=."],
+    ),
+    "MuData in a MuData": (
+        lambda m: rebuilt(rna=counts(N, "g"), both=rebuilt(a=counts(N, "a"), b=counts(N, "b"))),
+        {},
+        ["modality 'both' is a MuData itself. Make one MuData of the modalities of all."],
+    ),
+    "view of a modality": (
+        lambda m: rebuilt(rna=counts(N + 5, "g")[:N], protein=counts(N, "p")),
+        {},
+        ["modality 'rna' is a view. Use mdata = mdata.copy() first."],
+    ),
+    "both axes": (
+        lambda m: MuData({"a": counts(N, "g"), "b": counts(N, "g")}, axis=-1),
+        {},
+        ["modalities share axis -1, not cells"],
+    ),
+    "negative values under bernoulli": (
+        lambda m: change(m, "atac", 0, -2),
+        {"likelihoods": {"atac": "bernoulli"}},
+        ["'atac', X: 1 values are negative, such as -2", "'bernoulli' needs binary values"],
+    ),
+    "size factor missing": (
+        lambda m: set_obs(m, "sf", np.r_[np.nan, np.ones(N - 1)]),
+        {"size_factor_keys": {"rna": "sf"}},
+        ["'sf' (size_factor) has no value for 1 of 40 cells"],
+    ),
+    "column of no values": (
+        lambda m: set_obs(m, "batch", [None] * N),
+        {"batch_key": "batch"},
+        ["'batch' (batch) has no value for 40 of 40 cells"],
+    ),
+    "misspelt argument": (None, {"batchkey": "batch"}, ["there is no argument 'batchkey'. Did you mean 'batch_key'?"]),
+    "number for a key": (None, {"batch_key": 3}, ["expected batch_key as a name or a list of names; got 3"]),
+    "list for one key": (None, {"labels_key": ["cluster"]}, ["expected labels_key as one name; got ['cluster']"]),
+    "numbers for keys": (None, {"continuous_covariate_keys": [1]}, ["continuous_covariate_keys as a name or a list"]),
+    "list for unlabelled": (
+        None,
+        {"labels_key": "cluster", "unlabeled_category": ["a", "b"]},
+        ["expected unlabeled_category as one value of the labels' column; got ['a', 'b']"],
+    ),
+    "one layer for all": (
+        None,
+        {"layers": "counts"},
+        ["expected layers by modality, such as {'rna': 'counts'}; got 'counts'"],
+    ),
+    "one likelihood for all": (
+        None,
+        {"likelihoods": "nb"},
+        ["expected likelihoods by modality, such as {'rna': 'nb'}"],
+    ),
+    "one size factor for all": (None, {"size_factor_keys": "sf"}, ["expected size_factor_keys by modality"]),
+    "list of modalities": (None, {"modalities": ["rna"]}, ["expected modalities by modality, such as {'rna': 'gex'}"]),
+    "number for a layer": (None, {"layers": {"rna": 1}}, ["expected layers as names by modality", "got {'rna': 1}"]),
+    "no modality chosen": (
+        None,
+        {"modalities": {}},
+        ["modalities= names none; the MuData has ['rna', 'atac', 'protein']"],
+    ),
 }
 
 
-def snapshot(mdata: MuData) -> dict:
-    return {
-        "obs": mdata.obs.copy(),
-        "obsm": sorted(mdata.obsm),
-        "uns": sorted(mdata.uns),
-        "order": list(mdata.mod),
-        "own obs": {n: a.obs.copy() for n, a in mdata.mod.items()},
-        "own uns": {n: sorted(a.uns) for n, a in mdata.mod.items()},
-        "rows": {n: list(a.obs_names) for n, a in mdata.mod.items()},
-        "x": {
-            n: None if a.X is None else (np.asarray(a.X.sum()) if a.X.dtype != object else np.zeros(1))
-            for n, a in mdata.mod.items()
-        },
-    }
-
-
-def assert_same(before: dict, after: dict) -> None:
-    pd.testing.assert_frame_equal(before["obs"], after["obs"])
-    for name, obs in before["own obs"].items():
-        pd.testing.assert_frame_equal(obs, after["own obs"][name])
-    for key in ("obsm", "uns", "order", "own uns", "rows"):
-        assert before[key] == after[key]
-    for name, total in before["x"].items():
-        assert total is after["x"][name] is None or np.array_equal(total, after["x"][name], equal_nan=True)
-
-
-@pytest.mark.filterwarnings("ignore:var_names are not unique")
+@pytest.mark.filterwarnings(
+    "ignore:var_names are not", "ignore:Observation names are not", "ignore:Duplicated obs_names"
+)
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_named_and_nothing_is_changed(mdata, case):
     spoil, arguments, words = CASES[case]

@@ -182,7 +182,7 @@ def test_all_faults_are_told_at_once(mosaic):
         "'CD4' is a feature of several modalities. Name one: ['rna:CD4', 'protein:CD4']",
         "imputed has 'CD19' for none of the cells: it names such as ['someone'], the data ['c0', 'c1']",
         "obsm has no embedding 'X_umpa'; it has ['X_umap']. Is it ['X_umap']?",
-        "ncols is 0",
+        "Expected ncols as a whole number above 0; got 0",
         "size has 2 values, for 60 cells",
     ):
         assert part in str(caught.value)

@@ -247,8 +247,8 @@ def test_all_faults_are_told_at_once(adata):
         "obsm['X_mmvae'] has 4 columns, '0' to '3'; got all of it. Name one, as 'X_mmvae:0'",
         "got '4'",
         "Is it ['region'",
-        "ncols is 0",
-        "size is 0",
+        "Expected ncols as a whole number above 0; got 0",
+        "Expected size as a number above 0; got 0",
     ):
         assert part in str(caught.value)
 

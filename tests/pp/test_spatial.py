@@ -261,8 +261,8 @@ def test_all_faults_are_told_at_once():
         )
     text = str(caught.value)
     for part in (
-        "n_neighbors is 0",
-        "radius is -1.0",
+        "Expected n_neighbors as a whole number above 0; got 0.",
+        "Expected radius as a number above 0; got -1.0.",
         "no column 'slide'",
         "no layer 'raw'",
         "features name a modality 'rna'",
@@ -301,7 +301,7 @@ def test_faults_of_places_and_names(change, message):
     ("name", "value"), [("n_neighbors", 2.5), ("n_neighbors", "6"), ("radius", "100"), ("n_rings", 0)]
 )
 def test_numbers_of_another_kind_are_faults(name, value):
-    with pytest.raises(SetupError, match=f"{name} is {value}"):
+    with pytest.raises(SetupError, match=f"Expected {name} as .*; got {value!r}"):
         mmvae.pp.spatial(spots(hexagons(4, 4)), **{name: value})
 
 

@@ -22,6 +22,7 @@ from ._minified import WAYS, Minification, StoredPosterior
 from ._resident import ResidentDataset, placement
 from ._split import blocks_of, split_as_given, split_cells, split_groups, split_in_order
 from ._splitter import MosaicSplitter
+from .setup._arguments import check_setup_arguments
 from .setup._columns import Column, SetupArguments, categories, find_column, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
 from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, kind_of, matrices_of, print_setup

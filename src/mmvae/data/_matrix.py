@@ -36,7 +36,8 @@ def is_supported(matrix: object) -> bool:
         return False
     if is_sparse(matrix):
         return matrix.format in ("csr", "csc")
-    return isinstance(matrix, np.ndarray) or is_on_disk(matrix)
+    is_array = isinstance(matrix, np.ndarray) and not isinstance(matrix, np.ma.MaskedArray)
+    return is_array or is_on_disk(matrix)
 
 
 def is_on_disk(matrix: object) -> bool:

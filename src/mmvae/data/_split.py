@@ -1,10 +1,13 @@
 """Training, validation and test cells: alike in what they have, or far from each other. N cells."""
 
+import reprlib
 from collections.abc import Sequence
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components, dijkstra
+
+from mmvae._checks import listed
 
 BLOCK_CELLS = 30
 # Of few cells there are smaller patches rather than too few to choose from.
@@ -43,7 +46,11 @@ def split_as_given(
     parts: Sequence[Sequence[int] | np.ndarray], n_cells: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Numbers of the training, validation and test cells, each ascending; the last take all cells that are in no part."""
-    padded = [np.asarray(part, dtype=np.int64).ravel() for part in [*parts, *[()] * (3 - len(parts))]]
+    arrays = [np.asarray(part) for part in listed("external_indexing", parts)]
+    if any(array.ndim != 1 or (array.size and array.dtype.kind not in "iu") for array in arrays):
+        msg = f"Expected external_indexing as lists of numbers of cells, one for each part; got {reprlib.repr(parts)}."
+        raise ValueError(msg)
+    padded = [array.astype(np.int64) for array in [*arrays, *[np.array([])] * (3 - len(arrays))]]
     together = np.concatenate(padded)
     n_twice, n_none = len(together) - len(np.unique(together)), int(((together < 0) | (together >= n_cells)).sum())
     if len(padded) > 3 or len(padded[0]) == 0 or n_twice or n_none:

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import Component
 
 from ._posteriors import ObservedDims, Posteriors
@@ -96,6 +97,10 @@ class Fusion(Component, family="fusion"):
 
     def __init__(self, n_latent: Mapping[str, int]) -> None:
         super().__init__()
+        if not isinstance(n_latent, Mapping):
+            msg = f"Expected n_latent as a mapping from modalities to latent dimensions; got {n_latent!r}."
+            raise TypeError(msg)
+        check_numbers({"n_latent": COUNT}, n_latent=n_latent)
         self.n_latent = dict(n_latent)
 
     @property

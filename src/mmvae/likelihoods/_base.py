@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import Component, SparseRows, WideLinear
 
 
@@ -107,6 +108,7 @@ class Likelihood(Component, family="likelihood"):
 
     def __init__(self, n_features: int, n_hidden: int) -> None:
         super().__init__()
+        check_numbers({"n_features": COUNT, "n_hidden": COUNT}, n_features=n_features, n_hidden=n_hidden)
         self.n_features, self.n_hidden = n_features, n_hidden
         self.register_buffer("size_factor", torch.ones(()))
 

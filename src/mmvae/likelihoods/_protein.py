@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import softplus
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.nn import CategoryTable
 
 from ._base import Emission, FeatureStatistics, Likelihood, head, unchecked
@@ -46,6 +47,7 @@ class NegativeBinomialMixture(Likelihood, name="nb_mixture"):
 
     def __init__(self, n_features: int, n_hidden: int, n_batch: int = 1) -> None:
         super().__init__(n_features, n_hidden)
+        check_numbers({"n_batch": COUNT}, n_batch=n_batch)
         self.n_batch = n_batch
         self.background_shift = head(n_hidden, n_features)
         self.background_log_scale = head(n_hidden, n_features)

@@ -7,7 +7,7 @@ from typing import Any
 
 from scvi import REGISTRY_KEYS
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE_BELOW_1, check_numbers
+from mmvae._checks import COUNT, NOT_NEGATIVE, POSITIVE, SEED, SHARE_BELOW_1, check_numbers
 from mmvae._config import CovariateConfig, ModalityConfig, ModelConfig, NetworkConfig
 from mmvae._keys import CONNECTIVITIES, COUPLED, DEFAULTS, PRIOR_COVARIATES, layer_key
 from mmvae.data import SetupArguments, graph_of, modalities_of, prior_covariate_notes, resolve_columns
@@ -23,7 +23,7 @@ PRIOR, BATCH_ADVERSARY = "mog", 10.0
 TAKES = dict.fromkeys(("n_latent", "n_hidden", "n_layers"), COUNT)
 TAKES |= dict.fromkeys(("dropout_rate", "input_dropout", "modality_dropout"), SHARE_BELOW_1)
 TAKES |= dict.fromkeys(("kl_scale", "batch_adversary"), NOT_NEGATIVE)
-TAKES |= {"modality_weights": POSITIVE, "seed": COUNT_OR_ZERO}
+TAKES |= {"modality_weights": POSITIVE, "seed": SEED}
 ELSE = {"modality_weights": 1.0, "input_dropout": 0.0}  # what a modality takes that is not named
 
 

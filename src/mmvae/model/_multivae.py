@@ -5,8 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from scvi.model.base import VAEMixin
+from anndata import AnnData
+from mudata import MuData
 
+from mmvae._checks import check_is
 from mmvae._config import NetworkConfig
 from mmvae._keys import SETUP_ARGS, SETUP_METHOD
 from mmvae._printing import printable
@@ -26,7 +28,7 @@ from ._training import Training
 from .readouts import Readouts
 
 
-class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
+class MultiVAE(Registration, Loading, Minifying, Readouts, Training):
     """Multi-encoder variational autoencoder with a learned prior for each modality.
 
     Every modality has its own encoder, latent and prior; the latents are fused, by concatenation unless asked
@@ -72,7 +74,7 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
         the scores of cell types where most types were in one batch alone, and 0 for data with a graph of neighbours: on
         simulated sections of different tissues it lost half of the niches.
     seed
-        Of the initial weights, and of :meth:`train`.
+        Of the initial weights, and of :meth:`train`, which says what it decides.
     extra_payload_autotune
         Given by scvi-tools' tuner where it scores latents, which it finds with and without.
 
@@ -119,6 +121,8 @@ class MultiVAE(Registration, Loading, Minifying, Readouts, VAEMixin, Training):
         seed: int = 0,
         extra_payload_autotune: bool = False,
     ) -> None:
+        if mdata is not None:
+            check_is("mdata", mdata, MuData, AnnData)
         super().__init__(mdata, registry)
         # Sizes are settled here and saved, so that a query of another size does not change them.
         sizes = asdict(defaults_for(number_of_cells(self.registry_) if mdata is None else mdata.n_obs))

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from scvi import REGISTRY_KEYS
 from scvi.utils import track
 from torch import Tensor
 
+from mmvae._checks import check_texts, near
 from mmvae._keys import FIELDS, STATE, layer_key
 from mmvae.data import Minification, numbers_of, presence_of, some_of, text_of
 from mmvae.fusion import Posteriors
@@ -80,7 +82,9 @@ class Reader:
         lacks_cells = dataloader is not None
         if dataloader is None:
             size = READOUT_BATCH if batch_size is None else batch_size
-            dataloader = self.model._loader(self.data(adata), indices, size, **data_loader_kwargs)
+            # A loader draws a number when it starts: not from the user's generator.
+            options = {"generator": torch.Generator()} | data_loader_kwargs
+            dataloader = self.model._loader(self.data(adata), indices, size, **options)
         self.module.eval()
         for tensors in track(dataloader, description="Reading cells", disable=silent):
             lacks_cells = False
@@ -112,7 +116,7 @@ class Reader:
         if name is None and len(self.names) == 1:
             return self.names[0]
         if name is None or name not in self.names:
-            msg = f"Expected a modality, one of {self.names}; got {name!r}."
+            msg = f"Expected a modality, one of {self.names}; got {name!r}.{near(name, self.names)}"
             raise ValueError(msg)
         return name
 
@@ -124,7 +128,8 @@ class Reader:
         if name in self.names:
             return [self.module.fusion.latent_of(name)[0]]
         if name not in known:
-            msg = f"Expected a modality, one of {list(dict.fromkeys([*self.names, *known]))}; got {name!r}."
+            known = list(dict.fromkeys([*self.names, *known]))
+            msg = f"Expected a modality, one of {known}; got {name!r}.{near(name, known)}"
             raise ValueError(msg)
         return [name]
 
@@ -142,6 +147,7 @@ class Reader:
 def agreed(**given: str | None) -> str | None:
     """The value of an argument that has several names, the first of which is the one to use; ``None`` without any."""
     values = {name: value for name, value in given.items() if value is not None}
+    check_texts(**values)
     if len(set(values.values())) > 1:
         msg = f"Expected {' and '.join(given)}, which mean the same, to agree; got {values}. Give {next(iter(given))}."
         raise ValueError(msg)

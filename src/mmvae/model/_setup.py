@@ -7,7 +7,17 @@ from anndata import AnnData
 from mudata import MuData
 from scvi.model.base import BaseModelClass
 
-from mmvae.data import MosaicManager, Setup, SetupArguments, fields_of, inspect_or_raise, matrices_of, print_setup
+from mmvae._checks import check_is
+from mmvae.data import (
+    MosaicManager,
+    Setup,
+    SetupArguments,
+    check_setup_arguments,
+    fields_of,
+    inspect_or_raise,
+    matrices_of,
+    print_setup,
+)
 from mmvae.train import memory_note
 
 from ._data import Data
@@ -121,6 +131,17 @@ class Registration(BaseModelClass):
         raise NotImplementedError(msg)
 
     @classmethod
+    def _get_most_recent_anndata_manager(cls, adata: Data, required: bool = False) -> Any:
+        """scvi-tools', which knows no MuData in its words."""
+        check_is("data", adata, MuData, AnnData)
+        found = super()._get_most_recent_anndata_manager(adata)
+        if found is None and required:
+            method = "setup_mudata" if _is_mudata(adata) else "setup_anndata"
+            msg = f"Expected data that were set up; got a {type(adata).__name__} that was not. Call MultiVAE.{method} first."
+            raise ValueError(msg)
+        return found
+
+    @classmethod
     def _register(cls, data: Data, setup: Setup, method_args: dict[str, Any], kwargs: dict[str, Any]) -> None:
         manager = MosaicManager(setup, fields=fields_of(data, setup), setup_method_args=method_args)
         # First what may fail, such as printing to a closed pipe: a failure leaves the data as they were.
@@ -132,6 +153,7 @@ class Registration(BaseModelClass):
 
 
 def _inspect(data: Data, given: Mapping[str, Any], kwargs: Mapping[str, Any]) -> Setup:
+    check_setup_arguments(given, kwargs)
     extend = kwargs.get("extend_categories", False)
     return inspect_or_raise(data, SetupArguments.of(given), kwargs.get("source_registry"), extend=extend)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self, cast
 
 from torch import nn
+
+from mmvae._checks import near
 
 
 class Component(nn.Module):
@@ -57,10 +58,8 @@ class Component(nn.Module):
     def named(cls, name: str) -> type[Self]:
         """Class of that name; a ``ValueError`` if no class of this family has it."""
         if name not in cls.registry:
-            near = difflib.get_close_matches(name, cls.registry, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
             msg = (
-                f"Expected the name of a {cls.family}, one of {sorted(cls.registry)}; got '{name}'.{hint} "
+                f"Expected the name of a {cls.family}, one of {sorted(cls.registry)}; got '{name}'.{near(name, cls.registry)} "
                 f"A {cls.family} of your own must be imported before it is named."
             )
             raise ValueError(msg)

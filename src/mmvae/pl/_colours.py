@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import scanpy as sc
 
+from mmvae._checks import check_is
+
 # Okabe and Ito (2008), without yellow, which is too light for dots on white, and with black the last.
 BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7"
 SAFE = [BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, "#000000"]
@@ -17,6 +19,8 @@ def category_colours(
     name: str, here: pd.Series, stored: Sequence[str], palette: str | Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Colours of the categories drawn; each keeps its colour whichever others are. ``LookupError`` if one has none."""
+    if palette is not None:
+        check_is("palette", palette, str, Mapping)
     categories = list(here.cat.categories)
     there = set(here.dropna())
     if isinstance(palette, Mapping):

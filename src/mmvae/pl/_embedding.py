@@ -13,6 +13,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from mmvae._checks import COUNT, check_is, check_texts, listed, number_faults
 from mmvae._errors import SetupError
 from mmvae._keys import UMAP
 from mmvae.data import modalities_of
@@ -104,7 +105,10 @@ def embedding(
     >>> mmvae.pl.embedding(mdata, ["rna:CD4", "protein:CD4", "mmvae_pattern"])
     >>> mmvae.pl.embedding(mdata, "protein:CD4", imputed={"protein": model.impute("protein")}, vmax="p99")
     """
-    names = [color] if isinstance(color, str) else list(color)
+    check_is("mdata", mdata, MuData, AnnData)
+    check_texts(basis=basis, layer=layer)
+    check_is("imputed", imputed or {}, Mapping)
+    names = listed("color", color)
     panels, faults = _panels(mdata, names, layer, imputed or {}, palette)
     key, places = _find_basis(mdata, basis)
     if places is None:
@@ -206,8 +210,7 @@ def _no_basis(data: MuData | AnnData, basis: str) -> str:
 def _argument_faults(
     n_panels: int, n_cells: int, ncols: int, ax: Axes | None, kwargs: Mapping[str, Any]
 ) -> Iterator[str]:
-    if not ncols >= 1:
-        yield f"ncols is {ncols}; at least 1 is needed."
+    yield from number_faults({"ncols": COUNT}, ncols=ncols)
     if ax is not None and n_panels > 1:
         yield f"ax is one of axes, for {n_panels} panels. Leave it out, or call once for each colour."
     for name, value in kwargs.items():

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from matplotlib.axes import Axes
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_is, check_numbers, listed
 
 from ._colours import BLUE, GREY, SKY, VERMILION
 from ._finish import Drawn, finished, panels_in_rows, without_frame
@@ -89,9 +90,11 @@ def imputation(
     >>> found = model.impute("protein", indices=held, library_size="latent", interval=0.9)
     >>> mmvae.pl.imputation(mdata["protein"], found.mean, found.lower_count, found.upper_count, log=True)
     """
+    for argument, table in {"truth": truth, "predicted": predicted}.items():
+        check_is(argument, table, pd.DataFrame, AnnData)
     tables = _Tables(truth, predicted, lower, upper)
     known = [name for name in features_of(predicted) if name in features_of(truth)]
-    wanted = [features] if isinstance(features, str) else features
+    wanted = None if features is None else listed("features", features)
     faults = [*_faults(tables, known), *_unknown(wanted or (), known)]
     if ax is not None and (wanted is None or len(wanted) != 1):
         faults.append("Expected one feature with ax; name it.")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_is, check_numbers
 
 from ._colours import BLUE, VERMILION
 from ._finish import Drawn, finished, panels_in_rows, without_frame
@@ -58,6 +58,7 @@ def loadings(
     --------
     >>> mmvae.pl.loadings(frame, n_features=15)
     """
+    check_is("frame", frame, pd.DataFrame, pd.Series, advice="Give what model.get_loadings returns.")
     table = frame.to_frame() if isinstance(frame, pd.Series) else frame
     chosen = _chosen(table, dimensions)
     faults = [] if chosen else [f"Expected dimensions to draw; got none of {list(table.columns)}."]

@@ -11,6 +11,7 @@ from anndata import AnnData
 from matplotlib.axes import Axes
 from mudata import MuData
 
+from mmvae._checks import check_is, check_texts
 from mmvae._errors import SetupError
 from mmvae.data import modalities_of, presence_of
 
@@ -63,6 +64,8 @@ def presence(
     --------
     >>> mmvae.pl.presence(mdata, "batch")
     """
+    check_is("mdata", mdata, MuData, AnnData)
+    check_texts(batch_key=batch_key)
     names = list(modalities_of(mdata))
     has = presence_of(mdata, names)
     patterns, codes = np.unique(has, axis=0, return_inverse=True)

@@ -12,7 +12,7 @@ from matplotlib.patches import Ellipse
 from matplotlib.patheffects import withStroke
 from sklearn.decomposition import PCA
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, check_numbers
+from mmvae._checks import COUNT, SEED, check_numbers
 from mmvae.data import presence_of
 from mmvae.model import MultiVAE
 from mmvae.model._reader import Reader
@@ -76,7 +76,7 @@ def priors(
     --------
     >>> mmvae.pl.priors(model, "rna")
     """
-    check_numbers({"n_cells": COUNT, "seed": COUNT_OR_ZERO}, n_cells=n_cells, seed=seed)
+    check_numbers({"n_cells": COUNT, "seed": SEED}, n_cells=n_cells, seed=seed)
     reader = Reader(model)
     name = reader.modality(modality)
     latent, dims = model.module.fusion.latent_of(name)

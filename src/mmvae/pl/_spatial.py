@@ -16,6 +16,7 @@ from matplotlib.colors import Normalize, to_rgba_array
 from matplotlib.lines import Line2D
 from mudata import MuData
 
+from mmvae._checks import COUNT, POSITIVE, check_is, check_texts, listed, number_faults
 from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 
@@ -131,16 +132,14 @@ def spatial(
     >>> mmvae.pl.spatial(mdata, ["region", "rna:ERBB2"], slide_key="section")
     >>> mmvae.pl.spatial(mdata, "X_mmvae_spatial:0", slide_key="section", slides=["A1", "B1"], image=False)
     """
-    names = [color] if isinstance(color, str) else list(color)
+    check_is("mdata", mdata, MuData, AnnData)
+    check_texts(slide_key=slide_key, spatial_key=spatial_key)
+    names, slides = listed("color", color), None if slides is None else listed("slides", slides)
     found, faults = read_slides(mdata, slide_key, spatial_key, slides, image)
     drawn = np.concatenate([slide.cells for slide in found]) if found else np.zeros(0, dtype=int)
     chosen, more = _colourings(mdata, names, drawn, palette)
     faults += more
-    if not ncols >= 1:
-        faults.append(f"ncols is {ncols}; at least 1 is needed.")
-    if not size > 0:
-        faults.append(f"size is {size}; it is above 0, 1 for the default.")
-    if faults:
+    if faults := [*faults, *number_faults({"ncols": COUNT, "size": POSITIVE}, ncols=ncols, size=size)]:
         raise SetupError(faults)
     grid = _panels(len(chosen), len(found), ncols)
     for colouring, panels in zip(chosen, grid, strict=True):

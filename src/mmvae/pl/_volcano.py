@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, check_numbers
+from mmvae._checks import COUNT, COUNT_OR_ZERO, check_is, check_numbers, listed
 
 from ._colours import BLUE, GREY, INK, VERMILION
 from ._finish import Drawn, finished, panels_in_rows, without_frame
@@ -68,9 +68,10 @@ def volcano(
     >>> frame = model.differential_expression(groupby="cell_type", group1="B", group2="NK")
     >>> mmvae.pl.volcano(frame)
     """
+    check_is("frame", frame, pd.DataFrame, advice="Give what model.differential_expression returns.")
     columns, faults = _columns(frame)
     groups = _groups(frame)
-    chosen = list(groups) if comparison is None else [comparison] if isinstance(comparison, str) else list(comparison)
+    chosen = list(groups) if comparison is None else listed("comparison", comparison)
     if unknown := [name for name in chosen if name not in groups]:
         faults.append(f"Expected comparisons among {list(groups)}; got {unknown}.")
     if repeated := [name for name in chosen if name in groups and not groups[name].index.is_unique]:

@@ -7,7 +7,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae.data import SetupArguments, inspect, matrices_of, print_setup
+from mmvae.data import SetupArguments, check_setup_arguments, inspect, matrices_of, print_setup
 from mmvae.train import memory_note
 
 
@@ -53,7 +53,9 @@ def check(
     >>> table.attrs["notes"]
     []
     """
-    setup = inspect(data, SetupArguments.of(locals()))
+    given = {name: value for name, value in locals().items() if name != "data"}
+    check_setup_arguments(given)
+    setup = inspect(data, SetupArguments.of(given))
     # Where a modality cannot be read at all, there is no table of what would be taken.
     if setup.presence is not None and setup.presence.shape[1] == len(setup.modalities):
         print_setup(setup)

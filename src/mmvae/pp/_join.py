@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._checks import check_texts
 from mmvae._errors import SetupError
 from mmvae._keys import SPATIAL
 from mmvae.data import choose_layer, is_supported, presence_of, shared_cells, values_of
@@ -78,6 +79,7 @@ def join_features(adatas: Mapping[str, AnnData] | MuData, *, key: str = "assay")
     >>> probabilities = model.predict(indices=(joined.obs["assay"] == "visium").to_numpy(), soft=True)
     >>> confidence = probabilities.max(axis=1)
     """
+    check_texts(key=key)
     assays = _assays(adatas)
     obs = _observations(adatas, assays)
     layers = {name: choose_layer(adata)[:2] for name, adata in assays.items() if is_supported(adata.X)}

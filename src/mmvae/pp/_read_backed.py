@@ -36,6 +36,8 @@ def read_backed(source: StrPath | Mapping[str, StrPath]) -> MuData:
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such file.
     ValueError
         If a file holds no such data.
 
@@ -65,8 +67,15 @@ def read_backed(source: StrPath | Mapping[str, StrPath]) -> MuData:
 
 def _open(path: StrPath) -> Any:
     """The root of a file, which HDF5 and Zarr let one read alike."""
-    # Where a store is not found any more, as from another working folder, Zarr takes dense values for 0.
-    return zarr.open_group(os.path.abspath(path), mode="r") if Path(path).is_dir() else h5py.File(path, "r")
+    if not Path(path).exists():
+        msg = f"Expected a file or a Zarr store at '{os.fspath(path)}'; got none. Correct the path."
+        raise FileNotFoundError(msg)
+    try:
+        # Where a store is not found any more, as from another working folder, Zarr takes dense values for 0.
+        return zarr.open_group(os.path.abspath(path), mode="r") if Path(path).is_dir() else h5py.File(path, "r")
+    except (OSError, ValueError) as error:
+        msg = f"Expected a file of HDF5 or a Zarr store; '{os.fspath(path)}' cannot be read as one: {error}."
+        raise ValueError(msg) from error
 
 
 def _modality(group: Any, path: StrPath) -> AnnData:

@@ -10,12 +10,21 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._checks import check_is, check_texts
 from mmvae._compat import unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import CONNECTIVITIES, DEFAULTS, DISTANCES, NEIGHBORS, RNA, SPATIAL
 from mmvae.data import by_rows, choose_layer, scan, values_of
 
-from ._spatial_input import matrix_faults, number_faults, place_faults, place_notes, places_of, slides_of, table_of
+from ._spatial_input import (
+    matrix_faults,
+    number_and_name_faults,
+    place_faults,
+    place_notes,
+    places_of,
+    slides_of,
+    table_of,
+)
 from ._spot_graph import spot_graph
 
 if TYPE_CHECKING:
@@ -118,10 +127,14 @@ def spatial(
     >>> mdata = mmvae.pp.spatial(adata, slide_key="section")
     >>> mmvae.MultiVAE.setup_mudata(mdata, batch_key="section")
     """
+    check_texts(spatial_key=spatial_key, slide_key=slide_key, layer=layer, table=table)
+    check_is(
+        "features", features or {}, Mapping, advice="Name keys of obsm by modality, such as {'protein': 'protein'}."
+    )
     adata, slide_key = table_of(data, table, slide_key)
     features = dict(features or {})
     asked: dict[str, Any] = {"n_neighbors": n_neighbors, "radius": radius, "n_rings": n_rings}
-    faults = number_faults(adata, **asked) + matrix_faults(adata, layer, features)
+    faults = number_and_name_faults(adata, **asked) + matrix_faults(adata, layer, features)
     if faults := faults + place_faults(adata, slide_key, spatial_key):
         raise SetupError(faults)
     for note in place_notes(adata, slide_key, spatial_key):

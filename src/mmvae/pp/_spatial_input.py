@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from mmvae._checks import COUNT, POSITIVE
+from mmvae._checks import COUNT, POSITIVE, number_faults
 from mmvae._keys import RNA, SPATIAL
 from mmvae.data import is_supported, values_of
 
@@ -72,15 +72,10 @@ def _where(adata: AnnData, slide_key: str | None, spatial_key: str) -> pd.DataFr
     return pd.DataFrame(places_of(adata, spatial_key)).assign(slide=slides_of(adata, slide_key))
 
 
-def number_faults(adata: AnnData, n_neighbors: int | None, radius: float | None, n_rings: int) -> list[str]:
+def number_and_name_faults(adata: AnnData, n_neighbors: int | None, radius: float | None, n_rings: int) -> list[str]:
     """What is wrong with the numbers given, and names of spots that are repeated, a sentence each."""
-    faults = [
-        f"{name} is {value}; at least 1 is needed, a whole number."
-        for name, value in {"n_neighbors": n_neighbors, "n_rings": n_rings}.items()
-        if value is not None and value not in COUNT
-    ]
-    if radius is not None and radius not in POSITIVE:
-        faults.append(f"radius is {radius}; it is a distance above 0 in the unit of the places.")
+    takes = {"n_neighbors": COUNT, "n_rings": COUNT, "radius": POSITIVE}
+    faults = number_faults(takes, n_neighbors=n_neighbors, n_rings=n_rings, radius=radius)
     if n_repeated := int(adata.obs_names.duplicated().sum()):
         faults.append(f"{n_repeated} names of spots are repeated. Use adata.obs_names_make_unique().")
     return faults
@@ -128,6 +123,9 @@ def _coordinate_faults(adata: AnnData, key: str) -> list[str]:
 def table_of(data: Any, name: str | None, slide_key: str | None) -> tuple[AnnData, str | None]:
     """The spots' table, and the column that names their slides; errors are those of :func:`mmvae.pp.spatial`."""
     if isinstance(data, AnnData):
+        if name is not None:
+            msg = f"Expected table=None, as an AnnData is one table; got {name!r}. Leave it out."
+            raise ValueError(msg)
         return data, slide_key
     if not hasattr(data, "tables"):
         msg = f"Expected an AnnData or a SpatialData; got {type(data).__name__}. Read one with anndata.read_h5ad."

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, distributed
 from torch.distributions import Distribution, Independent, MixtureSameFamily, Normal, kl_divergence
 
+from mmvae._checks import COUNT, check_numbers
 from mmvae.fusion import ObservedDims, Posteriors
 from mmvae.graph import CellGraph
 from mmvae.nn import Component, Encoder
@@ -110,6 +111,7 @@ class Prior(Component, family="prior"):
 
     def __init__(self, n_latent: int) -> None:
         super().__init__()
+        check_numbers({"n_latent": COUNT}, n_latent=n_latent)
         self.n_latent = n_latent
         self.register_buffer("zeros", torch.zeros(n_latent), persistent=False)
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
+from mmvae._checks import COUNT, check_is, check_numbers
+
 from ._base import Prior, PriorContext
 from ._scale import LOG_SCALE_RANGE, anchor
 
@@ -39,9 +41,11 @@ class Conditional(Prior, name="conditional"):
 
     def __init__(self, n_latent: int, n_categories: Sequence[int]) -> None:
         super().__init__(n_latent)
+        check_is("n_categories", n_categories, Sequence)
         if len(n_categories) == 0:
             msg = "Expected covariates for prior 'conditional'; got none. Give prior_covariate_keys in setup_mudata."
             raise ValueError(msg)
+        check_numbers({"n_categories": COUNT}, n_categories=dict(enumerate(n_categories)))
         self.n_categories = list(n_categories)
         # Location and log-scale. Categories come last, where scvi-tools appends those of a query.
         self.tables = nn.ParameterList([nn.Parameter(torch.zeros(2, n_latent, n)) for n in n_categories])

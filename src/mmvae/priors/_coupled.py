@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal, Normal
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_numbers, name_faults
 from mmvae.fusion import ObservedDims
 
 from ._base import PosteriorSample, PriorContext, WarmStarted
@@ -54,11 +54,10 @@ class CoupledPrior(WarmStarted, name="coupled"):
 
     def __init__(self, n_latent: int, kind: Kind = "gaussian", n_components: int | None = None) -> None:
         super().__init__(n_latent)
-        if kind not in N_COMPONENTS:
-            msg = f"Expected kind of a coupled prior among {tuple(N_COMPONENTS)}; got '{kind}'."
-            raise ValueError(msg)
+        check_numbers(
+            {"n_components": COUNT}, name_faults({"kind": N_COMPONENTS}, kind=kind), n_components=n_components
+        )
         n_components = N_COMPONENTS[kind] if n_components is None else n_components
-        check_numbers({"n_components": COUNT}, n_components=n_components)
         if kind == "gaussian" and n_components != 1:
             msg = f"Expected one component for kind 'gaussian'; got {n_components}. Use kind 'mog_full'."
             raise ValueError(msg)

@@ -46,10 +46,10 @@ class LabelledMixture(DiagonalMixture, name="labels"):
     init_after_warmup = True
 
     def __init__(self, n_latent: int, n_labels: int, n_components: int = 1) -> None:
-        if n_labels < 1:
+        if n_labels == 0:
             msg = "Expected labels for prior 'labels'; got none. Give labels_key in setup_mudata."
             raise ValueError(msg)
-        check_numbers({"n_components": COUNT}, n_components=n_components)
+        check_numbers(dict.fromkeys(("n_labels", "n_components"), COUNT), n_labels=n_labels, n_components=n_components)
         super().__init__(n_latent, n_labels * n_components)
         self.n_labels, self.n_components = n_labels, n_components
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
@@ -16,10 +17,11 @@ from ._scale import COMPONENT_LOG_SCALE_RANGE, mixture_anchor
 def fit_mixture(prior: Any, latent: Tensor, *, diagonal: bool, ridge: float) -> Tensor:
     """Set ``loc`` and ``logits`` by a fit to ``latent``, ``(n_cells, D)``; covariances of the components.
 
-    They are as many as there are cells, at most K. Others keep their means and next to no weight.
+    They are as many as there are cells that differ, at most K. Others keep their means and next to no weight.
     """
-    k, kind = min(len(prior.loc), len(latent)), "diag" if diagonal else "full"
-    fit = GaussianMixture(k, covariance_type=kind, reg_covar=ridge, random_state=0).fit(latent.cpu().numpy())
+    points, kind = latent.cpu().numpy(), "diag" if diagonal else "full"
+    k = min(len(prior.loc), len(np.unique(points, axis=0)))
+    fit = GaussianMixture(k, covariance_type=kind, reg_covar=ridge, random_state=0).fit(points)
     means, weights, covariances = (
         torch.as_tensor(v).to(prior.loc) for v in (fit.means_, fit.weights_, fit.covariances_)
     )

@@ -32,7 +32,7 @@ class VampPrior(WarmStarted, name="vamp"):
 
     def __init__(self, n_latent: int, n_hidden: int, n_components: int = 16) -> None:
         super().__init__(n_latent)
-        check_numbers({"n_components": COUNT}, n_components=n_components)
+        check_numbers(dict.fromkeys(("n_hidden", "n_components"), COUNT), n_hidden=n_hidden, n_components=n_components)
         self.n_hidden, self.n_components = n_hidden, n_components
         self.pseudo_inputs = nn.Parameter(torch.rand(n_components, n_hidden))
         self.logits = nn.Parameter(torch.zeros(n_components))

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, check_numbers
+from mmvae._checks import COUNT, COUNT_OR_ZERO, SEED, check_is, check_numbers, check_texts, name_faults
 from mmvae._keys import CONNECTIVITIES, DOMAIN, FUSED, embedding_key
 from mmvae.data import graph_of, reach
 
@@ -86,7 +86,9 @@ def domains(
     >>> mmvae.tl.domains(mdata, 7)
     >>> mmvae.pl.spatial(mdata, "mmvae_domain", slide_key="section")
     """
-    kinds = {"n_domains": COUNT, "smooth": COUNT_OR_ZERO, "refine": COUNT_OR_ZERO, "random_state": COUNT_OR_ZERO}
+    check_is("mdata", mdata, MuData, AnnData)
+    check_texts(use_rep=use_rep, key_added=key_added)
+    kinds = {"n_domains": COUNT, "smooth": COUNT_OR_ZERO, "refine": COUNT_OR_ZERO, "random_state": SEED}
     check_numbers(kinds, n_domains=n_domains, smooth=smooth, refine=refine, random_state=random_state)
     points = _points(mdata, use_rep, method)
     graph = _graph(mdata) if smooth or refine else None
@@ -114,9 +116,7 @@ def domains(
 
 def _points(mdata: MuData | AnnData, use_rep: str, method: str) -> np.ndarray:
     """The embedding, ``(n_cells, n_dimensions)``; ``ValueError`` if it or the method is unknown."""
-    faults = []
-    if method not in METHODS:
-        faults.append(f"Expected method as one of {list(METHODS)}; got {method!r}.")
+    faults = name_faults({"method": METHODS}, method=method)
     masks = mdata.mod if isinstance(mdata, MuData) else {}
     if use_rep not in (known := [key for key in mdata.obsm if key not in masks]):
         faults.append(f"Expected use_rep as one of {known}; got {use_rep!r}. mmvae.tl.embed writes embeddings.")

@@ -8,9 +8,11 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from mmvae._checks import check_is
 from mmvae._keys import FUSED, PROVENANCE, SHARED, embedding_key
 from mmvae.model import MultiVAE
 
+ORDER = "The model comes first, then the data."
 MEANINGS = {
     FUSED: "latents of all modalities, each at variance 1 times its weight; where there is one joint latent, that",
     SHARED: "what the modalities agree on: generalised canonical correlation of their latents",
@@ -49,6 +51,8 @@ def embed(model: MultiVAE, mdata: MuData | AnnData) -> None:
     >>> mmvae.tl.embed(model, mdata)
     >>> sc.pp.neighbors(mdata, use_rep="X_mmvae")
     """
+    check_is("model", model, MultiVAE, advice=ORDER)
+    check_is("mdata", mdata, MuData, AnnData)
     readouts, left_out = [FUSED, *model.modalities], {}
     try:
         model.get_shared_spectrum()
@@ -104,6 +108,8 @@ def responsibilities(model: MultiVAE, mdata: MuData | AnnData) -> None:
     >>> mmvae.tl.responsibilities(model, mdata)
     >>> sc.pl.umap(mdata, color="mmvae_component_rna")
     """
+    check_is("model", model, MultiVAE, advice=ORDER)
+    check_is("mdata", mdata, MuData, AnnData)
     model._check_if_trained(warn=False)
     latents = model.mixture_latents
     if not latents:

@@ -1,8 +1,12 @@
 """Arguments of a training in scvi-tools' words: what they mean here, or why they mean nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, TypeAlias
+
+from lightning.pytorch.callbacks import Callback
+
+from mmvae._checks import check_is
 
 # A mapping or one of scvi-tools' configs, which have no base that its oldest version names.
 Config: TypeAlias = Any
@@ -21,7 +25,11 @@ ABSENT: dict[str, tuple[Any, str]] = {
 def plan_of(plan_config: Config, plan_kwargs: Config, lr: float | None, others: dict[str, Any]) -> dict[str, Any]:
     """Arguments of the plan, later ones first in rank; takes from ``others`` what belongs to it or is absent."""
     own = {"lr": lr} | {name: others.pop(name, None) for name in OF_PLAN}
-    plan = _said(plan_config) | {name: value for name, value in own.items() if value is not None} | _said(plan_kwargs)
+    plan = (
+        _said("plan_config", plan_config)
+        | {name: value for name, value in own.items() if value is not None}
+        | _said("plan_kwargs", plan_kwargs)
+    )
     for name, (value, why) in ABSENT.items():
         for place in (others, plan):
             if place.pop(name, value) != value:
@@ -32,17 +40,24 @@ def plan_of(plan_config: Config, plan_kwargs: Config, lr: float | None, others: 
 
 def trainer_of(trainer_config: Config, others: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of the trainer."""
-    config = _said(trainer_config)
+    config = _said("trainer_config", trainer_config)
     if wrong := [name for name in OF_TRAIN if name in config]:
         msg = f"Expected {' and '.join(wrong)} as arguments of train; got them in trainer_config. Move them."
         raise ValueError(msg)
-    return config | dict(others)
+    found = config | dict(others)
+    given = found.get("callbacks") or []
+    for callback in given if isinstance(given, Sequence) else [given]:
+        check_is("callbacks", callback, Callback, advice="Give a list of those of lightning.pytorch.callbacks.")
+    return found
 
 
-def _said(config: Config) -> dict[str, Any]:
+def _said(argument: str, config: Config) -> dict[str, Any]:
     """What a mapping holds; of a config of scvi-tools', which holds everything, what is not its default."""
     if config is None or isinstance(config, Mapping):
         return dict(config or {})
+    if not hasattr(config, "to_kwargs"):
+        msg = f"Expected {argument} as a mapping or a config of scvi-tools; got {config!r}."
+        raise TypeError(msg)
     make: Any = type(config) if is_dataclass(config) else None
     default = make().to_kwargs() if make else {}
     every: dict[str, Any] = config.to_kwargs()

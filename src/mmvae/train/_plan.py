@@ -12,7 +12,17 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchmetrics import Metric
 
-from mmvae._checks import COUNT, COUNT_OR_ZERO, NOT_NEGATIVE, POSITIVE, SHARE, SHARE_ABOVE_0, check_numbers
+from mmvae._checks import (
+    COUNT,
+    COUNT_OR_ZERO,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SEED,
+    SHARE,
+    SHARE_ABOVE_0,
+    check_is,
+    check_numbers,
+)
 from mmvae._keys import CELLS, KL, N_CELLS, OBJECTIVE
 
 from ._capturable import acts_around_steps, warn_of, why_not
@@ -23,7 +33,7 @@ from ._whole_step import WholeStep
 # Arguments of `train` and of data modules that are numbers; of the plan those that are numbers, and others.
 TAKES = dict.fromkeys(("max_epochs", "batch_size", "early_stopping_patience", "block_cells", "buffer_cells"), COUNT)
 TAKES |= {"checkpoint_every": COUNT}
-TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": COUNT_OR_ZERO}
+TAKES |= {"lr": POSITIVE, "train_size": SHARE_ABOVE_0, "validation_size": SHARE, "seed": SEED}
 NUMBERS = {"lr": POSITIVE, "eps": POSITIVE, "weight_decay": NOT_NEGATIVE, "n_epochs_kl_warmup": COUNT_OR_ZERO}
 NUMBERS |= {"n_steps_kl_warmup": COUNT_OR_ZERO, "max_kl_weight": NOT_NEGATIVE, "min_kl_weight": NOT_NEGATIVE}
 NUMBERS |= {"loading_sd": POSITIVE}
@@ -35,6 +45,7 @@ def check_arguments(given: Mapping[str, Any], plan: Mapping[str, Any] = {}) -> N
 
     ``given`` are all the arguments of a method, by name.
     """
+    check_is("datasplitter_kwargs", given.get("datasplitter_kwargs") or {}, Mapping)
     numbers = {name: value for name, value in given.items() if name in TAKES}
     numbers |= {f"plan_kwargs['{name}']": plan[name] for name in NUMBERS if name in plan}
     takes = TAKES | {f"plan_kwargs['{name}']": number for name, number in NUMBERS.items()}

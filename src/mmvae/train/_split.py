@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scvi import REGISTRY_KEYS
 
+from mmvae._checks import check_texts, near
 from mmvae.data import (
     MosaicManager,
     blocks_of,
@@ -44,6 +45,7 @@ class HeldOut:
     parts: Sequence[Any] | None = None
 
     def __post_init__(self) -> None:
+        check_texts(split_by=self.by)
         if not self.shuffle and self.by not in (None, CELLWISE):
             msg = f"Expected shuffle_set_split=False without split_by; got split_by={self.by!r}. Leave one of them out."
             raise ValueError(msg)
@@ -86,7 +88,7 @@ def split(manager: MosaicManager, held_out: HeldOut, seed: int) -> tuple[np.ndar
         groups = pd.factorize(data.obs[by], use_na_sentinel=False)[0]
         parts = split_groups(groups, np.zeros(len(groups), dtype=int), train_size, validation_size, seed)
     else:
-        msg = f"Expected split_by as 'cells', 'blocks' or a column of obs, {list(data.obs)}; got '{by}'."
+        msg = f"Expected split_by as 'cells', 'blocks' or a column of obs, {list(data.obs)}; got '{by}'.{near(by, data.obs)}"
         raise ValueError(msg)
     if len(parts[0]) == 0:
         msg = f"Expected a train_size that leaves cells to train on; got {train_size} of {data.n_obs} cells. Raise it."

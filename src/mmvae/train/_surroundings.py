@@ -37,7 +37,7 @@ def seeded(seed: int | None) -> Iterator[None]:
     states = random_states()
     if seed is not None:
         random.seed(seed)
-        np.random.seed(seed % 2**32)
+        np.random.seed(seed)
         torch.manual_seed(seed)
     try:
         yield

@@ -247,15 +247,20 @@ def test_data_survive_a_file(tmp_path, tidy):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param({"n_sections": 0}, "`n_sections` to be at least 1; got 0", id="no_section"),
-        pytest.param({"n_sections": 31}, "`n_sections` to be at most 30; got 31", id="too_many_sections"),
-        pytest.param({"n_spots": 19}, "`n_spots` to be at least 20", id="too_few_spots"),
-        pytest.param({"n_spots": 4993}, "`n_spots` to be at most 4992", id="more_spots_than_a_slide_has"),
-        pytest.param({"n_genes": 19}, "`n_genes` to be at least 20", id="too_few_genes"),
-        pytest.param({"density": 0.0}, "`density` to be a number above 0", id="no_counts"),
+        pytest.param(
+            {"n_sections": 0}, "n_sections as a whole number of at least 1, at most 30; got 0", id="no_section"
+        ),
+        pytest.param(
+            {"n_sections": 31}, "n_sections as a whole number of at least 1, at most 30; got 31", id="too_many_sections"
+        ),
+        pytest.param({"n_spots": 19}, "n_spots as a whole number of at least 20", id="too_few_spots"),
+        pytest.param({"n_spots": 4993}, "n_spots as .* at most 4992", id="more_spots_than_a_slide_has"),
+        pytest.param({"n_genes": 19}, "n_genes as a whole number of at least 20", id="too_few_genes"),
+        pytest.param({"density": 0.0}, "density as a share above 0", id="no_counts"),
         pytest.param({"density": 0.96}, "at most 0.95; got 0.96", id="too_dense"),
-        pytest.param({"density": float("nan")}, "`density`", id="nan_density"),
-        pytest.param({"density": "0.1"}, "`density`", id="density_as_text"),
+        pytest.param({"density": float("nan")}, "density as", id="nan_density"),
+        pytest.param({"density": "0.1"}, "density as", id="density_as_text"),
+        pytest.param({"seed": 1.5}, "seed as a whole number", id="half_a_seed"),
     ],
 )
 def test_unusable_values_are_refused_with_a_remedy(arguments, message):
@@ -266,5 +271,5 @@ def test_unusable_values_are_refused_with_a_remedy(arguments, message):
 @pytest.mark.parametrize("name", ["n_sections", "n_spots", "n_genes"])
 @pytest.mark.parametrize("value", [20.0, True])
 def test_numbers_that_are_no_integers_are_refused(name, value):
-    with pytest.raises(TypeError, match=f"`{name}` to be an integer"):
+    with pytest.raises(ValueError, match=f"{name} as a whole number"):
         simulate_pdac(**{name: value})

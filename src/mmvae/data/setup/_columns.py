@@ -1,6 +1,5 @@
 """What a user asks for, and the per-cell annotations, found in `mdata.obs` first, then in the modalities."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -13,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from scvi import REGISTRY_KEYS
 
+from mmvae._checks import near
 from mmvae._keys import FIELDS, RESOLVED_PREFIX, STATE
 from mmvae.data._access import modalities_of, rows_of
 
@@ -136,8 +136,7 @@ def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
         if any(key in adata.obs for adata in modalities.values()):
             return _gather(data, key, modalities)
         places |= {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}
-    near = difflib.get_close_matches(key, [str(c) for columns in places.values() for c in columns], n=2)
-    hint = f" Did you mean {' or '.join(repr(n) for n in dict.fromkeys(near))}?" if near else ""
+    hint = near(key, [column for columns in places.values() for column in columns], n=2)
     return f"key '{key}' not found; looked in {', '.join(places)}.{hint}"
 
 

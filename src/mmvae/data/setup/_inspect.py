@@ -1,6 +1,5 @@
 """What was taken of the data, what is wrong, what to watch; cells that have two modalities bridge the two."""
 
-import difflib
 from itertools import combinations, product
 
 import numpy as np
@@ -10,16 +9,20 @@ from mudata import MuData
 from scipy.sparse.csgraph import connected_components
 from torch import nn
 
+from mmvae._checks import near
 from mmvae._keys import FUSED, JOINT, MINIFIED, MINIFY_TYPE, SHARED, UNWEIGHTED
 from mmvae.data._access import graph_faults, modalities_of, pattern_names, presence_of, rows_of
 from mmvae.data._minified import minified_faults
 
 from ._columns import Column, SetupArguments, resolve_columns, text_of
+from ._hashtags import hashtag_notes
 from ._modality import Setup, feature_type_faults, inspect_modality
 
 MINIMUM_CELLS = 10
 FEW_BRIDGES = 50
 SHARED_FEATURES = 0.5
+# What pandas calls names.
+TEXT = ("string", "empty", "categorical")
 RESERVED = {FUSED, UNWEIGHTED, SHARED, JOINT}
 
 
@@ -32,13 +35,15 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     names = list(chosen)
     setup.faults += minified_faults(data, names)
     named = [f for name in names for f in modality_name_faults(name)]
-    named += [] if isinstance(data, AnnData) else name_faults(data, names)
+    named += _text_faults(data)
+    named += _own_name_faults(data) if isinstance(data, AnnData) else name_faults(data, names)
     if named or not names:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
         where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
         setup.faults += feature_type_faults(name, adata, where)
         inspect_modality(setup, name, adata, arguments, is_query=is_query)
+        setup.notes += [] if is_query else hashtag_notes(name, adata)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
     setup.faults += column_faults + _repeated_keys(arguments) + _unknown_names(arguments, names)
     setup.presence = presence_of(data, names)
@@ -71,6 +76,10 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
             f"modalities share axis {data.axis}, not cells. Build MuData(..., axis=0); data sets that share genes but "
             "not cells are one modality with a batch_key for the assay, see mmvae.pp.join_features."
         ]
+    if nested := [n for n, a in modalities_of(data).items() if not isinstance(a, AnnData)]:
+        return [f"modality '{n}' is a MuData itself. Make one MuData of the modalities of all." for n in nested]
+    if not modalities_of(data):
+        return ["the MuData holds no modality."]
     if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
     if data.n_obs == 0:
@@ -86,8 +95,6 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
         return modalities_of(data, arguments.modalities), []
     available = modalities_of(data)
     wanted = list(available if arguments.modalities is None else arguments.modalities.values())
-    if not available:
-        return {}, ["the MuData holds no modality."]
     if not wanted:
         return {}, [f"modalities= names none; the MuData has {list(available)}."]
     absent = [name for name in wanted if name not in available]
@@ -98,9 +105,7 @@ def _chosen(data: AnnData | MuData, arguments: SetupArguments, is_query: bool) -
 
 
 def _unknown_modality(name: str, available: list[str]) -> str:
-    near = difflib.get_close_matches(name, available, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"modality '{name}' is not in the MuData, which has {available}.{hint}"
+    return f"modality '{name}' is not in the MuData, which has {available}.{near(name, available)}"
 
 
 def name_faults(mdata: MuData, names: list[str]) -> list[str]:
@@ -120,10 +125,33 @@ def name_faults(mdata: MuData, names: list[str]) -> list[str]:
 
 def modality_name_faults(name: str) -> list[str]:
     """Whether a modality may have this name."""
-    if name and not set(name) & set("./+") and name not in RESERVED and not hasattr(nn.ModuleDict(), name):
-        return []
-    why = "it is empty, holds '.', '+' or '/', or is a reserved word"
-    return [f"modality name '{name}' cannot be used: {why}. Rename it."]
+    if name in RESERVED or hasattr(nn.ModuleDict(), name):
+        why = "it is a reserved word"
+    elif found := [character for character in name if character in "./+" or not character.isprintable()]:
+        why = f"it holds {found[0]!r}"
+    else:
+        why = "" if name else "it is empty"
+    return [f"modality name {name!r} cannot be used, as {why}. Rename it."] if why else []
+
+
+def _text_faults(data: AnnData | MuData) -> list[str]:
+    """Names that are no text, which anndata makes of them where it can, and without which nothing is copied or written."""
+    is_several = isinstance(data, MuData)
+    owners = {f"mdata['{n}']": a for n, a in data.mod.items()} if is_several else {"adata": data}
+    indexes = {f"{where}.obs_names": adata.obs_names for where, adata in owners.items()}
+    indexes |= {f"{where}.var_names": adata.var_names for where, adata in owners.items()}
+    then = ", and make the MuData anew" if is_several else ""
+    return [
+        f"{where} are no text, such as {index[:1].tolist()[0]!r}. Use {where} = {where}.astype(str){then}."
+        for where, index in indexes.items()
+        if index.inferred_type not in TEXT
+    ]
+
+
+def _own_name_faults(adata: AnnData) -> list[str]:
+    """Faults of the names in ``adata``, by which features are found, and no rows are."""
+    empty = [] if adata.n_vars else ["adata has no features. Give data with some."]
+    return duplicates("adata.var_names", adata.var_names) + empty
 
 
 def duplicates(where: str, names: pd.Index) -> list[str]:

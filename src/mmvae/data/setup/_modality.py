@@ -175,12 +175,19 @@ def _layer_of(
     matrix: Any = values_of(adata, layer)
     if is_supported(matrix):
         return layer, scan(matrix, with_moments=with_moments), ""
-    if matrix is None:
-        got, advice = "nothing", f"Name one of its layers with layers=: {list(adata.layers)}."
-    else:
-        got, advice = f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}", "Convert it."
     wanted = "expected numbers in a numpy array or a CSR or CSC matrix"
-    return f"modality '{name}', {_place(layer)}: {wanted}; got {got}. {advice}"
+    return f"modality '{name}', {_place(layer)}: {wanted}; got {_got(adata, matrix)}"
+
+
+def _got(adata: AnnData, matrix: Any) -> str:
+    """What there is in place of a matrix of numbers, and what to do."""
+    if matrix is not None:
+        lazy = hasattr(matrix, "compute")
+        advice = "Read it with .compute(), or leave it in a file: mmvae.pp.read_backed." if lazy else "Convert it."
+        return f"{type(matrix).__name__} of {getattr(matrix, 'dtype', 'unknown type')}. {advice}"
+    if layers := list(filter(None, adata.layers)):
+        return f"nothing. Name one of its layers with layers=: {layers}."
+    return "nothing. " + ("adata.raw.to_adata() has what raw holds." if adata.raw is not None else "Fill it in.")
 
 
 def _place(layer: str | None) -> str:

@@ -1,6 +1,7 @@
 """Simulated Visium sections of the form of the pancreatic cancer data. S spots, G genes, K cell types."""
 
 from collections.abc import Mapping
+from math import nextafter
 
 import numpy as np
 import pandas as pd
@@ -8,14 +9,14 @@ from anndata import AnnData
 from numpy.random import Generator
 from scipy.sparse import csr_matrix, vstack
 
-from mmvae._checks import POSITIVE, check_integer
+from mmvae._checks import SEED, Number, between, check_numbers
 
 from ._genes import Genes, draw_counts, draw_genes, expected_shares, solve_depth
 from ._sections import ARRAY_PREFIX, ORIGINS, SECTION, SECTIONS, TISSUES, choose_sections, patient_of, tissue_of
 from ._tidy import tidy_pdac
 from ._tissue import CELL_TYPES, COMPOSITIONS, MAX_SPOTS, NICHES, Section, draw_section
 
-MAX_DENSITY = 0.95
+DENSITY = Number("a share above 0, at most 0.95", nextafter(0, 1), 0.95)
 SPACING = 150.0
 MARGIN = 300.0
 SECTION_DEPTH_SPREAD = 0.25
@@ -77,15 +78,17 @@ def simulate_pdac(
 
     Raises
     ------
-    ValueError, TypeError
-        An argument has a value or type that cannot be used.
+    ValueError
+        An argument has a value that cannot be used.
 
     Examples
     --------
     >>> adata = mmvae.datasets.simulate_pdac(8, n_spots=300)
     >>> adata.obs["tissue"].value_counts()
     """
-    _check_arguments(n_sections, n_spots, n_genes, density)
+    takes = {"n_sections": between(1, len(SECTIONS)), "n_spots": between(20, MAX_SPOTS), "n_genes": between(20)}
+    takes |= {"density": DENSITY, "seed": SEED}
+    check_numbers(takes, n_sections=n_sections, n_spots=n_spots, n_genes=n_genes, density=density, seed=seed)
     for_genes, for_tissue, for_depth, for_counts = np.random.default_rng(seed).spawn(4)
     names = choose_sections(n_sections)
     genes = draw_genes(for_genes, n_genes)
@@ -97,18 +100,6 @@ def simulate_pdac(
         counts.append(draw_counts(rng, composition, depths[name], profile=genes.profile, shift=shift))
     adata = _to_anndata(vstack(counts, format="csr"), sections, genes)
     return tidy_pdac(adata) if tidy else adata
-
-
-def _check_arguments(n_sections: int, n_spots: int, n_genes: int, density: float) -> None:
-    limits = {"n_sections": (1, len(SECTIONS)), "n_spots": (20, MAX_SPOTS), "n_genes": (20, np.inf)}
-    for (what, (least, most)), value in zip(limits.items(), (n_sections, n_spots, n_genes), strict=True):
-        check_integer(f"`{what}`", value, minimum=least)
-        if value > most:
-            msg = f"Expected `{what}` to be at most {most}; got {value}. Lower it."
-            raise ValueError(msg)
-    if density not in POSITIVE or density > MAX_DENSITY:
-        msg = f"Expected `density` to be a number above 0, at most {MAX_DENSITY}; got {density!r}. Use such as 0.1."
-        raise ValueError(msg)
 
 
 def _streams(rng: Generator, names: list[str]) -> dict[str, Generator]:

@@ -8,7 +8,7 @@ from anndata import AnnData
 from mudata import MuData
 from scipy.sparse import csr_matrix
 
-from mmvae._checks import NOT_NEGATIVE, check_integer
+from mmvae._checks import COUNT, NOT_NEGATIVE, SEED, between, check_numbers
 from mmvae._compat import unpulled
 from mmvae.data import pattern_names
 
@@ -95,12 +95,9 @@ def simulate(
         An argument has a value or type that cannot be used.
     """
     n_features = _check_modalities(modalities)
-    check_integer("`n_clusters`", n_clusters, minimum=1)
-    check_integer("`n_batches`", n_batches, minimum=1)
-    check_integer("`n_cells`", n_cells, minimum=max(MIN_CELLS, n_clusters, n_batches))
-    if batch_strength not in NOT_NEGATIVE:
-        msg = f"Expected `batch_strength` to be a number of at least 0; got {batch_strength!r}. Use 0 for no effect."
-        raise ValueError(msg)
+    takes = {"n_clusters": COUNT, "n_batches": COUNT, "batch_strength": NOT_NEGATIVE, "seed": SEED}
+    check_numbers(takes, n_clusters=n_clusters, n_batches=n_batches, batch_strength=batch_strength, seed=seed)
+    check_numbers({"n_cells": between(max(MIN_CELLS, n_clusters, n_batches))}, n_cells=n_cells)
     for_cells, for_mosaic, *streams = np.random.default_rng(seed).spawn(2 + len(KINDS))
     stream = dict(zip(KINDS, streams, strict=True))
     cells = draw_cells(for_cells, n_cells, n_clusters=n_clusters, n_batches=n_batches, spatial=spatial)
@@ -161,6 +158,5 @@ def _check_modalities(modalities: Sequence[str] | Mapping[str, int]) -> dict[str
         raise ValueError(msg)
     if not isinstance(modalities, Mapping):
         return {name: KINDS[name].n_features for name in modalities}
-    for name, n_features in modalities.items():
-        check_integer(f"the number of features of {name!r}", n_features, minimum=1)
+    check_numbers({"modalities": COUNT}, modalities=modalities)
     return dict(modalities)

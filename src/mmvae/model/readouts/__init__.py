@@ -8,6 +8,7 @@ from ._differential import DifferentialMethods
 from ._explained import ExplainedMethods
 from ._expression import ExpressionMethods
 from ._imputation import ImputationMethods, remember_imputation
+from ._inherited import InheritedMethods
 from ._labels import LabelMethods, remember_labelled
 from ._latent import LatentMethods
 from ._loadings import LoadingMethods
@@ -34,5 +35,6 @@ class Readouts(
     ImputationMethods,
     LabelMethods,
     ReportMethods,
+    InheritedMethods,
 ):
     """All of them."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_numbers, check_texts, listed
 from mmvae.fusion import Posteriors
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
@@ -114,6 +114,7 @@ class AttributionMethods(DataAccess):
         --------
         >>> model.get_attributions("protein:CD8").head(10)
         """
+        check_texts(target=target)
         check_numbers({"n_cells": COUNT, "n_steps": COUNT}, n_cells=n_cells, n_steps=n_steps)
         reader = Reader(self)
         explained = _Explained(reader, target, sources, n_steps)
@@ -224,7 +225,7 @@ def _sources(reader: Reader, own: str | None, given: Sequence[str] | None) -> li
     if given is None:
         others = [name for name in reader.names if name != own]
         return others or reader.names
-    wanted = {reader.modality(name) for name in ([given] if isinstance(given, str) else given)}
+    wanted = {reader.modality(name) for name in listed("sources", given)}
     if not wanted:
         msg = f"Expected sources among {reader.names}; got none. Name one."
         raise ValueError(msg)

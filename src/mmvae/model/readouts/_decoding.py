@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers
+from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers, listed
 from mmvae._keys import LATENT
 from mmvae.data import new_matrix
 from mmvae.likelihoods import Likelihood
@@ -184,7 +184,7 @@ def _mean(values: Iterator[Tensor]) -> Tensor:
 
 def _columns(known: dict[str, pd.Index], gene_list: Sequence[str]) -> dict[str, np.ndarray]:
     """Places of the wanted features, in the one modality or those of several that have any."""
-    wanted = pd.Index([gene_list] if isinstance(gene_list, str) else list(gene_list)).unique()
+    wanted = pd.Index(listed("gene_list", gene_list)).unique()
     found = {name: own.get_indexer(wanted) for name, own in known.items()}
     is_known = np.any([places >= 0 for places in found.values()], axis=0)
     if not is_known.all():

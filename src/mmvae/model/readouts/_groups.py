@@ -12,6 +12,7 @@ import pandas as pd
 from anndata import AnnData
 from scvi import REGISTRY_KEYS
 
+from mmvae._checks import check_texts
 from mmvae.data import categories, find_column, numbers_of, presence_of, text_of
 from mmvae.model._data import Data
 from mmvae.model._reader import Reader
@@ -35,6 +36,12 @@ class Groups:
     idx1: Any
     idx2: Any
     within: str | None
+
+    def __post_init__(self) -> None:
+        check_texts(groupby=self.groupby, within=self.within)
+        if self.idx1 is None and self.idx2 is not None:
+            msg = "Expected idx2 together with idx1, the cells to compare them with; got it alone."
+            raise ValueError(msg)
 
     @property
     def is_named(self) -> bool:

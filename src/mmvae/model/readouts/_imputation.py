@@ -12,6 +12,7 @@ import pandas as pd
 from mmvae.data import checked_path
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
+from mmvae.train import seeded
 
 from ._calibration import calibration, is_measurable
 from ._decoding import LibrarySize, Request, Values, decoded, gathered
@@ -23,6 +24,7 @@ from ._quality import Quality, quality
 class ImputationMethods(DataAccess):
     """What modalities tell of each other."""
 
+    @seeded(0)
     def impute(
         self,
         modality: str,
@@ -87,6 +89,7 @@ class ImputationMethods(DataAccess):
         self._warn_if_beaten(reader, modality)
         return _predicted(Hidden(reader, data, cells, [modality]), request, interval, batch_size, path, silent=silent)
 
+    @seeded(0)
     def translate(
         self,
         source: str | Sequence[str],

@@ -10,7 +10,7 @@ import torch
 from scvi import REGISTRY_KEYS
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, check_numbers, name_faults
 from mmvae._keys import FUSED, SHARED, UNWEIGHTED
 from mmvae.analysis import SharedSubspace
 from mmvae.fusion import Fusion, Posteriors
@@ -83,12 +83,11 @@ class LatentMethods(DataAccess):
         on it. Where there is none, it holds the two that are nearest to it, with a warning. ``"fused"`` is the default,
         for mosaics too, because cell types lie further apart in it; ``benchmarks/peers`` scores both.
         """
-        check_numbers({"mc_samples": COUNT}, mc_samples=mc_samples)
         reader = Reader(self)
-        representation = agreed(modality=modality, representation=representation) or FUSED
-        if representation not in (known := [FUSED, UNWEIGHTED, SHARED, *reader.names]):
-            msg = f"Expected modality as one of {known}; got '{representation}'."
-            raise ValueError(msg)
+        asked = agreed(modality=modality, representation=representation)
+        faults = name_faults({"modality": [FUSED, UNWEIGHTED, SHARED, *reader.names]}, modality=asked)
+        check_numbers({"mc_samples": COUNT}, faults, mc_samples=mc_samples)
+        representation = FUSED if asked is None else asked
         cells = reader.posteriors(adata, indices, batch_size, dataloader, **data_loader_kwargs)
         if representation == SHARED:
             if return_dist:

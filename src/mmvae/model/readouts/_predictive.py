@@ -11,9 +11,11 @@ from scipy.stats import rankdata
 from scvi.utils import track
 from torch import Tensor
 
+from mmvae._checks import POSITIVE, check_numbers, name_faults
 from mmvae.likelihoods import Likelihood
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import READOUT_BATCH, Reader
+from mmvae.train import seeded
 
 from ._decoding import Read, Request, collected, decoded
 
@@ -151,6 +153,7 @@ class PredictiveMethods(DataAccess):
                 own.append(reader.module.size_factors(name, minibatch, absent=torch.nan).cpu())
         return request.as_asked({name: torch.cat(own).numpy() for name, own in parts.items()})
 
+    @seeded(0)
     def get_feature_correlation_matrix(
         self,
         adata: Data | None = None,
@@ -195,9 +198,8 @@ class PredictiveMethods(DataAccess):
         -------
         DataFrame of features by features, named as ``"rna:CD4"`` where there are several modalities.
         """
-        if correlation_type not in TRANSFORMS:
-            msg = f"Expected correlation_type as one of {list(TRANSFORMS)}; got {correlation_type!r}."
-            raise ValueError(msg)
+        faults = name_faults({"correlation_type": TRANSFORMS}, correlation_type=correlation_type)
+        check_numbers({"rna_size_factor": POSITIVE}, faults, rna_size_factor=rna_size_factor)
         reader = Reader(self)
         request = Request(reader, modality, gene_list, transform_batch, n_samples=n_samples, return_mean=False)
         data = reader.data(adata)

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
+from mmvae._checks import COUNT, SEED, check_numbers
 from mmvae._keys import JOINT
 from mmvae.analysis import outlier_share, two_sample_auc, verdict
 from mmvae.data import some_of
@@ -52,7 +52,7 @@ class PriorMethods(DataAccess):
         -------
         DataFrame with a row for each latent: ``latent``, ``n_cells``, ``auc`` and ``verdict``, in words.
         """
-        check_numbers({"n_cells": COUNT}, n_cells=n_cells)
+        check_numbers({"n_cells": COUNT, "seed": SEED}, n_cells=n_cells, seed=seed)
         reader = Reader(self)
         places = _places(reader, modality)
         own, cells = reader.data(), self.validation_indices_ if reader.has_training_data else None
@@ -99,7 +99,7 @@ class PriorMethods(DataAccess):
         -------
         DataFrame of new cells, ``sample_0`` and on, by features, in the units of :meth:`get_normalized_expression`.
         """
-        check_numbers({"n": COUNT}, n=n)
+        check_numbers({"n": COUNT, "seed": SEED}, n=n, seed=seed)
         reader, module = Reader(self), self.module
         request = Request(reader, reader.modality(modality), None, transform_batch, library_size)
         source = request.modality if source is None else reader.modality(source)
@@ -159,7 +159,7 @@ class PriorMethods(DataAccess):
         if reference is None:
             among = reader.training_cells(REFERENCE_CELLS)
         else:
-            among = some_of(reference.n_obs, REFERENCE_CELLS)
+            among = some_of(reader.data(reference).n_obs, REFERENCE_CELLS)
         read = UnimodalPosterior.negative_log_prior
         columns = slice(None) if modality is None else [reader.names.index(reader.modality(modality))]
         scores = by_modality(reader, read, adata, indices, batch_size)[:, columns]

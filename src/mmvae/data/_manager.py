@@ -18,7 +18,6 @@ from mmvae.likelihoods import FeatureStatistics
 
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
-from ._minified import Minification
 from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
 from .setup._modality import Setup
 from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
@@ -66,7 +65,8 @@ class MosaicManager(AnnDataManager):
     def layers(self) -> dict[str, str | None]:
         """Layer of each modality that the data had when they were registered."""
         layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers
-        return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
+        registered = self.data_registry  # which scvi-tools makes anew each time
+        return {name: layers.get(name) for name in self.names if layer_key(name) in registered}
 
     def _matrices(self) -> dict[str, Matrix]:
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
@@ -109,9 +109,9 @@ class MosaicManager(AnnDataManager):
             super().register_fields(adata, source_registry, **transfer_kwargs)
         keep_scales(self._registry, scales)
         self._fingerprints = self._fingerprints or fingerprints_of(adata, self.layers)
-        if Minification.of(adata) is not None:
-            # By this scvi-tools knows a model that may be loaded with minified data. It has no place in a minibatch.
-            self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
+        # By this scvi-tools knows a model that may be loaded with minified data, for which it takes all whose first X is a
+        # sparse matrix of zeros, whatever layers there are. It has no place in a minibatch.
+        self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
         if source_registry is not None:
             # What the reference knows of modalities that the data lack, without a place in the data.
             own, known = self._registry[FIELDS], source_registry[FIELDS]

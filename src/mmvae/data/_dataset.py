@@ -36,6 +36,7 @@ class MosaicDataset(AnnTorchDataset):
         self, manager: AnnDataManager, matrices: Mapping[str, Matrix], n_features: Mapping[str, int], tensors: Any
     ) -> None:
         super().__init__(manager, tensors)
+        self.owned = manager.adata  # as a loader may be the only one to hold them
         self.matrices, self.n_features = matrices, n_features
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
         self.stored = stored_posteriors(manager.adata, list(n_features))

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, get_args
+from weakref import ref
 
 import pandas as pd
 from anndata import AnnData
@@ -46,7 +47,10 @@ def fields_of(data: AnnData | MuData, setup: Setup) -> list[fields.BaseAnnDataFi
 
 
 class MosaicManager(AnnDataManager):
-    """Registers mosaics, also without some of a reference's modalities; finds all faults before anything is written."""
+    """Registers mosaics, also without some of a reference's modalities; finds all faults before anything is written.
+
+    It does not keep its data alive: their owner, a model or a loader does.
+    """
 
     def __init__(self, setup: Setup | None = None, **kwargs: Any) -> None:
         check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
@@ -55,6 +59,15 @@ class MosaicManager(AnnDataManager):
         self._by_rows: dict[str, tuple[Matrix, Matrix]] = {}
         self._fingerprints: dict[str, Fingerprint] = {}
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
+
+    @property
+    def adata(self) -> AnnData | MuData | None:
+        """The data, ``None`` before they are registered and once they are gone."""
+        return self._data()
+
+    @adata.setter
+    def adata(self, data: AnnData | MuData | None) -> None:
+        self._data = (lambda: None) if data is None else ref(data)
 
     @property
     def names(self) -> list[str]:

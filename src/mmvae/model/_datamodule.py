@@ -68,6 +68,7 @@ class MosaicDataModule(MosaicSplitter):
         seed: int = 0,
     ) -> None:
         check_arguments(locals())
+        self._data = data  # which the manager does not keep
         manager = MultiVAE._get_most_recent_anndata_manager(data, required=True)
         parts = split(manager, HeldOut(split_by, train_size, validation_size), seed)
         self.batch_size = schedule_for(len(parts[0]), defaults_for(data.n_obs), size=batch_size).batch_size

@@ -40,7 +40,7 @@ READINGS: dict[str, Callable[[MultiVAE, str, np.ndarray], Any]] = {
     "shared": lambda model, *_: model.get_shared_spectrum(),
 }
 # What tells by NaN that it cannot be had.
-MAY_LACK = {"information", "deviance", "leave one out", "check of priors", "reconstruction error", "intervals"}
+MAY_LACK = {"components", "information", "deviance", "leave one out", "check of priors", "reconstruction error", "intervals"}
 
 
 def numbers_of(found: Any) -> list[np.ndarray]:

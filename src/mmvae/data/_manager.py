@@ -69,6 +69,13 @@ class MosaicManager(AnnDataManager):
     def adata(self, data: AnnData | MuData | None) -> None:
         self._data = (lambda: None) if data is None else ref(data)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_data": self.adata}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.adata = state["_data"]  # a copy of the data, if a model that holds them was copied
+
     @property
     def names(self) -> list[str]:
         """Names of the model's modalities, those that the data lack included."""

@@ -44,6 +44,7 @@ class MosaicDataset(AnnTorchDataset):
         orders: Mapping[str, np.ndarray],
     ) -> None:
         super().__init__(manager, tensors)
+        self.owned = manager.adata  # as a loader may be the only one to hold them
         self.matrices, self.n_features, self.orders = matrices, n_features, orders
         self.registered = manager.registered
         self.registered_rows = self.registered.rows()

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,6 @@ from ._access import modalities_of
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
-from ._minified import Minification
 from .setup._columns import Column, Scale, SetupArguments, categories, keep_scales, resolve_columns, scale_of, scales_of
 from .setup._features import feature_notes, order_of
 from .setup._modality import Setup
@@ -32,7 +32,10 @@ from .setup._unchanged import Unchanged
 
 
 class MosaicManager(AnnDataManager):
-    """Registers mosaics, also without some of a reference's modalities; finds all faults before anything is written."""
+    """Registers mosaics, also without some of a reference's modalities; finds all faults before anything is written.
+
+    It does not keep its data alive: their owner, a model or a loader does.
+    """
 
     def __init__(self, setup: Setup | None = None, **kwargs: Any) -> None:
         check = AnnDataManagerValidationCheck(check_fully_paired_mudata=False)
@@ -46,6 +49,22 @@ class MosaicManager(AnnDataManager):
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
+    def adata(self) -> AnnData | MuData | None:
+        """The data, ``None`` before they are registered and once they are gone."""
+        return self._data()
+
+    @adata.setter
+    def adata(self, data: AnnData | MuData | None) -> None:
+        self._data = (lambda: None) if data is None else ref(data)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_data": self.adata}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.adata = state["_data"]  # a copy of the data, if a model that holds them was copied
+
+    @property
     def names(self) -> list[str]:
         """Names of the model's modalities, those that the data lack included."""
         return list(SetupArguments.of(self._registry[SETUP_ARGS]).likelihoods)
@@ -54,7 +73,8 @@ class MosaicManager(AnnDataManager):
     def layers(self) -> dict[str, str | None]:
         """Layer of each modality that the data had when they were registered."""
         layers = SetupArguments.of(self._registry[SETUP_ARGS]).layers
-        return {name: layers.get(name) for name in self.names if layer_key(name) in self.data_registry}
+        registered = self.data_registry  # which scvi-tools makes anew each time
+        return {name: layers.get(name) for name in self.names if layer_key(name) in registered}
 
     def _matrices(self) -> dict[str, Matrix]:
         """Values of the modalities that the data have, by name; what is stored by columns is turned by rows once."""
@@ -123,9 +143,9 @@ class MosaicManager(AnnDataManager):
         if self._registered is None:
             self._orders = {} if source_registry is None else self._orders_of(adata, source_registry)
             self._registered = Unchanged(adata, self.layers, self._registry, columns)
-        if Minification.of(adata) is not None:
-            # By this scvi-tools knows a model that may be loaded with minified data. It has no place in a minibatch.
-            self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
+        # By this scvi-tools knows a model that may be loaded with minified data, for which it takes all whose first X is a
+        # sparse matrix of zeros, whatever layers there are. It has no place in a minibatch.
+        self._registry[FIELDS][REGISTRY_KEYS.MINIFY_TYPE_KEY] = {DATA: {}, STATE: {}, "summary_stats": {}}
         if source_registry is not None:
             # What the reference knows of modalities that the data lack, without a place in the data.
             own, known = self._registry[FIELDS], source_registry[FIELDS]

@@ -66,8 +66,9 @@ class OwnCells:
 
     def _read(self, cells: np.ndarray) -> Iterator[dict[str, Tensor]]:
         """Minibatches of cells, on the model's device."""
+        device = self.model.module.device
         for tensors in self.model._loader(self.model.adata, cells, PRIOR_BATCH):
-            yield {key: value.to(self.model.module.device) for key, value in tensors.items()}
+            yield {key: value.to(device) for key, value in tensors.items()}
 
     def batch_and_patterns(self) -> tuple[Column | None, np.ndarray]:
         """The column of batches, if there is one, and what each cell has, in words."""
@@ -152,7 +153,11 @@ Cells: TypeAlias = OwnCells | StreamedCells
 def check_same_registry(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     """Raise a ``ValueError`` unless two registries hold the same features and categories."""
     got, expected = (
-        {key: {k: v for k, v in field[STATE].items() if k != "n_obs"} for key, field in registry[FIELDS].items()}
+        {
+            key: {k: v for k, v in field[STATE].items() if k != "n_obs"}
+            for key, field in registry[FIELDS].items()
+            if key != REGISTRY_KEYS.MINIFY_TYPE_KEY  # which says nothing, and registries of before may lack
+        }
         for registry in (one, other)
     )
     try:

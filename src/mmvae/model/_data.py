@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from anndata import AnnData
 from mudata import MuData
-from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
@@ -19,6 +18,8 @@ from mmvae.data import Minification, graph_of, numbers_of, presence_of, shared_c
 from mmvae.graph import CellGraph
 from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
+
+from ._lifetimes import Lifetimes
 
 Data: TypeAlias = MuData | AnnData
 Indices: TypeAlias = Sequence[int] | np.ndarray
@@ -87,7 +88,7 @@ def check_kind(data: Data, setup: str) -> None:
         raise TypeError(msg)
 
 
-class DataAccess(BaseModelClass):
+class DataAccess(Lifetimes):
     """scvi-tools' access to data, for mosaics, and the model's memory, which it saves as the name ends so."""
 
     memory_: dict[str, Any]

@@ -69,6 +69,7 @@ class MosaicDataModule(MosaicSplitter):
         seed: int = 0,
     ) -> None:
         check_arguments(locals())
+        self._data = data  # which the manager does not keep
         manager: Any = MultiVAE._get_most_recent_anndata_manager(data, required=True)
         manager.check_unchanged()
         parts = split(manager, HeldOut(split_by, train_size, validation_size), seed)

@@ -86,9 +86,10 @@ class Reader:
             options = {"generator": torch.Generator()} | data_loader_kwargs
             dataloader = self.model._loader(self.data(adata), indices, size, **options)
         self.module.eval()
+        device = self.module.device  # which scvi-tools looks for among all weights
         for tensors in track(dataloader, description="Reading cells", disable=silent):
             lacks_cells = False
-            yield self.module.minibatch({key: value.to(self.module.device) for key, value in tensors.items()})
+            yield self.module.minibatch({key: value.to(device) for key, value in tensors.items()})
         if lacks_cells:
             msg = "Expected a dataloader with cells; got one that has none, or has been read to its end. Make it anew."
             raise ValueError(msg)

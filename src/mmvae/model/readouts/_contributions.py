@@ -59,14 +59,14 @@ class ContributionMethods(DataAccess):
         - ``<modality>``: the change of that modality's log-likelihood at the latent's mean, in nats. Negative: its data
           are less well explained; the withheld modality's are predicted from the others.
 
-        NaN where it does not apply: the cell lacks the withheld modality or has no other, or lacks the modality whose
-        log-likelihood it is. Where a likelihood has latents of its own, a bound on the log-likelihood.
+        NaN where it does not apply: the cell lacks the withheld modality or has no other, lacks the modality whose
+        log-likelihood it is, or has the same fused latent as all others. Where a likelihood has latents of its own, a bound on the log-likelihood.
         """
         reader = Reader(self)
         scale = _typical_distance(reader, adata)
         blocks = [_changes(reader, *cells).cpu().double() for cells in reader.posteriors(adata, indices, batch_size)]
         found = torch.cat(blocks).numpy()
-        found[:, :, 0] /= scale
+        found[:, :, 0] /= scale if scale > 0 else np.nan
         columns = pd.MultiIndex.from_product([reader.names, ["shift", *reader.names]], names=["withheld", "change"])
         index = reader.cell_names(adata, indices)
         return pd.DataFrame(found.reshape(len(found), len(columns)), index=index, columns=columns)

@@ -1,0 +1,1 @@
+"""Data, arguments and models that Hypothesis draws, and what must hold of them."""

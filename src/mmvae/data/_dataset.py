@@ -47,7 +47,7 @@ class MosaicDataset(AnnTorchDataset):
         self.owned = manager.adata  # as a loader may be the only one to hold them
         self.matrices, self.n_features, self.orders = matrices, n_features, orders
         self.registered = manager.registered
-        self.registered_rows = self.registered.rows()
+        self.registered_rows = self.registered.rows(self.owned)
         self.rows = {name: rows_of(manager.adata, name) for name in n_features}
         self.stored = stored_posteriors(manager.adata, list(n_features))
         how = Minification.of(manager.adata)
@@ -89,7 +89,7 @@ class MosaicDataset(AnnTorchDataset):
         if name in self.registered_rows:
             sums, places = self.registered_rows[name]
             if (differ := sums.differ(places[rows], block)).any():
-                raise SetupError(self.registered.changed_values(name, rows[differ], len(rows)))
+                raise SetupError(self.registered.changed_values(self.owned, name, rows[differ], len(rows)))
         return block[:, self.orders[name]] if name in self.orders else block
 
     def _values(self, name: str, matrices: Mapping[str, Matrix], rows: np.ndarray) -> dict[str, np.ndarray]:

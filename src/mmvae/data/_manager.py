@@ -109,7 +109,7 @@ class MosaicManager(AnnDataManager):
         """
         # Another set-up writes over what this one wrote, which is then written again.
         with_codes = self.adata.uns.get(LAST_SETUP) == self.id
-        if faults := self.registered.faults(with_codes=with_codes, every_value=every_value):
+        if faults := self.registered.faults(self.adata, with_codes=with_codes, every_value=every_value):
             raise SetupError(faults)
 
     def check_columns(self) -> None:
@@ -117,12 +117,12 @@ class MosaicManager(AnnDataManager):
         columns, _ = resolve_columns(self.adata, SetupArguments.of(self._registry[SETUP_ARGS]), is_query=True)
         known = [column for column in columns if column.name in self.registered.columns]
         now = {column.name: _registered(column, self._scales, self._source_registry) for column in known}
-        if faults := self.registered.column_faults(now):
+        if faults := self.registered.column_faults(self.adata, now):
             raise SetupError(faults)
 
     def check_graph(self, digest: str) -> None:
         """Raise a ``SetupError`` if the graph of neighbours is another than when it was read first."""
-        if faults := self.registered.graph_faults(digest):
+        if faults := self.registered.graph_faults(self.adata.obs_names, digest):
             raise SetupError(faults)
 
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
@@ -130,7 +130,7 @@ class MosaicManager(AnnDataManager):
         setup, self._inspected = self._inspected, None
         if self._registered is not None:
             # The same data again, after another model's set-up: what was learnt from them at first holds.
-            source_registry, columns = source_registry or deepcopy(self._registry), self._registered.kept_columns()
+            source_registry, columns = source_registry or deepcopy(self._registry), self._registered.kept_columns(adata)
         else:
             setup = setup or self._inspect(adata, source_registry, **transfer_kwargs)
             self._scales = _scales(setup.columns, source_registry)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from ._inspect import name_faults
 SAMPLED_ROWS = 256
 # Relative to the sum of a row's absolute values: more than a change of precision does, less than one count.
 TOLERANCE = 1e-6
+Data: TypeAlias = AnnData | MuData
 ADVICE = "Put back what was there, such as from a copy, or set the data up again and train a new model."
 
 
@@ -72,100 +73,103 @@ def places_of(names: pd.Index, known: pd.Index) -> np.ndarray:
 
 
 class Unchanged:
-    """What was registered of data, to tell whether they are the same still; that cells were left out is no change."""
+    """What was registered of data, to tell whether they are the same still; that cells were left out is no change.
+
+    The data are given anew to each method, and are not kept alive by what is known of them.
+    """
 
     def __init__(
         self,
-        data: AnnData | MuData,
+        data: Data,
         layers: Mapping[str, str | None],
         registry: Mapping[str, Any],
         columns: Mapping[str, pd.Series],
     ) -> None:
-        self.data, self.layers, self.cells, self.columns = data, dict(layers), data.obs_names, dict(columns)
+        self.layers, self.cells, self.columns = dict(layers), data.obs_names, dict(columns)
         stored = stored_posteriors(data, list(layers))
         self.modalities = {
-            name: Fingerprint.of(adata, layers[name], stored.get(name)) for name, adata in self._present().items()
+            name: Fingerprint.of(adata, layers[name], stored.get(name)) for name, adata in self._present(data).items()
         }
         self.codes = {place: _codes(data, place) for place in _places_in(registry)}
         self._graph: tuple[pd.Index, str] | None = None
 
-    def rows(self) -> dict[str, tuple[Sums, np.ndarray]]:
+    def rows(self, data: Data) -> dict[str, tuple[Sums, np.ndarray]]:
         """By modality in memory, the sums of its rows and the place among them of each row that it has now."""
-        known = {name: (adata, self.modalities[name]) for name, adata in self._present().items()}
+        known = {name: (adata, self.modalities[name]) for name, adata in self._present(data).items()}
         return {
             name: (own.values, places_of(adata.obs_names, own.cells))
             for name, (adata, own) in known.items()
             if own.values is not None
         }
 
-    def kept_columns(self) -> dict[str, pd.Series]:
+    def kept_columns(self, data: Data) -> dict[str, pd.Series]:
         """The columns that were registered, of the cells that are left."""
-        places = places_of(self.data.obs_names, self.cells)
-        return {name: values.iloc[places].set_axis(self.data.obs_names) for name, values in self.columns.items()}
+        places = places_of(data.obs_names, self.cells)
+        return {name: values.iloc[places].set_axis(data.obs_names) for name, values in self.columns.items()}
 
-    def faults(self, *, with_codes: bool, every_value: bool) -> list[str]:
+    def faults(self, data: Data, *, with_codes: bool, every_value: bool) -> list[str]:
         """What was changed, a sentence each; ``with_codes`` if nothing else has been registered with the data since."""
-        present = self._present()
+        present = self._present(data)
         faults = [f"modality '{name}' is gone. {ADVICE}" for name in self.layers if name not in present]
         # Of a Zarr store that is gone zeros are read; an open file of HDF5 is read on wherever it went.
-        gone = [path for path in files_of(self.data, hdf5=False) if not path.exists()]
+        gone = [path for path in files_of(data, hdf5=False) if not path.exists()]
         faults += [f"the Zarr store '{path}' is gone, which values are read from. Put it back." for path in gone]
-        faults += [] if isinstance(self.data, AnnData) else name_faults(self.data, list(present))
-        faults += _new_cells("the data have", self.data.obs_names, self.cells)
+        faults += [] if isinstance(data, AnnData) else name_faults(data, list(present))
+        faults += _new_cells("the data have", data.obs_names, self.cells)
         for name, adata in present.items():
             known = self.modalities[name]
             faults += changed_features(name, adata.var_names, known.features)
             faults += _new_cells(f"modality '{name}' has", adata.obs_names, known.cells)
-        faults += self._code_faults(is_written=with_codes)
-        return faults or [
-            f for name, adata in present.items() for f in self._value_faults(name, adata, every_value=every_value)
-        ]
+        faults += self._code_faults(data, is_written=with_codes)
+        return faults or [f for name in present for f in self._value_faults(data, name, every_value=every_value)]
 
-    def column_faults(self, now: Mapping[str, pd.Series]) -> list[str]:
+    def column_faults(self, data: Data, now: Mapping[str, pd.Series]) -> list[str]:
         """Columns of the user's that are others ``now`` than those that were registered."""
-        before, faults = self.kept_columns(), []
+        before, faults = self.kept_columns(data), []
         for name in set(now) & set(before):
             key = name.removeprefix(RESOLVED_PREFIX)
             differ = _differ(now[name].to_numpy(dtype=object), before[name].to_numpy(dtype=object))
-            faults += _changed_cells(f"the column of {key}", differ, self.data.obs_names)
+            faults += _changed_cells(f"the column of {key}", differ, data.obs_names)
         return faults
 
-    def graph_faults(self, digest: str) -> list[str]:
-        """Whether the graph of neighbours is another than when it was looked at first, among the same cells."""
-        names = self.data.obs_names
+    def graph_faults(self, names: pd.Index, digest: str) -> list[str]:
+        """Whether the graph of neighbours is another than when it was looked at first, among the same cells; ``names`` are those it has."""
         cells, before = self._graph or (names, digest)
         if before != digest and names.equals(cells):
             return [f"the graph in obsp['{CONNECTIVITIES}'] is not the one that the model has read. {ADVICE}"]
         self._graph = names, digest
         return []
 
-    def changed_values(self, name: str, rows: np.ndarray, n_compared: int) -> list[str]:
+    def changed_values(self, data: Data, name: str, rows: np.ndarray, n_compared: int) -> list[str]:
         """A sentence on ``rows`` of a modality whose values are no longer those that were registered, if there are any."""
         if len(rows) == 0:
             return []
-        n_changed = f"{len(rows)} of {n_compared} cells compared, such as '{self._present()[name].obs_names[rows[0]]}'"
+        n_changed = (
+            f"{len(rows)} of {n_compared} cells compared, such as '{self._present(data)[name].obs_names[rows[0]]}'"
+        )
         return [f"{self._where(name)}: values are not those that were set up, in {n_changed}. {ADVICE}"]
 
     def _where(self, name: str) -> str:
         layer = self.layers[name]
         return f"modality '{name}', {'X' if layer is None else f'layer {layer!r}'}"
 
-    def _present(self) -> dict[str, AnnData]:
+    def _present(self, data: Data) -> dict[str, AnnData]:
         """Modalities that were registered and are there."""
-        modalities = modalities_of(self.data, {name: name for name in self.layers})
+        modalities = modalities_of(data, {name: name for name in self.layers})
         return {name: modalities[name] for name in self.layers if name in modalities}
 
-    def _code_faults(self, *, is_written: bool) -> list[str]:
-        faults, places = [], places_of(self.data.obs_names, self.cells)
+    def _code_faults(self, data: Data, *, is_written: bool) -> list[str]:
+        faults, places = [], places_of(data.obs_names, self.cells)
         for (attribute, key), before in self.codes.items():
-            if key not in getattr(self.data, attribute):
+            if key not in getattr(data, attribute):
                 faults.append(f"{attribute}['{key}'], which the set-up wrote, is gone. {ADVICE}")
             elif is_written and (places >= 0).all():
-                differ = np.any(_differ(_codes(self.data, (attribute, key)), before[places]), axis=1)
-                faults += _changed_cells(f"{attribute}['{key}'], which the set-up wrote", differ, self.data.obs_names)
+                differ = np.any(_differ(_codes(data, (attribute, key)), before[places]), axis=1)
+                faults += _changed_cells(f"{attribute}['{key}'], which the set-up wrote", differ, data.obs_names)
         return faults
 
-    def _value_faults(self, name: str, adata: AnnData, *, every_value: bool) -> list[str]:
+    def _value_faults(self, data: Data, name: str, *, every_value: bool) -> list[str]:
+        adata = self._present(data)[name]
         layer, known, where = self.layers[name], self.modalities[name], self._where(name)
         if layer is not None and layer not in adata.layers:
             return [f"{where} is gone. {ADVICE}"]
@@ -176,7 +180,7 @@ class Unchanged:
         places = places_of(adata.obs_names, known.cells)
         faults = []
         if known.posteriors is not None:
-            stored = stored_posteriors(self.data, list(self.layers))[name]
+            stored = stored_posteriors(data, list(self.layers))[name]
             differ = known.posteriors.differ(places, _as_one(stored))
             faults += _changed_cells(
                 f"modality '{name}', the posteriors that minified data hold", differ, adata.obs_names
@@ -185,7 +189,7 @@ class Unchanged:
             n_rows = adata.n_obs if every_value else SAMPLED_ROWS
             rows = np.unique(np.linspace(0, adata.n_obs - 1, n_rows).astype(int))
             found = [known.values.differ(places[rows[part]], block) for part, block in _parts(matrix, rows)]
-            faults += self.changed_values(name, rows[np.concatenate(found)], len(rows))
+            faults += self.changed_values(data, name, rows[np.concatenate(found)], len(rows))
         return faults
 
 

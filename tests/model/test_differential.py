@@ -94,6 +94,24 @@ def test_the_spread_of_a_mean_is_its_standard_error(conditions):
     assert np.corrcoef(drawn.mean(axis=0), shares.mean(axis=0))[0, 1] > 0.99
 
 
+def test_imputed_cells_are_decoded_in_the_asked_batch(trained):
+    model, mdata = trained
+    reader, asked = Reader(model), set()
+
+    class Recorded(Rates):
+        def expected(self, fused, covariates):
+            asked.update(covariates.batch.ravel().tolist())
+            return super().expected(fused, covariates)
+
+    sampler = GroupSampler(reader, mdata, Recorded(reader, "protein"), None)
+    lacking = np.flatnonzero(~mdata.obs_names.isin(mdata["protein"].obs_names))
+    assert len(set(reader.codes("batch")[lacking])) > 1
+    for code, name in enumerate(("batch_0", "batch_1", "batch_2")):
+        asked.clear()
+        sampler.means(lacking, name, 10)
+        assert asked == {code}
+
+
 @pytest.mark.filterwarnings(UNEVEN)
 class TestGroups:
     def test_a_group_against_the_rest_is_the_same_cells_by_number(self, trained):

@@ -19,6 +19,7 @@ from mmvae.model.readouts._verdict import (
     few_cells_notes,
     filled_notes,
     inactive_notes,
+    prior_fit_notes,
     separation_notes,
     weight_notes,
 )
@@ -197,6 +198,18 @@ def test_a_prior_that_never_started_is_named(model, monkeypatch):
     assert any("is still N(0, I)" in line for line in findings(model, "prior of 'rna'"))
 
 
+def test_a_prior_that_does_not_fit_is_named_in_the_words_of_its_own_test(model):
+    with torch.no_grad():
+        model.module.encoders["rna"].loc.bias += 20.0
+    found, own = model.diagnose(), model.check_prior()
+    pd.testing.assert_frame_equal(found.priors, own)
+    (line,) = (line for line in found.verdict if line.startswith("Prior of"))
+    word, _, sentence = own.set_index("latent").loc["rna", "verdict"].partition(": ")
+    assert word == "differs"
+    assert line.startswith(f"Prior of 'rna': {sentence} ")
+    assert "told from cells (AUC, from 0.5 to 1): rna 1.00, protein" in str(found)
+
+
 def test_a_modality_that_hardly_counts_is_named(model, monkeypatch):
     low = model.memory_ | {"reliability": {"rna": 0.01, "protein": 0.9}, "agreement": {"rna": 0.0, "protein": 0.0}}
     monkeypatch.setattr(model, "memory_", low)
@@ -212,9 +225,10 @@ def test_a_modality_that_hardly_counts_is_named(model, monkeypatch):
         inactive_notes({"rna": 5}, {"rna": 10}),
         weight_notes({"rna": 0.1, "joint": float("nan")}),
         separation_notes({"batch": 0.45, "pattern": float("nan")}),
+        prior_fit_notes([("rna", 500, 0.74, "roughly: "), ("atac", 40, float("nan"), "not tested: ")]),
         filled_notes([("rna", "atac", 500, 1.9), ("atac", "rna", 500, 0.6), ("rna", "protein", 19, 9.0)]),
     ],
-    ids=["few cells", "explained", "active", "weight", "separation", "fills"],
+    ids=["few cells", "explained", "active", "weight", "separation", "priors", "fills"],
 )
 def test_what_is_as_it_should_be_or_not_known_is_not_named(notes):
     assert notes == []

@@ -30,6 +30,7 @@ from ._effects import some_cells
 from ._explained import Deviances, deviances, held_out
 from ._filled import filled_residuals
 from ._posteriors import UnimodalPosterior, by_modality, fused_means
+from ._priors import prior_fits
 from ._verdict import (
     FEWEST_CELLS,
     explained_notes,
@@ -37,6 +38,7 @@ from ._verdict import (
     filled_notes,
     held_out_notes,
     inactive_notes,
+    prior_fit_notes,
     separation_notes,
     weight_notes,
 )
@@ -51,7 +53,8 @@ FINE = "Nothing amiss was found."
 class Diagnosis:
     """What :meth:`~mmvae.MultiVAE.diagnose` measured, and what it makes of it.
 
-    Printed, it shows ``modalities``, ``filled``, ``separation`` and the verdict.
+    Printed, it shows ``modalities``, ``filled``, ``separation``, how far draws of the priors are told from cells, and the
+    verdict.
     """
 
     verdict: tuple[str, ...]
@@ -67,6 +70,8 @@ class Diagnosis:
     """Latents filled in from others: cells, and mean squared standardised residual, which should be 1."""
     separation: pd.Series
     """How far nearest neighbours in the fused latent tell a cell's batch and missing pattern, 0 to 1."""
+    priors: pd.DataFrame
+    """Whether draws of the priors look like cells, as :meth:`~mmvae.MultiVAE.check_prior` gives it."""
 
     def __str__(self) -> str:
         verdict = [f"{i}. {line}" for i, line in enumerate(self.verdict, 1)] or [FINE]
@@ -75,14 +80,24 @@ class Diagnosis:
 
     def _small_tables(self) -> list[str]:
         filled = [] if self.filled.empty else [self.filled.round(2).to_string(index=False)]
-        told = ", ".join(f"{name} {value:.2f}" for name, value in self.separation.dropna().items())
-        return filled + ([f"Told by neighbours in the fused latent, from 0 to 1: {told}"] if told else [])
+        told = _listed(self.separation)
+        filled += [f"Told by neighbours in the fused latent, from 0 to 1: {told}"] if told else []
+        told = _listed(self._told_from_cells())
+        return filled + ([f"Draws of the priors told from cells (AUC, from 0.5 to 1): {told}"] if told else [])
+
+    def _told_from_cells(self) -> pd.Series:
+        return self.priors.set_index("latent")["auc"]
 
     def _repr_html_(self) -> str:
         verdict = "".join(f"<li>{html.escape(line)}</li>" for line in self.verdict or [FINE])
         filled = "" if self.filled.empty else self.filled.round(2).to_html(index=False)
         separation = self.separation.dropna().round(2).to_frame("told by neighbours").to_html()
-        return f"<ol>{verdict}</ol>{self.modalities.round(3).to_html()}{filled}{separation}"
+        told = self._told_from_cells().dropna().round(2).to_frame("draws of the prior told from cells").to_html()
+        return f"<ol>{verdict}</ol>{self.modalities.round(3).to_html()}{filled}{separation}{told}"
+
+
+def _listed(values: pd.Series) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in values.dropna().items())
 
 
 def in_short(model: DataAccess) -> str:
@@ -111,6 +126,7 @@ class DiagnosisMethods(DataAccess):
         - **confounding**: how well the 15 nearest neighbours in the fused latent tell a cell's batch and what it lacks, in
           2,000 cells (0: no better than guessing; 1: always), and whether the two coincide;
         - **fills**: whether the latent of a modality filled in from others is as sure as it should be, in cells that have both;
+        - **priors**: whether their draws look like cells (:meth:`check_prior`);
         - **weights** of the modalities in the fused latent.
 
         ``docs/diagnosis.md`` says how to read it.
@@ -135,15 +151,17 @@ class DiagnosisMethods(DataAccess):
         features, explained = _shares(reader, deviances(reader, None, cells, by_dimension=False))
         dimensions, separation = _dimensions(reader, cells), _separation(reader)
         filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, dimensions, explained)
+        priors = prior_fits(reader)
         verdict = [
             *held_out_notes(is_held_out, is_training_data=reader.has_training_data),
             *_training_notes(reader),
             *_modality_notes(modalities),
             *filled_notes(filled.itertuples(index=False, name=None)),
+            *prior_fit_notes(_own_priors(reader, priors).itertuples(index=False, name=None)),
             *separation_notes(dict(separation)),
             *_confounding_notes(reader),
         ]
-        return Diagnosis(tuple(verdict), modalities, dimensions, features, filled, separation)
+        return Diagnosis(tuple(verdict), modalities, dimensions, features, filled, separation, priors)
 
 
 def _modalities(reader: Reader, cells: np.ndarray, dimensions: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
@@ -195,6 +213,11 @@ def _separation(reader: Reader) -> pd.Series:
     fused = weighted(reader.module.fusion, reader.model.memory, fused_means(reader, None, cells)).numpy()
     batch, pattern = reader.codes(REGISTRY_KEYS.BATCH_KEY)[cells], pattern_names(presence, reader.names)
     return pd.Series({"batch": told_apart(fused, batch), "pattern": told_apart(fused, pattern)})
+
+
+def _own_priors(reader: Reader, priors: pd.DataFrame) -> pd.DataFrame:
+    """The rows of what priors should know: not how latents go together that have one each."""
+    return priors[priors["latent"].isin(reader.latents(None))] if len(reader.module.priors) > 1 else priors
 
 
 def _training_notes(reader: Reader) -> list[str]:

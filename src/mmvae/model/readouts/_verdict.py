@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from mmvae.analysis import ROUGHLY
+
 # Of 1, at which a fill is as sure as it should be; and the fewest cells that can tell.
 SUREST, LEAST_SURE, FEWEST_CELLS = 2.0, 0.5, 20
 APART = 0.5  # of what nearest neighbours could tell of a cell's batch or pattern
@@ -36,6 +38,16 @@ def weight_notes(weights: Mapping[str, float]) -> list[str]:
         "another modality. See get_modality_weights(); modality='unweighted' leaves the weights out."
         for name, value in weights.items()
         if value < LEAST_WEIGHT
+    ]
+
+
+def prior_fit_notes(fits: Iterable[tuple[str, int, float, str]]) -> list[str]:
+    """Priors whose draws do not look like cells: latent, cells, AUC and verdict of each, as ``check_prior`` gives them."""
+    return [
+        f"Prior of '{latent}': {words.partition(': ')[2]} (a classifier tells them apart at an AUC of {auc:.2f}). Train for "
+        "longer, or give another prior. Latents of cells, and what is decoded from them, are not concerned."
+        for latent, _, auc, words in fits
+        if auc >= ROUGHLY
     ]
 
 

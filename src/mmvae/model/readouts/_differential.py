@@ -8,14 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mmvae._checks import check_numbers
 from mmvae.model._data import Data, DataAccess
 from mmvae.model._reader import Reader
 
 from ._differences import Settings, tested
 from ._group_means import Detection, GroupSampler, Rates
 from ._groups import Compared, Groups
+from ._regions import region_faults, region_modality
 
-OF_REGIONS = ("poisson", "bernoulli")
 # Columns of scvi-tools' differential accessibility, and where they come from.
 OF_PEAKS = {"proba_de": "prob_da", "proba_m1": "prob_da", "scale1": "est_prob1", "scale2": "est_prob2"}
 OF_PEAKS |= {f"non_zeros_proportion{n}": f"emp_prob{n}" for n in (1, 2)}
@@ -172,8 +173,7 @@ class DifferentialMethods(DataAccess):
         two_sided
             Whether regions that are less open in the first group count, or those that are more open alone.
         modality
-            Which modality of counts or of open and closed; may be left out if one has the likelihood ``poisson`` or
-            ``bernoulli``.
+            Which modality; by default as in :meth:`get_normalized_accessibility`.
 
         Returns
         -------
@@ -186,7 +186,9 @@ class DifferentialMethods(DataAccess):
         batches, reader = (batchid1, batchid2), Reader(self)
         options = kwargs if two_sided else {"m1_domain_fn": partial(_above, delta)} | kwargs
         settings = Settings(mode, delta, fdr_target, all_stats, batch_correction, batches, silent, compare, options)
-        quantity = Detection(reader, _of_regions(reader, modality))
+        name = region_modality(reader, reader.data(adata), modality)
+        check_numbers({}, region_faults(reader, name))
+        quantity = Detection(reader, name)
         found = _tested(reader, adata, quantity, groups, settings, batch_size, include_imputed=include_imputed)
         found = found.rename(columns=OF_PEAKS | {f"is_de_fdr_{fdr_target}": "is_da_fdr"})
         for effect, kind in (("effect_size", "est_prob"), ("emp_effect", "emp_prob")):
@@ -211,19 +213,6 @@ def _tested(
         reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent
     )
     return tested(GroupSampler(reader, data, quantity, batch_size), cells, groups, settings)
-
-
-def _of_regions(reader: Reader, modality: str | None) -> str:
-    """The modality of counts or of open and closed, by default the one with a likelihood that regions have."""
-    likelihoods = reader.module.likelihoods
-    having = [name for name in reader.names if likelihoods[name].name in OF_REGIONS]
-    name = reader.modality(having[0] if modality is None and len(having) == 1 else modality)
-    if likelihoods[name].values not in ("counts", "binary"):
-        msg = (
-            f"Expected a modality of counts, or of open and closed; '{name}' has likelihood '{likelihoods[name].name}'."
-        )
-        raise ValueError(msg)
-    return name
 
 
 def _above(delta: float, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from mmvae.analysis import certain_shares, told_apart
 from mmvae.data import confounding_notes, pattern_names
 from mmvae.model._cells import OwnCells
 from mmvae.model._data import DataAccess
-from mmvae.model._reader import Reader
+from mmvae.model._reader import Reader, has_values
 from mmvae.train import (
     MINIMUM_NATS,
     MONITOR,
@@ -27,12 +27,13 @@ from mmvae.train import (
 )
 
 from ._effects import some_cells
-from ._explained import Deviances, deviances, held_out
+from ._explained import Deviances, deviances, held_out, nothing_known
 from ._filled import filled_residuals
 from ._posteriors import UnimodalPosterior, by_modality, fused_means
 from ._priors import prior_fits
 from ._verdict import (
     FEWEST_CELLS,
+    NO_VALUES,
     explained_notes,
     few_cells_notes,
     filled_notes,
@@ -116,7 +117,7 @@ class DiagnosisMethods(DataAccess):
         r"""Whether the model can be relied on: what was measured, and a verdict in words with what to do.
 
         On cells that were held out in training, those to test on or else to validate on (which chose the epoch that is kept);
-        where there are fewer than 20, on all. What is looked at:
+        where there are fewer than 20, on all. Of minified data all is known but what is explained. What is looked at:
 
         - **training**: whether the validation ELBO improved, and whether the epoch that is kept has lost much of what an
           earlier one had gained;
@@ -148,12 +149,15 @@ class DiagnosisMethods(DataAccess):
         reader = Reader(self)
         cells, is_held_out = held_out(reader)
         cells = some_cells(reader, None, cells, n_cells)
-        features, explained = _shares(reader, deviances(reader, None, cells, by_dimension=False))
+        knows_values = has_values(reader.data())
+        found = deviances(reader, None, cells, by_dimension=False) if knows_values else nothing_known(self.module, 0)
+        features, explained = _shares(reader, found)
         dimensions, separation = _dimensions(reader, cells), _separation(reader)
         filled, modalities = filled_residuals(reader, cells), _modalities(reader, cells, dimensions, explained)
         priors = prior_fits(reader)
         verdict = [
             *held_out_notes(is_held_out, is_training_data=reader.has_training_data),
+            *([] if knows_values else [NO_VALUES]),
             *_training_notes(reader),
             *_modality_notes(modalities),
             *filled_notes(filled.itertuples(index=False, name=None)),

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmvae._checks import check_numbers
 from mmvae.model._data import Data, DataAccess
-from mmvae.model._reader import Reader
+from mmvae.model._reader import Reader, has_values
 
 from ._differences import Settings, tested
 from ._group_means import Detection, GroupSampler, Rates
@@ -209,6 +209,12 @@ def _tested(
     include_imputed: bool,
 ) -> pd.DataFrame:
     data = reader.data(adata)
+    if (settings.compare == "means" or settings.all_stats) and not has_values(data):
+        msg = (
+            "Expected data with their values, for the error of measured means (compare='means') and statistics of the measured "
+            "values (all_stats=True); got minified data. Give such data as adata, or compare='cells' and all_stats=False."
+        )
+        raise ValueError(msg)
     cells = Compared.of(
         reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent
     )

@@ -8,6 +8,10 @@ from mmvae.analysis import ROUGHLY
 SUREST, LEAST_SURE, FEWEST_CELLS = 2.0, 0.5, 20
 APART = 0.5  # of what nearest neighbours could tell of a cell's batch or pattern
 LEAST_WEIGHT = 0.05
+NO_VALUES = (
+    "These data are minified and hold no values: how much of them is explained is not known. Load the model with data with their "
+    "values to see it."
+)
 
 
 def explained_notes(share: Mapping[str, float]) -> list[str]:

@@ -46,7 +46,7 @@ from ._verdict import (
 from ._weights import weighted
 
 ACTIVE = 0.01  # of a dimension's variance
-N_SEPARATED = 2_000
+N_CELLS, N_SEPARATED = 1_000, 2_000
 FINE = "Nothing amiss was found."
 
 
@@ -102,18 +102,26 @@ def _listed(values: pd.Series) -> str:
 
 
 def in_short(model: DataAccess) -> str:
-    """What a training came to, from what it has measured."""
-    history, best = model.history_ or {}, model.best_epoch_  # type: ignore[attr-defined]
-    nats = {name: metric(history, f"kl_{name}_train") for name in model.module.priors}
-    found = ", ".join(f"{name} {values.iloc[-1]:.1f}" for name, values in nats.items() if len(values))
+    """What a training came to: the nats of :meth:`DiagnosisMethods.diagnose`, or of training cells where there are no data."""
+    best = model.best_epoch_  # type: ignore[attr-defined]
     holds = "" if best is None else f"The model holds the weights of epoch {best}. "
-    return f"{holds}Nats per cell that its latents carry: {found}. model.diagnose() says how far to rely on it."
+    if model.adata is None:
+        history = model.history_ or {}
+        last = {name: metric(history, f"kl_{name}_train").tail(1) for name in model.module.priors}
+        nats, words = pd.Series({name: value.iloc[0] for name, value in last.items() if len(value)}), "training cells"
+    else:
+        reader = Reader(model)
+        cells, is_held_out = _looked_at(reader)
+        nats = _nats(reader, cells).mean()
+        words = f"{len(cells):,} {'held-out cells' if is_held_out else 'cells, most of which were trained on'}"
+    found = ", ".join(f"{name} {value:.1f}" for name, value in nats.items())
+    return f"{holds}Nats per cell that its latents carry, in {words}: {found}. model.diagnose() says how far to rely on it."
 
 
 class DiagnosisMethods(DataAccess):
     """What can be said of a trained model as a whole."""
 
-    def diagnose(self, n_cells: int = 1_000) -> Diagnosis:
+    def diagnose(self, n_cells: int = N_CELLS) -> Diagnosis:
         r"""Whether the model can be relied on: what was measured, and a verdict in words with what to do.
 
         On cells that were held out in training, those to test on or else to validate on (which chose the epoch that is kept);
@@ -147,8 +155,7 @@ class DiagnosisMethods(DataAccess):
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
-        cells, is_held_out = held_out(reader)
-        cells = some_cells(reader, None, cells, n_cells)
+        cells, is_held_out = _looked_at(reader, n_cells)
         knows_values = has_values(reader.data())
         found = deviances(reader, None, cells, by_dimension=False) if knows_values else nothing_known(self.module, 0)
         features, explained = _shares(reader, found)
@@ -168,9 +175,20 @@ class DiagnosisMethods(DataAccess):
         return Diagnosis(tuple(verdict), modalities, dimensions, features, filled, separation, priors)
 
 
-def _modalities(reader: Reader, cells: np.ndarray, dimensions: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
+def _looked_at(reader: Reader, n_cells: int = N_CELLS) -> tuple[np.ndarray, bool]:
+    """Cells to go by, and whether they were held out."""
+    cells, is_held_out = held_out(reader)
+    return some_cells(reader, None, cells, n_cells), is_held_out
+
+
+def _nats(reader: Reader, cells: np.ndarray) -> pd.DataFrame:
+    """Nats of each cell that each modality's latent carries."""
     reader.model._fill_graphs(reader.data())
-    nats = pd.DataFrame(by_modality(reader, UnimodalPosterior.information, None, cells), columns=reader.names)
+    return pd.DataFrame(by_modality(reader, UnimodalPosterior.information, None, cells), columns=reader.names)
+
+
+def _modalities(reader: Reader, cells: np.ndarray, dimensions: pd.DataFrame, explained: pd.DataFrame) -> pd.DataFrame:
+    nats = _nats(reader, cells)
     is_active = dimensions.groupby("modality", sort=False)["is_active"]
     fusion, memory = reader.module.fusion, reader.model.memory
     weights = memory.weights if fusion.split(torch.zeros(1, fusion.n_output)) else None

@@ -40,9 +40,14 @@ def check_numbers(takes: Mapping[str, Number], others: Sequence[str] = (), /, **
     ``takes`` says by argument what it takes, ``given`` holds a value or a mapping of values; ``None`` is left to the
     argument's default. ``others`` are sentences on other faults of the arguments.
     """
-    faults = [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
-    if faults or others:
-        raise ValueError(" ".join([*faults, *others]))
+    faults = [*number_faults(takes, **given), *others]
+    if faults:
+        raise ValueError(" ".join(faults))
+
+
+def number_faults(takes: Mapping[str, Number], /, **given: Any) -> list[str]:
+    """The sentences of :func:`check_numbers`, for a message with more than these."""
+    return [fault for name, value in given.items() for fault in _faults(name, value, takes[name])]
 
 
 def _faults(name: str, value: Any, number: Number) -> list[str]:

@@ -171,6 +171,8 @@ def test_by_default_all_cells_with_the_source_are_translated(trained):
         (("rna", "rna"), "target that is none of the sources"),
         (("rna", "proteins"), "a modality, one of"),
         (("metabolites", "rna"), "a modality, one of"),
+        (([], "rna"), r"source as one or more modalities, of \['rna'.*got \[\]. Name what"),
+        ((None, "rna"), r"source as one or more modalities, of \['rna'.*got None. Name what"),
     ],
 )
 def test_translations_that_cannot_be_are_refused(trained, arguments, words):

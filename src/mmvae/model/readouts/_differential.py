@@ -142,7 +142,7 @@ class DifferentialMethods(DataAccess):
         idx1: Any = None,
         idx2: Any = None,
         mode: Literal["vanilla", "change"] = "change",
-        delta: float = 0.05,
+        delta: float | None = 0.05,
         batch_size: int | None = None,
         all_stats: bool = True,
         batch_correction: bool = False,
@@ -167,7 +167,7 @@ class DifferentialMethods(DataAccess):
         adata, groupby, group1, group2, idx1, idx2, mode, batch_size, all_stats, batch_correction, batchid1, batchid2
             As in :meth:`differential_expression`.
         delta
-            Fold change of probabilities, in base 2, that counts as a difference.
+            Fold change of probabilities, in base 2, that counts as a difference; ``None`` learns it, of both sides alone.
         fdr_target, silent, within, include_imputed, compare, **kwargs
             As in :meth:`differential_expression`.
         two_sided
@@ -184,8 +184,9 @@ class DifferentialMethods(DataAccess):
         """
         groups = Groups(groupby, group1, group2, idx1, idx2, within)
         batches, reader = (batchid1, batchid2), Reader(self)
-        options = kwargs if two_sided else {"m1_domain_fn": partial(_above, delta)} | kwargs
-        settings = Settings(mode, delta, fdr_target, all_stats, batch_correction, batches, silent, compare, options)
+        settings = Settings(
+            mode, delta, fdr_target, all_stats, batch_correction, batches, silent, compare, kwargs, two_sided
+        )
         name = region_modality(reader, reader.data(adata), modality)
         check_numbers({}, region_faults(reader, name))
         quantity = Detection(reader, name)
@@ -219,11 +220,6 @@ def _tested(
         reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent
     )
     return tested(GroupSampler(reader, data, quantity, batch_size), cells, groups, settings)
-
-
-def _above(delta: float, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which changes are increases, and none that are decreases, in the form of scvi-tools' ``m1_domain_fn``."""
-    return samples >= delta, np.zeros_like(samples, dtype=bool)
 
 
 def _representation(model: Any, data: Data, numbers: np.ndarray) -> np.ndarray:

@@ -189,6 +189,51 @@ def test_that_the_data_are_others_is_named(healthy, tmp_path):
     assert not any("were held out in training" in line for line in verdict)
 
 
+def with_values(change):
+    """The data of the healthy model, of which the values are changed."""
+    mdata = two_modalities()
+    for adata in mdata.mod.values():
+        adata.X = change(sp.csr_matrix(adata.X).toarray())
+    return mdata
+
+
+def in_mixed_rows():
+    mdata = two_modalities()
+    rna = mdata["rna"][np.random.default_rng(0).permutation(mdata.n_obs)].copy()
+    mixed = MuData({"rna": rna, "protein": mdata["protein"]})[mdata.obs_names].copy()
+    mixed.obs["batch"] = mdata.obs["batch"].reindex(mixed.obs_names)
+    return mixed
+
+
+def without_protein():
+    mdata = two_modalities()
+    fewer = MuData({"rna": mdata["rna"]})
+    fewer.obs["batch"] = mdata.obs["batch"]
+    return fewer
+
+
+@pytest.mark.parametrize(
+    ("made", "is_same"),
+    [
+        (two_modalities, True),
+        (lambda: with_values(lambda x: sp.csc_matrix(x, dtype=np.float64)), True),
+        (in_mixed_rows, True),
+        (lambda: with_values(lambda x: np.roll(x, 1, axis=0)), False),
+        (lambda: with_values(lambda x: x + (np.arange(x.size).reshape(x.shape) % 50 == 0)), False),
+        (without_protein, False),
+    ],
+    ids=["the same", "by columns", "rows in another order", "other cells", "other counts", "a modality less"],
+)
+def test_data_of_the_same_cells_are_the_training_data_if_values_are_the_same(healthy, tmp_path, made, is_same):
+    healthy.save(tmp_path / "model")
+    model = MultiVAE.load(tmp_path / "model", made())
+    named = [line for line in model.diagnose().verdict if line.startswith("These data are not those")]
+    assert bool(named) is not is_same
+    if not is_same:
+        with pytest.raises(ValueError, match="data that the model was trained with; got others"):
+            model.get_outlier_score()
+
+
 def test_cells_to_test_on_go_before_those_that_chose_the_epoch(model, monkeypatch):
     monkeypatch.setattr(model, "test_indices_", np.arange(30))
     assert (model.diagnose().modalities["n_cells"] == 30).all()

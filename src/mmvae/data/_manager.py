@@ -1,10 +1,12 @@
 """Registration of mosaic data with scvi-tools."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cached_property
 from typing import Any, get_args
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
@@ -16,12 +18,21 @@ from mmvae._errors import SetupError
 from mmvae._keys import DATA, FIELDS, PRIOR_COVARIATES, SETUP_ARGS, SETUP_METHOD, STATE, layer_key, size_factor_key
 from mmvae.likelihoods import FeatureStatistics
 
+from ._access import rows_of
 from ._dataset import MosaicDataset
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
 from ._minified import Minification
 from .setup._columns import Column, Role, Scale, SetupArguments, categories, keep_scales, scale_of, scales_of
 from .setup._modality import Setup
-from .setup._reference import Fingerprint, changed_faults, fingerprints_of, inspect_or_raise, known_labels
+from .setup._reference import (
+    Fingerprint,
+    are_same,
+    changed_faults,
+    fingerprints_of,
+    inspect_or_raise,
+    known_labels,
+    sampled_sums,
+)
 from .setup._scan import feature_statistics
 
 
@@ -80,6 +91,22 @@ class MosaicManager(AnnDataManager):
     def is_on_disk(self) -> bool:
         """Whether some of the values are in files."""
         return any(map(is_on_disk, self._matrices().values()))
+
+    @cached_property
+    def sums(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By modality that the data have, what tells its values from others, of some cells in the order of the data."""
+        rows = {name: rows_of(self.adata, name) for name in self.layers}
+        return {name: sampled_sums(matrix, rows[name][rows[name] >= 0]) for name, matrix in self._matrices().items()}
+
+    def has_values_of(self, sums: Mapping[str, Sequence[float]]) -> bool:
+        """Whether these are the modalities and values that ``sums`` are of; of minified data, the modalities."""
+        if sums.keys() != self.sums.keys() or any(len(sums[name]) != len(own) for name, (own, _) in self.sums.items()):
+            return False
+        how = Minification.of(self.adata)
+        is_bare = how is not None and not how.has_values
+        return is_bare or all(
+            are_same(own, np.asarray(sums[name]), sizes).all() for name, (own, sizes) in self.sums.items()
+        )
 
     def statistics(self, name: str) -> FeatureStatistics:
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""

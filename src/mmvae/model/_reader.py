@@ -40,7 +40,10 @@ class Reader:
     @property
     def has_training_data(self) -> bool:
         """Whether the model's own data are those that it was trained with, which those loaded with it need not be."""
-        return self.model.memory.cells in (None, digest_of(self.data()))
+        data, memory = self.data(), self.model.memory
+        if memory.cells not in (None, digest_of(data)):
+            return False
+        return memory.values is None or self.model.adata_manager.has_values_of(memory.values)
 
     @property
     def has_training_values(self) -> bool:

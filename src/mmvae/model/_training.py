@@ -283,7 +283,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Keep what later calls need of the training cells; a query keeps what its reference remembers."""
         self._clear_graphs()
         self.best_epoch_ = None if keep.best_epoch is None else n_before + keep.best_epoch
-        self.remember(n_categories=table_sizes(self.module), cells=cells.digest)
+        self.remember(n_categories=table_sizes(self.module), cells=cells.digest, values=cells.sums)
         if not self.memory.is_query:
             reader, sample = Reader(self), cells.sample
             with seeded(0):

@@ -19,6 +19,7 @@ from mmvae.model.readouts._verdict import (
     few_cells_notes,
     filled_notes,
     inactive_notes,
+    prior_fit_notes,
     separation_notes,
     weight_notes,
 )
@@ -91,8 +92,9 @@ def test_the_short_form_ends_a_training(capsys):
     assert "model.diagnose()" not in capsys.readouterr().out
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.train(1, accelerator="cpu")
-    assert "Nats per cell that its latents carry: rna" in capsys.readouterr().out
+        model.train(1, train_size=0.4, accelerator="cpu")
+    nats = ", ".join(f"{name} {value:.1f}" for name, value in model.diagnose().modalities["nats"].items())
+    assert f"Nats per cell that its latents carry, in 24 held-out cells: {nats}." in capsys.readouterr().out
 
 
 def test_a_collapsed_latent_is_named():
@@ -187,6 +189,51 @@ def test_that_the_data_are_others_is_named(healthy, tmp_path):
     assert not any("were held out in training" in line for line in verdict)
 
 
+def with_values(change):
+    """The data of the healthy model, of which the values are changed."""
+    mdata = two_modalities()
+    for adata in mdata.mod.values():
+        adata.X = change(sp.csr_matrix(adata.X).toarray())
+    return mdata
+
+
+def in_mixed_rows():
+    mdata = two_modalities()
+    rna = mdata["rna"][np.random.default_rng(0).permutation(mdata.n_obs)].copy()
+    mixed = MuData({"rna": rna, "protein": mdata["protein"]})[mdata.obs_names].copy()
+    mixed.obs["batch"] = mdata.obs["batch"].reindex(mixed.obs_names)
+    return mixed
+
+
+def without_protein():
+    mdata = two_modalities()
+    fewer = MuData({"rna": mdata["rna"]})
+    fewer.obs["batch"] = mdata.obs["batch"]
+    return fewer
+
+
+@pytest.mark.parametrize(
+    ("made", "is_same"),
+    [
+        (two_modalities, True),
+        (lambda: with_values(lambda x: sp.csc_matrix(x, dtype=np.float64)), True),
+        (in_mixed_rows, True),
+        (lambda: with_values(lambda x: np.roll(x, 1, axis=0)), False),
+        (lambda: with_values(lambda x: x + (np.arange(x.size).reshape(x.shape) % 50 == 0)), False),
+        (without_protein, False),
+    ],
+    ids=["the same", "by columns", "rows in another order", "other cells", "other counts", "a modality less"],
+)
+def test_data_of_the_same_cells_are_the_training_data_if_values_are_the_same(healthy, tmp_path, made, is_same):
+    healthy.save(tmp_path / "model")
+    model = MultiVAE.load(tmp_path / "model", made())
+    named = [line for line in model.diagnose().verdict if line.startswith("These data are not those")]
+    assert bool(named) is not is_same
+    if not is_same:
+        with pytest.raises(ValueError, match="data that the model was trained with; got others"):
+            model.get_outlier_score()
+
+
 def test_cells_to_test_on_go_before_those_that_chose_the_epoch(model, monkeypatch):
     monkeypatch.setattr(model, "test_indices_", np.arange(30))
     assert (model.diagnose().modalities["n_cells"] == 30).all()
@@ -195,6 +242,18 @@ def test_cells_to_test_on_go_before_those_that_chose_the_epoch(model, monkeypatc
 def test_a_prior_that_never_started_is_named(model, monkeypatch):
     monkeypatch.setattr(model.module.priors["rna"], "_is_initialised", False)
     assert any("is still N(0, I)" in line for line in findings(model, "prior of 'rna'"))
+
+
+def test_a_prior_that_does_not_fit_is_named_in_the_words_of_its_own_test(model):
+    with torch.no_grad():
+        model.module.encoders["rna"].loc.bias += 20.0
+    found, own = model.diagnose(), model.check_prior()
+    pd.testing.assert_frame_equal(found.priors, own)
+    (line,) = (line for line in found.verdict if line.startswith("Prior of"))
+    word, _, sentence = own.set_index("latent").loc["rna", "verdict"].partition(": ")
+    assert word == "differs"
+    assert line.startswith(f"Prior of 'rna': {sentence} ")
+    assert "told from cells (AUC, from 0.5 to 1): rna 1.00, protein" in str(found)
 
 
 def test_a_modality_that_hardly_counts_is_named(model, monkeypatch):
@@ -212,9 +271,10 @@ def test_a_modality_that_hardly_counts_is_named(model, monkeypatch):
         inactive_notes({"rna": 5}, {"rna": 10}),
         weight_notes({"rna": 0.1, "joint": float("nan")}),
         separation_notes({"batch": 0.45, "pattern": float("nan")}),
+        prior_fit_notes([("rna", 500, 0.74, "roughly: "), ("atac", 40, float("nan"), "not tested: ")]),
         filled_notes([("rna", "atac", 500, 1.9), ("atac", "rna", 500, 0.6), ("rna", "protein", 19, 9.0)]),
     ],
-    ids=["few cells", "explained", "active", "weight", "separation", "fills"],
+    ids=["few cells", "explained", "active", "weight", "separation", "priors", "fills"],
 )
 def test_what_is_as_it_should_be_or_not_known_is_not_named(notes):
     assert notes == []

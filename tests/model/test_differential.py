@@ -94,6 +94,24 @@ def test_the_spread_of_a_mean_is_its_standard_error(conditions):
     assert np.corrcoef(drawn.mean(axis=0), shares.mean(axis=0))[0, 1] > 0.99
 
 
+def test_imputed_cells_are_decoded_in_the_asked_batch(trained):
+    model, mdata = trained
+    reader, asked = Reader(model), set()
+
+    class Recorded(Rates):
+        def expected(self, fused, covariates):
+            asked.update(covariates.batch.ravel().tolist())
+            return super().expected(fused, covariates)
+
+    sampler = GroupSampler(reader, mdata, Recorded(reader, "protein"), None)
+    lacking = np.flatnonzero(~mdata.obs_names.isin(mdata["protein"].obs_names))
+    assert len(set(reader.codes("batch")[lacking])) > 1
+    for code, name in enumerate(("batch_0", "batch_1", "batch_2")):
+        asked.clear()
+        sampler.means(lacking, name, 10)
+        assert asked == {code}
+
+
 @pytest.mark.filterwarnings(UNEVEN)
 class TestGroups:
     def test_a_group_against_the_rest_is_the_same_cells_by_number(self, trained):
@@ -145,6 +163,22 @@ class TestGroups:
             ({"groupby": "cluster", "weights": "importance"}, "weights as one of"),
             ({"groupby": "cluster", "batchid1": ["batch_0"]}, "together with batch_correction=True"),
             ({"groupby": "cluster", "fdr_target": 2.0}, "fdr_target as a share"),
+            ({"idx1": "clster == 'a'"}, "a query of obs, such as.*got \"clster.*Columns of obs are .*'cluster'"),
+            ({"idx1": "cluster = 'a'"}, "a query of obs"),
+            ({"idx1": "cluster =="}, "a query of obs"),
+            ({"idx1": "cluster.str.len().sum()"}, "a query of obs"),
+            ({"idx2": [1, 2, 3]}, "got idx2 alone. Give one"),
+            ({"groupby": "cluster", "n_sample_overall": 5}, "'n_sample_overall'. Did you mean 'n_samples_overall'"),
+            ({"groupby": "cluster", "fdr": 0.1, "mode": "x"}, "mode as one of.*options of the test among.*got 'fdr'"),
+            (
+                {"groupby": "cluster", "n_samples_overall": 0.5, "pseudocounts": "a"},
+                "n_samples_overall as.*pseudocounts as",
+            ),
+            ({"groupby": "cluster", "cred_interval_lvls": 0.9}, "a list of shares; got 0.9"),
+            (
+                {"groupby": "cluster", "cred_interval_lvls": [0.9, 2], "test_mode": "one"},
+                "share above 0.*test_mode as one of",
+            ),
         ],
     )
     def test_faults_are_told_and_leave_the_data_as_they_were(self, trained, arguments, words):
@@ -273,6 +307,10 @@ class TestAccessibility:
         first = named(result[result["group1"] == "cluster_1"], adata.var_names)
         assert np.allclose(first["emp_prob1"], seen)
         assert np.corrcoef(first["est_prob1"], seen)[0, 1] > 0.5
+
+    def test_one_side_needs_a_change_that_counts(self, trained):
+        with pytest.raises(ValueError, match="delta as a number together with two_sided=False; got None"):
+            trained[0].differential_accessibility(groupby="cluster", delta=None, two_sided=False)
 
     def test_one_side_is_of_regions_that_are_more_open(self, trained):
         model, _ = trained

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -83,6 +85,21 @@ def test_intervals_of_probabilities_stay_probabilities():
     assert (found.mean <= found.upper + 1e-6).all(axis=None)
 
 
+@pytest.mark.parametrize("batches", [None, ["batch_0", "batch_1"]], ids=str)
+def test_each_draw_is_decoded_once_in_each_batch_and_cells_are_encoded_once(trained, batches, monkeypatch):
+    model, _ = trained
+    monkeypatch.setattr(model, "memory_", dict(model.memory_))
+    asked = {"interval": 0.5, "transform_batch": batches, "indices": range(20)}
+    model.impute("protein", **asked)  # what the intervals are calibrated by is measured by now
+    called = Counter()
+    parts = {"decoder": model.module.decoders["protein"], "encoder": model.module.encoders["rna"]}
+    hooks = [part.register_forward_hook(lambda *_, name=name: called.update([name])) for name, part in parts.items()]
+    model.impute("protein", **asked)
+    for hook in hooks:
+        hook.remove()
+    assert called == {"decoder": 100 * len(batches or [None]), "encoder": 1}
+
+
 def test_wider_intervals_hold_narrower_ones(model, held):
     narrow, wide = (model.impute("rna", held, np.arange(50), interval=share) for share in (0.5, 0.95))
     width = [(found.upper_count - found.lower_count).to_numpy().mean() for found in (narrow, wide)]
@@ -154,6 +171,8 @@ def test_by_default_all_cells_with_the_source_are_translated(trained):
         (("rna", "rna"), "target that is none of the sources"),
         (("rna", "proteins"), "a modality, one of"),
         (("metabolites", "rna"), "a modality, one of"),
+        (([], "rna"), r"source as one or more modalities, of \['rna'.*got \[\]. Name what"),
+        ((None, "rna"), r"source as one or more modalities, of \['rna'.*got None. Name what"),
     ],
 )
 def test_translations_that_cannot_be_are_refused(trained, arguments, words):

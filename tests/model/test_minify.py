@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from anndata import AnnData
@@ -152,8 +153,45 @@ def test_what_was_never_measured_of_values_is_asked_for_in_words(model):
 @pytest.mark.parametrize("call", ["get_elbo", "get_reconstruction_error", "get_marginal_ll", "leave_one_out", "train"])
 def test_what_needs_values_is_refused(model, call):
     minified(model)
-    with pytest.raises(ValueError, match="minified data"):
+    with pytest.raises(ValueError, match=r"Expected data .*; got minified data.*(Give|Load)"):
         getattr(model, call)()
+
+
+@pytest.mark.filterwarnings("ignore:The groups of")
+@pytest.mark.parametrize("test", ["differential_expression", "differential_accessibility"])
+def test_differential_tests_need_values_unless_cells_are_compared(model, mdata, test):
+    minified(model)
+    asked = {"groupby": "cluster", "group1": "cluster_1", "modality": "atac", "silent": True}
+    for more in ({}, {"compare": "cells"}, {"all_stats": False}):
+        with pytest.raises(
+            ValueError, match="with their values.*got minified data. Give such data as adata, or compare='cells'"
+        ):
+            getattr(model, test)(**asked, **more)
+    assert len(getattr(model, test)(**asked, compare="cells", all_stats=False)) == mdata["atac"].n_vars
+    assert len(getattr(model, test)(mdata, **asked)) == mdata["atac"].n_vars
+
+
+def test_a_diagnosis_leaves_out_what_is_explained(model):
+    before = model.diagnose()
+    after = minified(model).diagnose()
+    explained = ["explained", "explained_of_a_feature"]
+    pd.testing.assert_frame_equal(
+        before.modalities.drop(columns=explained), after.modalities.drop(columns=explained), rtol=1e-4
+    )
+    assert after.modalities[explained].isna().all(axis=None)
+    assert after.features["explained"].isna().all()
+    (new,) = set(after.verdict) - set(before.verdict)
+    assert "hold no values: how much of them is explained is not known. Load the model" in new
+
+
+@pytest.mark.parametrize("score", ["get_elbo", "get_reconstruction_error", "get_marginal_ll"])
+def test_values_that_are_given_are_scored(model, mdata, trained, score):
+    minified(model)
+    found = []
+    for scored in (model, trained[0]):
+        torch.manual_seed(0)
+        found.append(getattr(scored, score)(mdata, indices=[1, 2, 3]))
+    np.testing.assert_allclose(*(pd.Series(one).astype(float) for one in found), rtol=1e-4)
 
 
 def test_values_may_be_given(model, mdata, trained):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,20 @@ def train(mdata, **setup):
         warnings.simplefilter("ignore")
         model.train(3, enable_progress_bar=False)
     return model
+
+
+@pytest.fixture(scope="module")
+def chromatin():
+    """Function that gives a model of rna and of peaks under a name, by the name or the likelihood of which they are known."""
+
+    @cache
+    def named(name):
+        mdata = mmvae.datasets.simulate(60, modalities={"rna": 12, "atac": 14})
+        together = MuData({"rna": mdata["rna"], name: mdata["atac"]})
+        together.obs["batch"] = mdata.obs["batch"].reindex(together.obs_names)
+        return train(together, likelihoods={name: "nb" if name == "atac" else "poisson"})
+
+    return named
 
 
 @pytest.fixture(scope="module")
@@ -190,11 +205,27 @@ def test_accessibility_takes_what_it_can_and_says_what_not(every, trained):
     assert sp.issparse(model.get_accessibility_estimates(region_list=regions, threshold=cut, return_numpy=True))
     with pytest.raises(ValueError, match="threshold as.*'stain' has likelihood 'student_t'.*no factors of regions"):
         every.get_normalized_accessibility(modality="stain", normalize_regions=True, threshold=2)
-    # two modalities of peaks
+
+
+READERS = {
+    "probabilities": lambda model: model.get_normalized_accessibility().columns,
+    "differences": lambda m: m.differential_accessibility(idx1=range(30), batch_correction=True, silent=True).index,
+}
+
+
+@pytest.mark.parametrize("name", ["atac", "other"])
+@pytest.mark.parametrize("read", READERS)
+def test_the_modality_of_accessibility_is_found_in_one_way(chromatin, name, read):
+    model = chromatin(name)
+    assert sorted(READERS[read](model)) == sorted(model.adata[name].var_names)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_two_modalities_of_accessibility_are_named(every, read):
     with pytest.raises(
         ValueError, match=r"one modality of chromatin accessibility; found \['atac', 'peaks'\].*Give modality"
     ):
-        every.get_normalized_accessibility()
+        READERS[read](every)
 
 
 def test_foreground_probabilities_are_one_less_those_of_background(every, trained):

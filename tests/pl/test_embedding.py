@@ -140,6 +140,20 @@ def test_the_name_of_an_embedding_may_be_short_and_the_data_an_anndata(mosaic):
     assert len(dots(draw(cells, "X_umap:1", basis="umap"))[0]) == 60
 
 
+@pytest.mark.parametrize("n_categories", [45, 60])
+def test_legends_however_large_hide_nothing(mosaic, n_categories):
+    mosaic.obs["type"] = pd.Categorical([f"CD8+ T cells, type {i % n_categories}" for i in range(mosaic.n_obs)])
+    axes = draw(mosaic, ["type", "batch", "type"], ncols=2)
+    figure = axes[0].figure
+    figure.draw_without_rendering()
+    boxes = [panel.get_window_extent() for panel in axes]
+    legends = [panel.get_legend().get_window_extent() for panel in axes]
+    assert all(box.width > 3 * figure.dpi for box in boxes)
+    assert all(not legend.overlaps(box) for legend in legends for box in boxes)
+    assert all(figure.bbox.x0 <= legend.x0 and legend.x1 <= figure.bbox.x1 for legend in legends)
+    assert sum(legend.overlaps(other) for legend in legends for other in legends) == len(legends)
+
+
 def test_given_axes_are_drawn_on(mosaic):
     panel = plt.subplots()[1]
     assert draw(mosaic, "cluster", ax=panel) is panel

@@ -43,6 +43,14 @@ def test_each_cell_is_drawn_and_as_many_of_the_prior():
     assert len(first.get_offsets()) == 10
 
 
+def test_panels_stand_beneath_each_other_on_a_narrow_page():
+    model, _ = made()
+    pair, *marginals = mmvae.pl.priors(model, "rna", tall=True, show=False)
+    pair.figure.draw_without_rendering()
+    assert pair.figure.get_figwidth() < 4.5
+    assert all(panel.get_window_extent().y1 < pair.get_window_extent().y0 for panel in marginals)
+
+
 def test_components_are_drawn_where_they_are():
     model, _ = made()
     pair = mmvae.pl.priors(model, "rna", show=False)[0]

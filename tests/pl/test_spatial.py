@@ -256,7 +256,6 @@ def test_all_faults_are_told_at_once(adata):
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({}, r"8 cells are in the place of another one.*slide_key, the column that names them, such as 'section'"),
         ({"slide_key": "slide"}, r"obs has no column 'slide'; it has \['section'"),
         ({"slide_key": "section", "spatial_key": "xy"}, r"no places of cells 'xy' \(spatial_key\).*\['X_mmvae'"),
         ({"slide_key": "section", "palette": "nocolours"}, "palette 'nocolours' is no colour map"),
@@ -266,6 +265,21 @@ def test_all_faults_are_told_at_once(adata):
 def test_a_fault_is_told(adata, kwargs, message):
     with pytest.raises(SetupError, match=message):
         draw(adata, "region", **kwargs)
+
+
+def test_slides_taken_for_one_are_drawn_with_the_warning_of_setting_them_up(adata):
+    words = (
+        "8 of 20 spots are in the place of another one.*give slide_key, the column that names them, such as 'section'"
+    )
+    with pytest.warns(UserWarning, match=words):
+        (panel,) = draw(adata, "region")
+    assert sum(len(spots.get_offsets()) for spots in panel.collections) == N
+    with pytest.warns(UserWarning, match=words), pytest.warns(UserWarning, match="are taken for one slide"):
+        mmvae.pp.spatial(adata)
+    adata.obs["all"] = "one"
+    for function, arguments in ((draw, ["region"]), (mmvae.pp.spatial, [])):
+        with pytest.warns(UserWarning, match="8 of 20 spots.*check column 'all'"):
+            function(adata, *arguments, slide_key="all")
 
 
 def test_slides_without_a_key_are_refused(adata):

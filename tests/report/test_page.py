@@ -139,6 +139,13 @@ def test_every_figure_says_what_it_shows_and_how_to_read_it(name, request):
     assert all(caption.strip().endswith(".") for caption in captions)
 
 
+@pytest.mark.parametrize("name", ["page", "odd_page"])
+def test_text_of_figures_can_be_read_on_a_phone(name, request):
+    widths = [int(own["width"]) for own in Read(request.getfixturevalue(name)).of("img")]
+    # Text of 10 points is 9 pixels high where the whole figure is shown in the 366 that a screen of 390 has for it.
+    assert max(widths) <= 366 * (10 * 96 / 72) / 9
+
+
 def test_weights_data_and_surroundings_are_left_alone(of_one, tmp_path):
     model, data = of_one, of_one.adata
     before = [set(data.obsm), set(data.obs), set(data.uns), dict(mpl.rcParams)]

@@ -10,7 +10,7 @@ from ._effects import gains, log_rates
 from ._mixtures import batch_evenness, effective_number, responsibilities, top_features
 from ._recalibration import Recalibration, between, places, spread_wanted
 from ._residuals import of_mixture, squared_residual
-from ._scores import outlier_share, two_sample_auc, verdict
+from ._scores import ROUGHLY, outlier_share, two_sample_auc, verdict
 from ._weights import (
     certain_share,
     certain_shares,

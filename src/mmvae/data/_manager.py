@@ -1,9 +1,10 @@
 """Registration of mosaic data with scvi-tools."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import cached_property
 from typing import Any
 from weakref import ref
 
@@ -19,16 +20,17 @@ from mmvae._errors import SetupError
 from mmvae._keys import DATA, FIELDS, LAST_SETUP, SETUP_ARGS, SETUP_METHOD, STATE, layer_key
 from mmvae.likelihoods import FeatureStatistics
 
-from ._access import modalities_of
+from ._access import modalities_of, rows_of
 from ._dataset import MosaicDataset
 from ._fields import fields_of
 from ._matrix import Matrix, by_rows, is_on_disk, is_same
+from ._minified import Minification
 from .setup._columns import Column, Scale, SetupArguments, categories, keep_scales, resolve_columns, scale_of, scales_of
 from .setup._features import feature_notes, order_of
 from .setup._modality import Setup
 from .setup._reference import features_in, inspect_or_raise, known_labels
 from .setup._scan import feature_statistics
-from .setup._unchanged import Unchanged
+from .setup._unchanged import Sums, Unchanged, sampled_sums
 
 
 class MosaicManager(AnnDataManager):
@@ -49,7 +51,7 @@ class MosaicManager(AnnDataManager):
         self._moments = {} if setup is None else {m.name: m.moments for m in setup.modalities}
 
     @property
-    def adata(self) -> AnnData | MuData | None:
+    def adata(self) -> Any:
         """The data, ``None`` before they are registered and once they are gone."""
         return self._data()
 
@@ -88,6 +90,23 @@ class MosaicManager(AnnDataManager):
     def is_on_disk(self) -> bool:
         """Whether some of the values are in files."""
         return any(map(is_on_disk, self._matrices().values()))
+
+    @cached_property
+    def sums(self) -> dict[str, Sums]:
+        """By modality that the data have, what tells its values from others, of some cells in the order of the data."""
+        rows = {name: rows_of(self.adata, name) for name in self.layers}
+        return {
+            name: sampled_sums(matrix, rows[name][rows[name] >= 0], self._orders.get(name))
+            for name, matrix in self._matrices().items()
+        }
+
+    def has_values_of(self, sums: Mapping[str, Sequence[float]]) -> bool:
+        """Whether these are the modalities and values that ``sums`` are of; of minified data, the modalities."""
+        if sums.keys() != self.sums.keys() or any(len(sums[name]) != len(own.sums) for name, own in self.sums.items()):
+            return False
+        how = Minification.of(self.adata)
+        is_bare = how is not None and not how.has_values
+        return is_bare or all(own.are(np.asarray(sums[name])).all() for name, own in self.sums.items())
 
     def statistics(self, name: str) -> FeatureStatistics:
         """Summary of a modality's values: that of the set-up, or of another pass where it made none, as for a query."""

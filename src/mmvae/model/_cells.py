@@ -33,6 +33,7 @@ class OwnCells:
         self.n_train, self.n_cells, self.has_validation = len(parts[0]), model.adata.n_obs, len(parts[1]) > 0
         self.names_of: Callable[[list[int]], Iterable[str]] = model.adata.obs_names.__getitem__
         self.digest = digest_of(model.adata)
+        self.sums = {name: sums.tolist() for name, (sums, _) in self.manager.sums.items()}
         self.presence = presence_of(model.adata, self.modalities)
 
     def summaries(self) -> dict[str, Summary]:
@@ -81,7 +82,7 @@ class StreamedCells:
     """Cells that a data module yields, of which nothing is known but minibatches; the first 10,000 stand for all."""
 
     parts: tuple[None, ...] = (None, None, None)
-    digest = ""  # of no data
+    digest, sums = "", None  # of no data
     names_of = list  # the cells' numbers, as they have no names
 
     def __init__(self, model: DataAccess, datamodule: LightningDataModule) -> None:

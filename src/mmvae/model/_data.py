@@ -32,6 +32,9 @@ class ReferenceMemory:
     """What a model remembers of the cells that it was trained with; saved with it as a plain dictionary."""
 
     cells: str | None = None  # digest of the cells' names
+    values: dict[str, list[float]] | None = (
+        None  # by modality, sums over features of some cells, which tell them from others
+    )
     labelled: dict[str, Any] | None = None  # codes and posteriors of the labelled cells
     reliability: dict[str, float] | None = None  # of each modality's latent, by split halves
     certainty: dict[str, float] | None = None  # share of its variance that is of the posterior means

@@ -50,7 +50,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
     """scvi-tools' ``train`` with what this model needs around it."""
 
     best_epoch_: int | None
-    history_: dict[str, Any] | None
+    history_: Any
     module: Any
     seed: int
     trainer: Any
@@ -199,7 +199,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         self._clear_graphs()
         self.is_trained_, self.best_epoch_ = True, keep.best_in_history
         self.train_indices_, self.validation_indices_, self.test_indices_ = tuple[Any, ...](cells.parts)
-        self.remember(n_categories=table_sizes(self.module), cells=cells.digest)
+        self.remember(n_categories=table_sizes(self.module), cells=cells.digest, values=cells.sums)
 
     def _calibrate(self, cells: Cells, keep: KeepWeights) -> None:
         """Make the imputation of a reference as sure as validation cells prove it."""

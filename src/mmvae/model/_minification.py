@@ -1,10 +1,12 @@
 """Models whose data hold posteriors in place of values. n_m cells that have modality m, D_m latent dimensions."""
 
+from collections.abc import Callable
+from inspect import unwrap
 from typing import Any
 
 import numpy as np
 import torch
-from scvi.model.base import BaseMinifiedModeModelClass
+from scvi.model.base import BaseMinifiedModeModelClass, VAEMixin
 
 from mmvae._keys import POSTERIORS, SETUP_METHOD
 from mmvae.data import WAYS, Minification, StoredPosterior, rows_of
@@ -14,10 +16,20 @@ from ._reader import Reader
 from .readouts import remember_imputation
 
 
+def _ungated(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of scvi-tools' without its decorators, one of which looks at the model's own data alone."""
+    return torch.inference_mode()(unwrap(method))
+
+
 class Minifying(DataAccess, BaseMinifiedModeModelClass):
     """``minify_mudata`` and ``minify_adata``."""
 
     adata: Any  # scvi-tools' property
+
+    # scvi-tools refuses these where the model's own data are minified, though others may be given; ours, where values are read.
+    get_elbo = _ungated(VAEMixin.get_elbo)
+    get_marginal_ll = _ungated(VAEMixin.get_marginal_ll)
+    get_reconstruction_error = _ungated(VAEMixin.get_reconstruction_error)
 
     def minify_mudata(
         self,
@@ -31,8 +43,9 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
         before. The MuData that the model was made with is left as it is. What is read of posteriors, such as latents,
         expected values, imputation, labels and outlier scores, is read as before, and no encoder is run. What imputation
         needs to know of values, see :meth:`check_imputation`, is measured before they go.
-        What is about the values, such as the ELBO, :meth:`leave_one_out` and :meth:`train`, is refused; data with their
-        values may be given to methods that take ``adata``. :meth:`save` with ``save_anndata=True`` saves the small data,
+        What is about the values, such as the ELBO, :meth:`leave_one_out` and :meth:`train`, is refused, and so are
+        differential tests but with ``compare="cells", all_stats=False``; :meth:`diagnose` leaves out what is explained. Data
+        with their values may be given to methods that take ``adata``. :meth:`save` with ``save_anndata=True`` saves the small data,
         and :meth:`load` loads them.
 
         Parameters

@@ -46,15 +46,15 @@ class Reader:
     @property
     def has_training_data(self) -> bool:
         """Whether the model's own data are those that it was trained with, which those loaded with it need not be."""
-        return self.model.memory.cells in (None, digest_of(self.data()))
+        data, memory = self.data(), self.model.memory
+        if memory.cells not in (None, digest_of(data)):
+            return False
+        return memory.values is None or self.model.adata_manager.has_values_of(memory.values)
 
     @property
     def has_training_values(self) -> bool:
         """Whether there are data of the model's own, those that it was trained with, and they hold their values."""
-        if self.model.adata is None or not self.has_training_data:
-            return False
-        how = Minification.of(self.model.adata)
-        return how is None or how.has_values
+        return self.model.adata is not None and self.has_training_data and has_values(self.model.adata)
 
     def training_cells(self, most: int | None = None) -> np.ndarray:
         """Numbers of the training cells, ascending; ``most`` of them at random, always the same ones."""
@@ -143,6 +143,12 @@ class Reader:
             msg = f"Expected transform_batch as one or more of {known}; got none."
             raise ValueError(msg)
         return [None if batch is None else _code(batch, known) for batch in several]
+
+
+def has_values(data: Data) -> bool:
+    """Whether data hold their values, which minified ones need not."""
+    how = Minification.of(data)
+    return how is None or how.has_values
 
 
 def agreed(**given: str | None) -> str | None:

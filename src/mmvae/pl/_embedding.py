@@ -19,7 +19,7 @@ from mmvae._keys import UMAP
 from mmvae.data import modalities_of
 
 from ._colours import category_colours
-from ._finish import Drawn, draw_bar, finished, panels_in_rows
+from ._finish import Drawn, draw_bar, finished, make_room, panels_in_rows
 from ._tables import Table, cells_of, column_of, features_of
 from ._values import find_column, find_feature, find_values, matrices_of
 
@@ -124,6 +124,8 @@ def embedding(
         given = {name: _of_panel(name, value, number, order) for name, value in kwargs.items()}
         cells.obs["value"] = panel.values.iloc[order]
         _draw(own, panel, cells, key, given)
+    if ax is None:
+        make_room(axes, PANEL)
     return finished(axes if len(axes) > 1 else axes[0], show=show, save=save, return_fig=return_fig)
 
 

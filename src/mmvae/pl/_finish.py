@@ -1,6 +1,7 @@
 """What all plots have in common: panels in rows, and what becomes of a figure once it is drawn."""
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,8 @@ from matplotlib.figure import Figure
 from mmvae._files import replacing
 
 DPI = 150
+# Inches: of a panel that a legend beside it may take, and above and beneath one.
+ROOM, MARGIN = 1.5, 0.1
 # Left, bottom, width and height of a colour bar, in those of the panel.
 BAR = (1.04, 0.1, 0.05, 0.8)
 Drawn: TypeAlias = Axes | list[Axes] | Figure | None
@@ -26,6 +29,21 @@ def panels_in_rows(n_panels: int, ncols: int, size: tuple[float, float], **kwarg
     figure = plt.figure(figsize=(width * size[0], height * size[1]), layout="constrained")
     spec = figure.add_gridspec(height, width)
     return [figure.add_subplot(spec[divmod(number, width)], **kwargs) for number in range(n_panels)]
+
+
+def make_room(axes: Sequence[Axes], size: tuple[float, float]) -> None:
+    """Widen and heighten a figure of panels in rows, each of ``size``, by what large legends need."""
+    figure: Any = axes[0].figure
+    right, height = (defaultdict[int, float](float) for _ in range(2))
+    for panel in axes:
+        place: Any = panel.get_subplotspec()
+        row, column = place.rowspan.start, place.colspan.start
+        height[row] = max(height[row], size[1])
+        if (legend := panel.get_legend()) is not None:
+            legend_box, panel_box = (drawn.get_window_extent() for drawn in (legend, panel))
+            right[column] = max(right[column], (legend_box.x1 - panel_box.x1) / figure.dpi - ROOM)
+            height[row] = max(height[row], legend_box.height / figure.dpi + MARGIN)
+    figure.set_size_inches(figure.get_figwidth() + sum(right.values()), sum(height.values()))
 
 
 def draw_bar(panel: Axes, scale: ScalarMappable, label: str = "") -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -23,8 +24,7 @@ from mmvae.train import seeded
 from ._colours import BLUE, INK, ORANGE
 from ._finish import Drawn, finished, without_frame
 
-FIGURE, SHAPE = (9.6, 4.2), (2, 4)
-MARGINALS = [(0, 2), (0, 3), (1, 2), (1, 3)]
+MOST_MARGINALS = 4
 N_BINS, SHOWN_SHARE = (8, 40), 0.998
 # Draws by which a component is placed, and the share of the cells below which it is not drawn.
 COMPONENT_DRAWS, LEAST_WEIGHT = 2_000, 0.002
@@ -34,12 +34,28 @@ HALO = [withStroke(linewidth=2, foreground="white")]
 POSTERIOR, PRIOR = "cells, a draw of each posterior", "draws of the prior"
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Inches of the figure, cells of its grid, those of both components together and of each alone; entries of a row of the key."""
+
+    size: tuple[float, float]
+    grid: tuple[int, int]
+    pair: tuple[slice, slice]
+    marginals: tuple[tuple[int, int], ...]
+    key_columns: int
+
+
+WIDE = _Layout((9.6, 4.2), (2, 4), (slice(0, 2), slice(0, 2)), ((0, 2), (0, 3), (1, 2), (1, 3)), 3)
+TALL = _Layout((4.2, 6.8), (4, 2), (slice(0, 2), slice(0, 2)), ((2, 0), (2, 1), (3, 0), (3, 1)), 1)
+
+
 def priors(
     model: MultiVAE,
     modality: str | None = None,
     *,
     n_cells: int = 2_000,
     seed: int = 0,
+    tall: bool = False,
     show: bool | None = None,
     save: str | os.PathLike[str] | None = None,
     return_fig: bool = False,
@@ -59,6 +75,8 @@ def priors(
         Whose latent; may be left out if there is one.
     n_cells, seed
         Cells to use at most, of those that have the modality, and the seed of their choice and the draws.
+    tall
+        Whether the panels of single components stand beneath that of two, for a narrow page.
     show, save, return_fig
         As in :func:`mmvae.pl.spatial`.
 
@@ -86,13 +104,14 @@ def priors(
         raise ValueError(msg)
     cells = np.sort(np.random.default_rng(seed).permutation(having)[:n_cells])
     means: Any = model.get_latent_representation(indices=cells, representation=name)
-    places = PCA(min(len(MARGINALS), *means.shape), svd_solver="full").fit(means)
+    places = PCA(min(MOST_MARGINALS, *means.shape), svd_solver="full").fit(means)
     with seeded(seed):
         posterior, prior = (places.transform(own[:, dims]) for own in both_draws(reader, cells)[latent])
         components = [
             (name, weight, places.transform(own[:, dims])) for name, weight, own in _components(reader, latent)
         ]
-    pair, marginals = _axes(places.n_components_)
+    layout = TALL if tall else WIDE
+    pair, marginals = _axes(places.n_components_, layout)
     if pair is not None:
         _draw_pair(pair, posterior, prior)
         _draw_components(pair, components)
@@ -100,22 +119,22 @@ def priors(
         _draw_marginal(panel, posterior[:, number], prior[:, number])
         panel.set_title(f"PC {number + 1} ({share:.0%})", fontsize="medium")
     axes = marginals if pair is None else [pair, *marginals]
-    _finish(axes[0], f"{latent}: prior '{model.module.priors[latent].name}'")
+    _finish(axes[0], f"{latent}: prior '{model.module.priors[latent].name}'", layout.key_columns)
     return finished(axes, show=show, save=save, return_fig=return_fig)
 
 
-def _axes(n_dimensions: int) -> tuple[Axes | None, list[Axes]]:
+def _axes(n_dimensions: int, layout: _Layout) -> tuple[Axes | None, list[Axes]]:
     """Of the first two components together, if there are two, and of each alone."""
-    spec = plt.figure(figsize=FIGURE, layout="constrained").add_gridspec(*SHAPE)
-    pair = plt.subplot(spec[:, :2]) if n_dimensions > 1 else None
-    return pair, [plt.subplot(spec[place]) for place in MARGINALS[:n_dimensions]]
+    spec = plt.figure(figsize=layout.size, layout="constrained").add_gridspec(*layout.grid)
+    pair = plt.subplot(spec[layout.pair]) if n_dimensions > 1 else None
+    return pair, [plt.subplot(spec[place]) for place in layout.marginals[:n_dimensions]]
 
 
-def _finish(panel: Axes, title: str) -> None:
+def _finish(panel: Axes, title: str, key_columns: int) -> None:
     figure: Any = panel.figure
     figure.suptitle(title)
     keys = panel.get_legend_handles_labels()
-    figure.legend(*keys, loc="outside lower center", ncols=len(keys[0]), frameon=False, markerscale=3)
+    figure.legend(*keys, loc="outside lower center", ncols=min(key_columns, len(keys[0])), frameon=False, markerscale=3)
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 
 from mmvae._keys import SPATIAL
 from mmvae.data import modalities_of, rows_of
-from mmvae.pp._spatial_input import MOST_SHARED, slide_columns
+from mmvae.pp._spatial_input import shared_notes, slide_columns
 
 from ._values import find_column
 
@@ -37,7 +37,7 @@ def read_slides(
 ) -> tuple[list[Slide], list[str]]:
     """The slides that :func:`mmvae.pl.spatial` is to draw, and all that is wrong, a sentence each."""
     places, names = _places(data, spatial_key), _names(data, slide_key)
-    faults = _place_faults(data, places, slide_key, spatial_key)
+    faults = _place_faults(data, places, spatial_key)
     if names is None:
         return [], [*faults, f"slide_key: obs has no column '{slide_key}'; it has {list(data.obs.columns)}."]
     known = list(names.cat.categories)
@@ -62,25 +62,20 @@ def read_slides(
     return found, [] if found else [f"obsm['{spatial_key}'] has no place of a cell on {wanted}."]
 
 
-def _place_faults(
-    data: AnnData | MuData, places: np.ndarray | None, slide_key: str | None, spatial_key: str
-) -> list[str]:
+def _place_faults(data: AnnData | MuData, places: np.ndarray | None, spatial_key: str) -> list[str]:
     if places is None:
         there = sorted({key for adata in [data, *modalities_of(data).values()] for key in adata.obsm})
         return [
             f"obsm has no places of cells '{spatial_key}' (spatial_key), an array of two or three columns; there are "
             f"{there}."
         ]
-    placed = pd.DataFrame(places).dropna()
-    n_shared = int(placed.duplicated().sum())
-    if slide_key is not None or n_shared <= MOST_SHARED * len(placed):
-        return []
-    columns = slide_columns(data.obs)
-    hint = f", such as '{columns[0]}'" if columns else ""
-    return [
-        f"{n_shared:,} cells are in the place of another one, more than rounded places make likely. If the data hold several "
-        f"slides, give slide_key, the column that names them{hint}; if they hold one, a column with one value."
-    ]
+    return []
+
+
+def slide_notes(data: AnnData | MuData, slides: Sequence[Slide], slide_key: str | None) -> list[str]:
+    """What looks as if cells of several slides were taken for those of one, in the words of :func:`mmvae.pp.spatial`."""
+    where = pd.concat([pd.DataFrame(slide.places).assign(slide=slide.name) for slide in slides])
+    return shared_notes(where, slide_key, slide_columns(data.obs))
 
 
 def _names(data: AnnData | MuData, slide_key: str | None) -> pd.Series | None:

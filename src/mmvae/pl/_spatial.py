@@ -1,6 +1,7 @@
 """Cells on the slides that they lie on, in colours that are the same on all slides. N spots of a slide."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from mmvae._keys import SPATIAL
 
 from ._colours import MISSING, category_colours
 from ._finish import Drawn, draw_bar, finished
-from ._slides import Slide, read_slides
+from ._slides import Slide, read_slides, slide_notes
 from ._values import find_values
 
 PANEL = (3.4, 3.2)
@@ -123,8 +124,12 @@ def spatial(
     Raises
     ------
     SetupError
-        If colours, slides or places are not there, or cells of several slides lie in one place; the message lists all
-        faults.
+        If colours, slides or places are not there; the message lists all faults.
+
+    Warns
+    -----
+    UserWarning
+        If many cells lie in the place of another one of their slide, as where several slides are taken for one.
 
     Examples
     --------
@@ -141,6 +146,8 @@ def spatial(
     faults += more
     if faults := [*faults, *number_faults({"ncols": COUNT, "size": POSITIVE}, ncols=ncols, size=size)]:
         raise SetupError(faults)
+    for note in slide_notes(mdata, found, slide_key):
+        warnings.warn(note, UserWarning, stacklevel=2)
     grid = _panels(len(chosen), len(found), ncols)
     for colouring, panels in zip(chosen, grid, strict=True):
         for panel, slide in zip(panels, found, strict=True):

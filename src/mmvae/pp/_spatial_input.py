@@ -1,6 +1,6 @@
 """What `pp.spatial` is given, and what is wrong with it."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,14 +57,20 @@ def place_notes(adata: AnnData, slide_key: str | None, spatial_key: str) -> list
             f"All {adata.n_obs:,} spots are taken for one slide, but column '{key}' has {adata.obs[key].nunique()} "
             f"values. If it names slides, give slide_key='{key}'; neighbours are then spots of the same slide."
         )
-    n_shared = int(_where(adata, slide_key, spatial_key).duplicated().sum())
-    if n_shared > MOST_SHARED * adata.n_obs:
-        hint = "give slide_key" if slide_key is None else f"check column '{slide_key}'"
-        notes.append(
-            f"{n_shared:,} of {adata.n_obs:,} spots are in the place of another one of their slide, more than rounded "
-            f"places make likely. If the data hold several slides, {hint}; if spots are repeated, leave repeats out."
-        )
-    return notes
+    return notes + shared_notes(_where(adata, slide_key, spatial_key), slide_key, columns)
+
+
+def shared_notes(where: pd.DataFrame, slide_key: str | None, columns: Sequence[Hashable]) -> list[str]:
+    """Whether too many spots share place and slide, ``where``; ``columns`` may name slides."""
+    n_shared = int(where.duplicated().sum())
+    if n_shared <= MOST_SHARED * len(where):
+        return []
+    such = f", such as '{columns[0]}'" if columns else ""
+    hint = f"give slide_key, the column that names them{such}" if slide_key is None else f"check column '{slide_key}'"
+    return [
+        f"{n_shared:,} of {len(where):,} spots are in the place of another one of their slide, more than rounded places make "
+        f"likely. If the data hold several slides, {hint}; if spots are repeated, leave repeats out."
+    ]
 
 
 def _where(adata: AnnData, slide_key: str | None, spatial_key: str) -> pd.DataFrame:

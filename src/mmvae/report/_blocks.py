@@ -12,7 +12,7 @@ import pandas as pd
 
 DPI, CSS_DPI = 160, 96
 # Inches: of figures that are drawn for the page.
-WIDTH = 5.4
+WIDTH = 4.4
 STYLE = {"legend.fontsize": "small"}
 MOST_ROWS = 40
 # Text of more characters than this has a column of its own width, and is wrapped in it.

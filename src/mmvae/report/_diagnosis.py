@@ -15,6 +15,7 @@ NAMES = {
     "explained_of_a_feature": "median feature",
     "target": "filled in",
     "sources": "from",
+    "auc": "AUC",
 }
 
 
@@ -46,3 +47,9 @@ def diagnosis(model: MultiVAE) -> Iterator[Block]:
             "How far the nearest neighbours in the fused latent tell a cell's batch and what it has: 0 no better than by "
             "guessing, where all is mixed; 1 always.",
         )
+    yield Table(
+        found.priors,
+        "How well a classifier tells draws of a prior from cells, as the area under its curve: 0.5 not at all, 1 always. "
+        "Priors of single modalities know nothing of each other, so that they fail jointly even where each fits.",
+        NAMES,
+    )

@@ -1,6 +1,8 @@
 """Where the cells lie in the fused latent, by what should and what should not tell them apart."""
 
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -16,8 +18,10 @@ from ._cells import column_of, described, most_frequent, patterns_of, sample_of
 
 # Neighbours that a UMAP begins with.
 LEAST_CELLS = 15
-# Inches: of the dots; the legend beside them has the room that it needs.
+# Inches: of the dots; the legend beneath them has the room that it needs.
 SIZE = (4.4, 4.0)
+# Characters of a name up to which two stand beside each other.
+SHORT = 20
 
 
 def embeddings(model: MultiVAE) -> Iterator[Block]:
@@ -59,7 +63,15 @@ def _umap(model: MultiVAE) -> AnnData:
 
 def _coloured(cells: AnnData, column: str, reading: str) -> Picture:
     return picture(
-        lambda: embedding(cells, column, ax=plt.subplots(figsize=SIZE)[1], return_fig=True, frameon=False),
+        partial(_drawn, cells, column),
         f"UMAP of the fused latent; a dot is a cell, its colour is its {column}.",
         reading,
     )
+
+
+def _drawn(cells: AnnData, column: str) -> Any:
+    figure, panel = plt.subplots(figsize=SIZE)
+    embedding(cells, column, ax=panel, show=False, frameon=False)
+    ncols = 2 if cells.obs[column].astype(str).str.len().max() <= SHORT else 1
+    panel.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=ncols, frameon=False)
+    return figure

@@ -15,7 +15,7 @@ from mmvae.model.readouts._quality import LEAST_CELLS, OWN, Quality, quality
 from mmvae.nn import dense
 from mmvae.pl import imputation
 
-from ._blocks import Block, Note, Table, picture
+from ._blocks import WIDTH, Block, Note, Table, picture
 
 INTERVAL, MOST_CELLS, MOST_FEATURES, DRAWN = 0.9, 200, 100, 4
 Tables: TypeAlias = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]
@@ -69,7 +69,9 @@ def intervals(model: MultiVAE) -> Iterator[Block]:
 def _draw(tables: Tables, features: list[str], *, log: bool) -> Any:
     # A dollar begins a formula.
     own = [table[features].rename(columns=lambda name: name.replace("$", r"\$")) for table in tables]
-    return imputation(*own, ncols=2, log=log, return_fig=True)
+    figure: Any = imputation(*own, ncols=2, log=log, return_fig=True)
+    figure.set_size_inches(WIDTH, WIDTH * figure.get_figheight() / figure.get_figwidth())
+    return figure
 
 
 def _measured(model: MultiVAE) -> dict[str, Quality]:

@@ -2,29 +2,15 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
-
-from matplotlib.figure import Figure
 
 from mmvae.model import MultiVAE
 from mmvae.pl import priors
 
 from ._blocks import Block, Table, picture
 
-SIZE = (6.4, 3.8)
 COMPONENTS, FEATURES = 8, 5
-NAMES = {"n_cells": "cells", "auc": "AUC", "batch_evenness": "evenness of batches"}
+NAMES = {"n_cells": "cells", "batch_evenness": "evenness of batches"}
 SHOWN = ["component", "label", "weight", "n_cells", "batch_evenness"]
-
-
-def fits(model: MultiVAE) -> Iterator[Block]:
-    """The table of whether draws of the priors look like cells."""
-    yield Table(
-        model.check_prior(),
-        "How well a classifier tells draws of a prior from cells, as the area under its curve: 0.5 not at all, 1 always. "
-        "Priors of single modalities know nothing of each other, so that they fail jointly even where each fits.",
-        NAMES,
-    )
 
 
 def pictures(model: MultiVAE) -> Iterator[Block]:
@@ -34,16 +20,10 @@ def pictures(model: MultiVAE) -> Iterator[Block]:
     first = {str(fusion.latent_of(name)): name for name in reversed(model.modalities)}
     for name in reversed(first.values()):
         yield picture(
-            partial(_drawn, model, name),
+            partial(priors, model, name, tall=True, return_fig=True),
             f"Cells and draws of the prior on the main directions of the latent of '{name}', together and each alone.",
             f"Where cells of '{name}' lie and the prior does not, or the other way round, the prior does not fit.",
         )
-
-
-def _drawn(model: MultiVAE, name: str) -> Figure:
-    figure: Any = priors(model, name, return_fig=True)
-    figure.set_size_inches(SIZE)
-    return figure
 
 
 def components(model: MultiVAE) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from ._data import batches, columns, modalities, patterns
 from ._diagnosis import diagnosis
 from ._embeddings import embeddings
 from ._imputation import intervals, predictions
-from ._priors import components, fits, pictures
+from ._priors import components, pictures
 from ._settings import settings, versions
 from ._training import training
 
@@ -22,7 +22,7 @@ SECTIONS: dict[str, tuple[Part, ...]] = {
     "Embeddings": (embeddings,),
     "Contributions": (weights, shared, information, withheld),
     "Imputation": (predictions, intervals),
-    "Priors": (fits, pictures, components),
+    "Priors": (pictures, components),
     "Data": (modalities, patterns, batches, columns),
     "Settings": (settings,),
     "Versions": (versions,),

@@ -21,7 +21,7 @@ def training_report(
     """Sentences on what went less than well; ``history`` has, by metric, a row for each epoch of this training."""
     nats = {name: metric(history, f"kl_{name}_train") for name in priors}
     last = {name: float(values.iloc[-1]) for name, values in nats.items() if len(values)}
-    notes = objective_notes(metric(history, MONITOR)) + collapse_notes(last) + prior_notes(priors)
+    notes = objective_notes(metric(history, MONITOR)) + collapse_notes(last, "training cell") + prior_notes(priors)
     return notes if batch is None else [*notes, *confounding_notes(batch, patterns)]
 
 
@@ -51,10 +51,10 @@ def overtraining_notes(objectives: Mapping[int, float], chosen: int | None) -> l
     ]
 
 
-def collapse_notes(nats: Mapping[str, float]) -> list[str]:
-    """Latents that carry next to nothing, by their nats per cell."""
+def collapse_notes(nats: Mapping[str, float], cell: str = "cell") -> list[str]:
+    """Latents that carry next to nothing, by their nats per cell, of which ``cell`` says which."""
     return [
-        f"The latent of '{name}' carries {value:.2f} nats per cell, less than {MINIMUM_NATS:g}: the "
+        f"The latent of '{name}' carries {value:.2f} nats per {cell}, less than {MINIMUM_NATS:g}: the "
         "model learnt next to nothing of it. Check its features, or leave it out."
         for name, value in nats.items()
         if value < MINIMUM_NATS

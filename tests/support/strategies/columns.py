@@ -16,7 +16,9 @@ CATEGORIES = {
     "categories": lambda codes, texts: pd.Categorical.from_codes(codes, texts),
     "ordered": lambda codes, texts: pd.Categorical.from_codes(codes, texts, ordered=True),
     "unused": lambda codes, texts: pd.Categorical.from_codes(codes, [*texts, "unused"]),
-    "categories of numbers": lambda codes, texts: pd.Categorical.from_codes(codes, [1.5, 2.0, 10.0, 3.25][: len(texts)]),
+    "categories of numbers": lambda codes, texts: pd.Categorical.from_codes(
+        codes, [1.5, 2.0, 10.0, 3.25][: len(texts)]
+    ),
     "string": lambda codes, texts: pd.array(np.array(texts, dtype=object)[codes], dtype="string"),
     "int": lambda codes, texts: codes * 7 - 3,
     "uint8": lambda codes, texts: codes.astype(np.uint8),
@@ -27,7 +29,9 @@ CATEGORIES = {
     "boolean": lambda codes, texts: pd.array(codes % 2 == 0, dtype="boolean"),
     "datetime": lambda codes, texts: pd.to_datetime("2024-01-30") + pd.to_timedelta(codes, "D"),
     "dates": lambda codes, texts: np.array([date(2024, 1, 1 + code) for code in codes], dtype=object),
-    "numbers and text": lambda codes, texts: np.array([code if code % 2 else f"t{code}" for code in codes], dtype=object),
+    "numbers and text": lambda codes, texts: np.array(
+        [code if code % 2 else f"t{code}" for code in codes], dtype=object
+    ),
 }
 NUMBERS = {
     "float64": lambda values: values,

@@ -1,6 +1,6 @@
 """Whether data are still what was registered. C cells, N rows of a modality, G features."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from typing import Any, NamedTuple, Self, TypeAlias
 
@@ -32,18 +32,21 @@ class Sums(NamedTuple):
     slack: np.ndarray
 
     @classmethod
-    def of(cls, matrix: Any) -> Self:
-        """Of all rows of a matrix in memory."""
-        weights, parts = np.random.default_rng(0).uniform(1, 2, matrix.shape[1]), [np.zeros((2, 0))]
-        for _, block in blocks(by_rows(matrix)):
-            parts.append(np.stack([block @ weights, abs(block) @ weights]))
-        sums, sizes = np.concatenate(parts, axis=1)
+    def of(cls, parts: Iterable[Block], n_features: int) -> Self:
+        """Of the rows of a matrix, block by block."""
+        weights, found = np.random.default_rng(0).uniform(1, 2, n_features), [np.zeros((2, 0))]
+        found += [np.stack([block @ weights, abs(block) @ weights]) for block in parts]
+        sums, sizes = np.concatenate(found, axis=1)
         return cls(weights, sums, TOLERANCE * sizes)
 
     def differ(self, places: np.ndarray, block: Block) -> np.ndarray:
         """Which rows of ``block`` are not the ones at ``places``, boolean; those at none, -1, are not."""
         same = np.abs(block @ self.weights - self.sums[places]) <= self.slack[places]
         return ~same & (places >= 0)
+
+    def are(self, sums: np.ndarray) -> np.ndarray:
+        """Which rows have these sums, boolean."""
+        return np.asarray(np.abs(sums - self.sums) <= self.slack)
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,19 @@ class Fingerprint:
     def of(cls, adata: AnnData, layer: str | None, stored: StoredPosterior | None) -> Self:
         """Of a modality, and the posteriors that it holds if it is minified."""
         matrix = values_of(adata, layer)
-        values = None if is_on_disk(matrix) else Sums.of(matrix)
-        posteriors = None if stored is None else Sums.of(_as_one(stored))
+        values = (
+            None if is_on_disk(matrix) else Sums.of((block for _, block in blocks(by_rows(matrix))), matrix.shape[1])
+        )
+        posteriors = None if stored is None else Sums.of([own := _as_one(stored)], own.shape[1])
         return cls(adata.obs_names, adata.var_names, values, posteriors)
+
+
+def sampled_sums(matrix: Matrix, rows: np.ndarray, columns: np.ndarray | None) -> Sums:
+    """Sums of at most 256 of ``rows``, of features in the order of ``columns`` if it is given."""
+    places = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLED_ROWS)).astype(int)
+    block = take(matrix, rows[places])
+    block = block if columns is None else block[:, columns]
+    return Sums.of([block], block.shape[1])
 
 
 def places_of(names: pd.Index, known: pd.Index) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 from mmvae._checks import COUNT, NOT_NEGATIVE, check_numbers, listed
 from mmvae._keys import LATENT
 from mmvae.data import new_matrix
+from mmvae.fusion import Posteriors
 from mmvae.likelihoods import Likelihood
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
@@ -101,23 +102,45 @@ def decoded(
         yield found
 
 
-def fused_draws(reader: Reader, minibatch: Minibatch, request: Request) -> Iterator[Tensor]:
+def fused_draws(
+    reader: Reader, minibatch: Minibatch, request: Request, posteriors: Posteriors | None = None
+) -> Iterator[Tensor]:
     """What the decoders read, ``(n_cells, U)``: at each draw of the posterior, or once at its mean."""
-    fusion, posteriors = reader.module.fusion, reader.module.encode(minibatch)
+    fusion = reader.module.fusion
+    posteriors = reader.module.encode(minibatch) if posteriors is None else posteriors
     at_mean = request.return_mean and request.n_samples == 1
     for _ in range(request.n_samples):
         latent = fusion.posterior(posteriors).loc if at_mean else fusion.draw(posteriors).latent
         yield fusion.fuse(latent, posteriors)
 
 
+def in_batches(
+    reader: Reader, minibatch: Minibatch, fused: Tensor, request: Request, name: str
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Hidden activations of a modality in each batch that is asked for, ``(n_cells, G_m)``, and the cells' codes of it."""
+    for code in request.batches:
+        covariates = minibatch.in_batch(code).covariates
+        yield reader.module.decoders[name](fused, covariates), covariates.batch
+
+
 def expected(
     reader: Reader, minibatch: Minibatch, fused: Tensor, request: Request, name: str, read: Read | None = None
 ) -> Tensor:
     """Expected values of a modality, or what else is read, the mean over the batches that are asked for."""
-    module, read, columns = reader.module, read or request.expected, request.columns[name]
-    likelihood, depth = module.likelihoods[name], module.size_factors(name, minibatch)
-    covariates = (minibatch.in_batch(code).covariates for code in request.batches)
-    layers = ((module.decoders[name](fused, own), own.batch) for own in covariates)
+    return mean_of(reader, minibatch, in_batches(reader, minibatch, fused, request, name), request, name, read)
+
+
+def mean_of(
+    reader: Reader,
+    minibatch: Minibatch,
+    layers: Iterable[tuple[Tensor, Tensor]],
+    request: Request,
+    name: str,
+    read: Read | None = None,
+) -> Tensor:
+    """:func:`expected` of what :func:`in_batches` gives."""
+    likelihood, read = reader.module.likelihoods[name], read or request.expected
+    depth, columns = reader.module.size_factors(name, minibatch), request.columns[name]
     return _mean(read(likelihood, hidden, depth, batch)[..., columns] for hidden, batch in layers)
 
 

@@ -3,18 +3,20 @@
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scvi.utils import track
 
-from mmvae._checks import NOT_NEGATIVE, SHARE, check_numbers
+from mmvae._checks import NOT_NEGATIVE, SHARE, number_faults
 from mmvae._compat import de_core
 from mmvae.train import seeded
 
 from ._group_means import GroupSampler, MeasuredSums, Rates
 from ._groups import FEWEST_CELLS, GROUP, Compared, Groups, Pair, warn_of_batches
+from ._options import check_options
 
 # Where a feature would have fewer counts than this in the whole of the smaller group, its fold change fades.
 FEWEST_COUNTS = 10
@@ -41,13 +43,15 @@ class Settings:
     silent: bool
     compare: str
     options: dict[str, Any]
+    two_sided: bool = True
     weights: str | None = "uniform"
     representation: Callable[[np.ndarray], np.ndarray] | None = None
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that the user did not leave to us."""
-        return {name: value for name, value in self.options.items() if value is not None}
+        """The options that the user did not leave to us, and which changes count, if not those of both directions."""
+        own = {} if self.two_sided or self.delta is None else {"m1_domain_fn": partial(_above, self.delta)}
+        return own | {name: value for name, value in self.options.items() if value is not None}
 
     def __post_init__(self) -> None:
         faults = [
@@ -57,8 +61,14 @@ class Settings:
         ]
         if self.batches != (None, None) and not self.batch_correction:
             faults.append("Expected batchid1 and batchid2 together with batch_correction=True; got them without.")
-        takes = {"delta": NOT_NEGATIVE, "fdr_target": SHARE}
-        check_numbers(takes, faults, delta=self.delta, fdr_target=self.fdr_target)
+        if self.delta is None and not self.two_sided:
+            faults.append(
+                "Expected delta as a number together with two_sided=False; got None. Give delta, or two_sided=True."
+            )
+        faults += number_faults(
+            {"delta": NOT_NEGATIVE, "fdr_target": SHARE}, delta=self.delta, fdr_target=self.fdr_target
+        )
+        check_options(self.options, faults)
 
 
 def tested(sampler: GroupSampler, cells: Compared, groups: Groups, settings: Settings) -> pd.DataFrame:
@@ -139,6 +149,11 @@ def _in_order(result: pd.DataFrame, quantity: Rates, settings: Settings) -> pd.D
     called = result[f"is_de_fdr_{settings.fdr_target}"].to_numpy()
     first = np.where(called, sure, result["proba_de"])
     return result.iloc[np.lexsort((-first, ~called))]
+
+
+def _above(delta: float, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which changes are increases, and none that are decreases, in the form of scvi-tools' ``m1_domain_fn``."""
+    return samples >= delta, np.zeros_like(samples, dtype=bool)
 
 
 def _statistics(sums: MeasuredSums | None, codes: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,14 +8,15 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from mmvae._checks import check_numbers
 from mmvae.model._data import Data, DataAccess
-from mmvae.model._reader import Reader
+from mmvae.model._reader import Reader, has_values
 
 from ._differences import Settings, tested
 from ._group_means import Detection, GroupSampler, Rates
 from ._groups import Compared, Groups
+from ._regions import region_faults, region_modality
 
-OF_REGIONS = ("poisson", "bernoulli")
 # Columns of scvi-tools' differential accessibility, and where they come from.
 OF_PEAKS = {"proba_de": "prob_da", "proba_m1": "prob_da", "scale1": "est_prob1", "scale2": "est_prob2"}
 OF_PEAKS |= {f"non_zeros_proportion{n}": f"emp_prob{n}" for n in (1, 2)}
@@ -141,7 +142,7 @@ class DifferentialMethods(DataAccess):
         idx1: Any = None,
         idx2: Any = None,
         mode: Literal["vanilla", "change"] = "change",
-        delta: float = 0.05,
+        delta: float | None = 0.05,
         batch_size: int | None = None,
         all_stats: bool = True,
         batch_correction: bool = False,
@@ -166,14 +167,13 @@ class DifferentialMethods(DataAccess):
         adata, groupby, group1, group2, idx1, idx2, mode, batch_size, all_stats, batch_correction, batchid1, batchid2
             As in :meth:`differential_expression`.
         delta
-            Fold change of probabilities, in base 2, that counts as a difference.
+            Fold change of probabilities, in base 2, that counts as a difference; ``None`` learns it, of both sides alone.
         fdr_target, silent, within, include_imputed, compare, **kwargs
             As in :meth:`differential_expression`.
         two_sided
             Whether regions that are less open in the first group count, or those that are more open alone.
         modality
-            Which modality of counts or of open and closed; may be left out if one has the likelihood ``poisson`` or
-            ``bernoulli``.
+            Which modality; by default as in :meth:`get_normalized_accessibility`.
 
         Returns
         -------
@@ -184,9 +184,12 @@ class DifferentialMethods(DataAccess):
         """
         groups = Groups(groupby, group1, group2, idx1, idx2, within)
         batches, reader = (batchid1, batchid2), Reader(self)
-        options = kwargs if two_sided else {"m1_domain_fn": partial(_above, delta)} | kwargs
-        settings = Settings(mode, delta, fdr_target, all_stats, batch_correction, batches, silent, compare, options)
-        quantity = Detection(reader, _of_regions(reader, modality))
+        settings = Settings(
+            mode, delta, fdr_target, all_stats, batch_correction, batches, silent, compare, kwargs, two_sided
+        )
+        name = region_modality(reader, reader.data(adata), modality)
+        check_numbers({}, region_faults(reader, name))
+        quantity = Detection(reader, name)
         found = _tested(reader, adata, quantity, groups, settings, batch_size, include_imputed=include_imputed)
         found = found.rename(columns=OF_PEAKS | {f"is_de_fdr_{fdr_target}": "is_da_fdr"})
         for effect, kind in (("effect_size", "est_prob"), ("emp_effect", "emp_prob")):
@@ -207,28 +210,16 @@ def _tested(
     include_imputed: bool,
 ) -> pd.DataFrame:
     data = reader.data(adata)
+    if (settings.compare == "means" or settings.all_stats) and not has_values(data):
+        msg = (
+            "Expected data with their values, for the error of measured means (compare='means') and statistics of the measured "
+            "values (all_stats=True); got minified data. Give such data as adata, or compare='cells' and all_stats=False."
+        )
+        raise ValueError(msg)
     cells = Compared.of(
         reader, data, quantity.modality, groups, include_imputed=include_imputed, silent=settings.silent
     )
     return tested(GroupSampler(reader, data, quantity, batch_size), cells, groups, settings)
-
-
-def _of_regions(reader: Reader, modality: str | None) -> str:
-    """The modality of counts or of open and closed, by default the one with a likelihood that regions have."""
-    likelihoods = reader.module.likelihoods
-    having = [name for name in reader.names if likelihoods[name].name in OF_REGIONS]
-    name = reader.modality(having[0] if modality is None and len(having) == 1 else modality)
-    if likelihoods[name].values not in ("counts", "binary"):
-        msg = (
-            f"Expected a modality of counts, or of open and closed; '{name}' has likelihood '{likelihoods[name].name}'."
-        )
-        raise ValueError(msg)
-    return name
-
-
-def _above(delta: float, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which changes are increases, and none that are decreases, in the form of scvi-tools' ``m1_domain_fn``."""
-    return samples >= delta, np.zeros_like(samples, dtype=bool)
 
 
 def _representation(model: Any, data: Data, numbers: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from mmvae.model._data import Data
 from mmvae.model._reader import READOUT_BATCH, Reader
 from mmvae.module import Minibatch
 
-from ._decoding import Request, expected, fused_draws
+from ._decoding import Request, fused_draws, in_batches, mean_of
 from ._posteriors import fused_mean
 
 # Values of all draws of a minibatch at the most.
@@ -53,17 +53,18 @@ class Draws(NamedTuple):
 def drawn(reader: Reader, seen: Minibatch, request: Request, totals: Totals) -> Draws:
     """Draws of the posterior, each of them with a depth of its own, in the batches that are asked for by turns."""
     module, name, columns = reader.module, request.modality, request.columns[request.modality]
-    latent = fused_mean(module.fusion, module.encode(seen)).cpu().numpy()
+    posteriors = module.encode(seen)
+    latent = fused_mean(module.fusion, posteriors).cpu().numpy()
     shape = len(seen), len(request.features[name])
     rates, counts = (np.empty((*shape, request.n_samples), np.float32) for _ in range(2))
     means = np.zeros((2, *shape))  # double, as the variance is a difference of large numbers
-    for number, fused in enumerate(fused_draws(reader, seen, request)):
-        covariates = seen.in_batch(request.batches[number % len(request.batches)]).covariates
-        depth = totals(latent, covariates.batch.cpu().numpy().ravel(), torch.randn(len(seen)).numpy())
+    for number, fused in enumerate(fused_draws(reader, seen, request, posteriors)):
+        layers = list(in_batches(reader, seen, fused, request, name))
+        hidden, batch = layers[number % len(layers)]
+        depth = totals(latent, batch.cpu().numpy().ravel(), torch.randn(len(seen)).numpy())
         size_factor = torch.as_tensor(depth, dtype=fused.dtype, device=fused.device)[:, None]
-        hidden = module.decoders[name](fused, covariates)
-        distribution = module.likelihoods[name](hidden, size_factor, covariates.batch).distribution
-        rates[..., number] = expected(reader, seen, fused, request, name).cpu().numpy()
+        distribution = module.likelihoods[name](hidden, size_factor, batch).distribution
+        rates[..., number] = mean_of(reader, seen, layers, request, name).cpu().numpy()
         counts[..., number] = distribution.sample()[:, columns].cpu().numpy()
         mean = distribution.mean[:, columns].double().cpu().numpy()
         means += np.stack([mean, mean**2]) / request.n_samples

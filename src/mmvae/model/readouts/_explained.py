@@ -15,7 +15,7 @@ from mmvae.analysis import MeanModel, explained, unit_deviance
 from mmvae.likelihoods import Emission, Likelihood
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader, states_of
-from mmvae.module import Minibatch
+from mmvae.module import Minibatch, MultiVAEModule
 from mmvae.nn import dense
 from mmvae.train import seeded
 
@@ -99,6 +99,11 @@ class Averages:
     fused: Tensor
 
 
+def nothing_known(module: MultiVAEModule, n_dimensions: int) -> dict[str, Deviances]:
+    """Deviances of no cells, by modality, of which no share is explained or not: NaN."""
+    return {name: Deviances.none(own.n_features, n_dimensions) for name, own in module.likelihoods.items()}
+
+
 def held_out(reader: Reader) -> tuple[np.ndarray, bool]:
     """Cells that were not trained on, to test or else to validate on; all, and ``False``, where there are too few."""
     if reader.has_training_data:
@@ -112,7 +117,7 @@ def held_out(reader: Reader) -> tuple[np.ndarray, bool]:
 def deviances(reader: Reader, adata: Data | None, cells: np.ndarray, *, by_dimension: bool) -> dict[str, Deviances]:
     """Of each modality's features over cells."""
     module, n_dimensions = reader.module, reader.module.fusion.n_output if by_dimension else 0
-    found = {name: Deviances.none(own.n_features, n_dimensions) for name, own in module.likelihoods.items()}
+    found = nothing_known(module, n_dimensions)
     size = cells_at_a_time(max(own.n_features for own in module.likelihoods.values()))
     averages = _averages(reader, adata, cells, size)
     for minibatch, posteriors in reader.posteriors(adata, cells, size):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import elu
 
-from mmvae.data import some_of
+from mmvae.data import presence_of, some_of
 from mmvae.model._data import Data
 from mmvae.model._reader import Reader
 from mmvae.module import Minibatch
@@ -72,7 +72,7 @@ class GroupSampler:
     def __init__(self, reader: Reader, data: Data, quantity: Rates, batch_size: int | None) -> None:
         self.reader, self.data, self.quantity, self.batch_size = reader, data, quantity, batch_size
         self.features = reader.features(quantity.modality)
-        self._known: tuple[Any, Tensor] = None, torch.empty(0)
+        self._known: tuple[Any, Tensor, Tensor] = None, torch.empty(0), torch.empty(0)
 
     def means(self, cells: np.ndarray, transform_batch: str | None, n_samples: int) -> np.ndarray:
         """Of the mean of cells: the model's, at draws of the posteriors, with the error of a mean of what was measured.
@@ -80,7 +80,8 @@ class GroupSampler:
         The draws alone know nothing of the noise of counts that the decoder's weights have learnt.
         """
         cells = _some(cells)
-        model, error = self._model_means(cells, transform_batch, n_samples), self._errors(cells, n_samples)
+        model = self._model_means(cells, transform_batch, n_samples)
+        error = self._errors(cells, transform_batch, n_samples)
         if not self.quantity.is_positive:
             return (model + error).cpu().numpy()
         # A mean that is positive stays so: to first order the sum.
@@ -102,25 +103,25 @@ class GroupSampler:
         return (total / len(cells))[torch.arange(n_samples) % n_draws]
 
     @torch.inference_mode()
-    def _errors(self, cells: np.ndarray, n_samples: int) -> Tensor:
-        """Of the mean of what was measured, by the Bayesian bootstrap of cells, ``(R, G)``; the same for all batches."""
-        key = cells.tobytes(), n_samples
+    def _errors(self, cells: np.ndarray, batch: str | None, n_samples: int) -> Tensor:
+        """Of the mean of what was measured, and of what is expected of cells that lack it, by the Bayesian bootstrap, ``(R, G)``."""
+        has = presence_of(self.data, [self.quantity.modality])[cells, 0]
+        key = cells.tobytes(), n_samples  # what was measured is the same in all batches
         if self._known[0] != key:
             weights = torch.distributions.Exponential(1.0).sample((len(cells), n_samples)).to(self.reader.module.device)
             weights = weights / weights.sum(dim=0) - 1 / len(cells)
-            total: Any = 0
-            for start, minibatch in _with_start(self._minibatches(cells)):
-                total = total + self._weighted(minibatch, weights[start : start + len(minibatch)])
-            self._known = key, total.T
-        return self._known[1]
+            of_measured = self._weighted(cells[has], weights[has], self.quantity.measured)
+            self._known = key, of_measured, weights[~has]
+        _, of_measured, weights = self._known
+        return (of_measured + self._weighted(cells[~has], weights, lambda m: next(self._draws(m, batch, 1)))).T
 
-    def _weighted(self, minibatch: Minibatch, weights: Tensor) -> Tensor:
-        """Weighted sums of what was measured, of imputed cells of what is expected, ``(G, R)``."""
-        rows = minibatch.rows[self.quantity.modality]
-        total = product(self.quantity.measured(minibatch), weights[rows])
-        if len(rows) < len(minibatch):
-            lacks = torch.ones(len(minibatch), dtype=torch.bool, device=weights.device).index_fill_(0, rows, False)
-            total += next(self._draws(minibatch, None, 1))[lacks].T @ weights[lacks]
+    def _weighted(
+        self, cells: np.ndarray, weights: Tensor, values: Callable[[Minibatch], Tensor | SparseRows]
+    ) -> Tensor:
+        """Sums of the values of cells, weighted by ``weights``, ``(n_cells, R)``: ``(G, R)``."""
+        total = weights.new_zeros(self.quantity.n_features, weights.shape[1])
+        for start, minibatch in _with_start(self._minibatches(cells) if len(cells) else iter(())):
+            total += product(values(minibatch), weights[start : start + len(minibatch)])
         return total
 
     @torch.inference_mode()

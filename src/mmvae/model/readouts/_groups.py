@@ -52,7 +52,8 @@ class Groups:
         """The group of each cell as a category, missing where it has none."""
         if self.is_named:
             if self.groupby is None:
-                msg = "Expected groupby, a column of obs, or idx1, cells; got neither. Give one."
+                got = "neither" if self.idx2 is None else "idx2 alone"
+                msg = f"Expected groupby, a column of obs, or idx1, cells; got {got}. Give one."
                 raise ValueError(msg)
             return _column(data, self.groupby)
         first, second = (_mask(data, chosen) for chosen in (self.idx1, self.idx2))
@@ -201,8 +202,19 @@ def _mask(data: Data, chosen: Any) -> np.ndarray:
     """Cells by number, mask, or query of obs, as a mask, boolean, ``(n_cells,)``; none for ``None``."""
     if chosen is None:
         return np.zeros(data.n_obs, dtype=bool)
-    numbers = data.obs.index.get_indexer(data.obs.query(chosen).index) if isinstance(chosen, str) else chosen
+    numbers = _queried(data, chosen) if isinstance(chosen, str) else chosen
     return np.isin(np.arange(data.n_obs), numbers_of(data, numbers))
+
+
+def _queried(data: Data, query: str) -> np.ndarray:
+    try:
+        return np.asarray(data.obs.index.get_indexer(data.obs.query(query).index))
+    except Exception as error:  # pandas raises what Python would
+        msg = (
+            f"Expected idx1 and idx2 as cells by number, a mask, or a query of obs, such as \"condition == 'treated'\"; got "
+            f"{query!r}, which cannot be read ({error}). Columns of obs are {list(data.obs)}."
+        )
+        raise ValueError(msg) from error
 
 
 def _names(given: Any) -> list[str]:

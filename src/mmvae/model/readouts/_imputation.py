@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,11 @@ class ImputationMethods(DataAccess):
         """
         path = None if out is None else checked_path(out, self.adata, adata, overwrite=overwrite)
         reader = Reader(self)
-        sources = [reader.modality(name) for name in ([source] if isinstance(source, str) else source)]
+        given = [source] if isinstance(source, str) or not isinstance(source, Iterable) else list(source)
+        if not given or given == [None]:
+            msg = f"Expected source as one or more modalities, of {reader.names}; got {source!r}. Name what to predict from."
+            raise ValueError(msg)
+        sources = [reader.modality(name) for name in given]
         if target in sources:
             msg = f"Expected a target that is none of the sources, {sources}; got '{target}'. Leave it out of source."
             raise ValueError(msg)

@@ -21,13 +21,13 @@ from mmvae.train import seeded
 from ._decoding import LibrarySize, Request, expected, gathered
 from ._posteriors import UnimodalPosterior, by_modality, fused_from
 
-MIN_HELD_OUT, REFERENCE_CELLS = 200, 10_000
+MIN_HELD_OUT, REFERENCE_CELLS, N_TESTED = 200, 10_000, 2_000
 
 
 class PriorMethods(DataAccess):
     """What the priors are good for: whether they fit, draws from them, outliers to them, what they learnt of space."""
 
-    def check_prior(self, n_cells: int = 2_000, seed: int = 0, *, modality: str | None = None) -> pd.DataFrame:
+    def check_prior(self, n_cells: int = N_TESTED, seed: int = 0, *, modality: str | None = None) -> pd.DataFrame:
         """Whether draws of the priors look like cells, tested with a classifier :cite:p:`LopezPaz2017`.
 
         For each latent, one draw of every cell's posterior against as many of the prior. A classifier (logistic
@@ -53,18 +53,7 @@ class PriorMethods(DataAccess):
         DataFrame with a row for each latent: ``latent``, ``n_cells``, ``auc`` and ``verdict``, in words.
         """
         check_numbers({"n_cells": COUNT, "seed": SEED}, n_cells=n_cells, seed=seed)
-        reader = Reader(self)
-        places = _places(reader, modality)
-        own, cells = reader.data(), self.validation_indices_ if reader.has_training_data else None
-        if cells is None or len(cells) < MIN_HELD_OUT:
-            cells = np.arange(own.n_obs)
-        chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
-        with seeded(seed):
-            draws = both_draws(reader, chosen)
-        rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places.items()]
-        if len(rows) > 1 and modality is None:
-            rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
-        return pd.DataFrame(rows)
+        return prior_fits(Reader(self), n_cells, seed, modality)
 
     @torch.inference_mode()
     def sample(
@@ -200,6 +189,21 @@ class PriorMethods(DataAccess):
             columns = {key: value.cpu() for key, value in learned.items()}
             tables.append(pd.DataFrame({"latent": name, "dimension": range(prior.n_latent)} | columns))
         return pd.concat(tables).sort_values("neighbor_correlation", ascending=False, ignore_index=True)
+
+
+def prior_fits(reader: Reader, n_cells: int = N_TESTED, seed: int = 0, modality: str | None = None) -> pd.DataFrame:
+    """The table of :meth:`PriorMethods.check_prior`."""
+    places = _places(reader, modality)
+    own, cells = reader.data(), reader.model.validation_indices_ if reader.has_training_data else None
+    if cells is None or len(cells) < MIN_HELD_OUT:
+        cells = np.arange(own.n_obs)
+    chosen = np.sort(np.random.default_rng(seed).permutation(cells)[:n_cells])
+    with seeded(seed):
+        draws = both_draws(reader, chosen)
+    rows = [_test(name, draws[latent][:, :, dims], seed) for name, (latent, dims) in places.items()]
+    if len(rows) > 1 and modality is None:
+        rows.append(_test(JOINT, np.concatenate(list(draws.values()), axis=2), seed, joint=True))
+    return pd.DataFrame(rows)
 
 
 def _places(reader: Reader, modality: str | None) -> dict[str, tuple[str, slice]]:

@@ -9,13 +9,12 @@ import scipy.sparse as sp
 from torch import Tensor
 
 from mmvae._checks import SHARE, check_numbers
-from mmvae._keys import SETUP_ARGS
-from mmvae.data import kind_of, modalities_of
 from mmvae.likelihoods import Likelihood
 from mmvae.model._data import Data, DataAccess, Indices
 from mmvae.model._reader import Reader
 
 from ._decoding import Read, Request, Values, decoded, drawn_cells, gathered
+from ._regions import region_faults, region_modality
 
 
 class ProbabilityMethods(DataAccess):
@@ -64,7 +63,8 @@ class ProbabilityMethods(DataAccess):
         return_numpy
             Whether to return an array, or a sparse matrix, in place of a frame.
         modality
-            Which modality; by default the one of chromatin accessibility.
+            Which modality; by default the one of chromatin accessibility, by its features' kind or its name, or where there
+            is none, the one with likelihood ``poisson`` or ``bernoulli``.
 
         Returns
         -------
@@ -72,8 +72,11 @@ class ProbabilityMethods(DataAccess):
         """
         reader = Reader(self)
         data = reader.data(adata)
-        name = _accessible(reader, data, modality)
-        _check_accessibility(reader, name, threshold, normalize_regions)
+        name = region_modality(reader, data, modality)
+        faults = region_faults(reader, name)
+        if normalize_regions:
+            faults.append("Expected normalize_regions=False, as no factors of regions are learned; got True.")
+        check_numbers({"threshold": SHARE}, faults, threshold=threshold)
         request = Request(reader, name, region_list, transform_batch, return_mean=use_z_mean)
         cells = drawn_cells(reader.cells(data, indices)[0], n_samples_overall)
         names = data.obs_names[cells]
@@ -137,31 +140,6 @@ def _detection(at_own_depth: bool) -> Read:
 
 def _foreground(likelihood: Likelihood, hidden: Tensor, depth: Tensor, batch: Tensor) -> Tensor:
     return likelihood.foreground_probability(hidden)
-
-
-def _accessible(reader: Reader, data: Data, modality: str | None) -> str:
-    """The modality of chromatin accessibility, unless one is named or there is no other."""
-    if modality is None and len(reader.names) > 1:
-        names: dict[str, str] = reader.model.registry_[SETUP_ARGS]["modalities"]
-        roles = {name: role for role, name in names.items()}
-        known = {name: own for name, own in modalities_of(data, names).items() if name in reader.names}
-        found = [name for name, own in known.items() if kind_of(name, own, roles.get(name)) == "atac"]
-        if len(found) != 1:
-            msg = (
-                f"Expected one modality of chromatin accessibility; found {found} among {reader.names}. Give modality."
-            )
-            raise ValueError(msg)
-        modality = found[0]
-    return reader.modality(modality)
-
-
-def _check_accessibility(reader: Reader, name: str, threshold: float | None, normalize_regions: bool) -> None:
-    faults = []
-    if (likelihood := reader.module.likelihoods[name]).values == "real":
-        faults.append(f"Expected a modality of counts; '{name}' has likelihood '{likelihood.name}'. Give modality.")
-    if normalize_regions:
-        faults.append("Expected normalize_regions=False, as no factors of regions are learned; got True.")
-    check_numbers({"threshold": SHARE}, faults, threshold=threshold)
 
 
 def _thresholded(blocks: Iterable[np.ndarray], threshold: float) -> sp.csr_matrix:

@@ -2,10 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
+from mmvae.analysis import ROUGHLY
+
 # Of 1, at which a fill is as sure as it should be; and the fewest cells that can tell.
 SUREST, LEAST_SURE, FEWEST_CELLS = 2.0, 0.5, 20
 APART = 0.5  # of what nearest neighbours could tell of a cell's batch or pattern
 LEAST_WEIGHT = 0.05
+NO_VALUES = (
+    "These data are minified and hold no values: how much of them is explained is not known. Load the model with data with their "
+    "values to see it."
+)
 
 
 def explained_notes(share: Mapping[str, float]) -> list[str]:
@@ -36,6 +42,16 @@ def weight_notes(weights: Mapping[str, float]) -> list[str]:
         "another modality. See get_modality_weights(); modality='unweighted' leaves the weights out."
         for name, value in weights.items()
         if value < LEAST_WEIGHT
+    ]
+
+
+def prior_fit_notes(fits: Iterable[tuple[str, int, float, str]]) -> list[str]:
+    """Priors whose draws do not look like cells: latent, cells, AUC and verdict of each, as ``check_prior`` gives them."""
+    return [
+        f"Prior of '{latent}': {words.partition(': ')[2]} (a classifier tells them apart at an AUC of {auc:.2f}). Train for "
+        "longer, or give another prior. Latents of cells, and what is decoded from them, are not concerned."
+        for latent, _, auc, words in fits
+        if auc >= ROUGHLY
     ]
 
 

@@ -63,7 +63,7 @@ class MosaicManager(AnnDataManager):
         return vars(self) | {"_data": self.adata}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self.adata = state["_data"]  # a copy of the data, if a model that holds them was copied
 
     @property

@@ -33,7 +33,7 @@ class OwnCells:
         self.n_train, self.n_cells, self.has_validation = len(parts[0]), model.adata.n_obs, len(parts[1]) > 0
         self.names_of: Callable[[list[int]], Iterable[str]] = model.adata.obs_names.__getitem__
         self.digest = digest_of(model.adata)
-        self.sums = {name: sums.tolist() for name, (sums, _) in self.manager.sums.items()}
+        self.sums = {name: own.sums.tolist() for name, own in self.manager.sums.items()}
         self.presence = presence_of(model.adata, self.modalities)
 
     def summaries(self) -> dict[str, Summary]:

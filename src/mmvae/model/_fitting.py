@@ -134,7 +134,8 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
     def _run(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> None:
         """Train as scvi-tools does."""
         if self.memory.n_categories is None and not self.memory.is_query:
-            self._init_from(cells)
+            with seeded(seed):  # a data module draws what stands for all cells
+                self._init_from(cells)
         if self.adata is not None:
             self._fill_graphs(self.adata)
         self.module.train()

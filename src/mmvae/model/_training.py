@@ -147,7 +147,7 @@ class Training(Fitting):
             trained model goes on from the model as it was before. On a CPU the weights, history and best epoch are those of
             a training that was never stopped. It is saved there, too, unless ``checkpoint`` names another folder; where
             both name the same and nothing is in it yet, the training begins. A data module of another class than
-            :class:`~mmvae.MosaicDataModule` may shuffle in another order.
+            :class:`~mmvae.MosaicDataModule` goes on in the same order if it draws it from torch's own generator.
         **kwargs
             Passed to :class:`scvi.train.Trainer`: ``callbacks``, ``logger``, ``check_val_every_n_epoch``, ... Those of
             scvi-tools' models that are the plan's, such as ``n_epochs_kl_warmup`` and ``weight_decay``, go there.

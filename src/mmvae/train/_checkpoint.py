@@ -65,12 +65,10 @@ class Checkpoint(Callback):
             self._save(trainer, pl_module, has_ended=True)
 
     def _save(self, trainer: Trainer, pl_module: Any, *, has_ended: bool = False) -> None:
-        if self.folder is None:
+        if self.folder is None or not trainer.is_global_zero:
             return
         pl_module.attach_graphs()
         state = {"format": FORMAT, "has_ended": has_ended, "begun": self.begun, **_state(trainer, self.module)}
-        if not trainer.is_global_zero:
-            return
         try:
             if self._stamp() not in (None, self.stamp):
                 msg = "another process has saved a training there"

@@ -149,6 +149,7 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
         with suppress(FileExistsError):
             scratch.mkdir(mode=0o700)
         try:
+            _refuse_foreign(scratch)
             lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:  # the program before has just removed it
             continue
@@ -172,6 +173,13 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
             break
         os.close(lock)
     return Path(mkdtemp(prefix=f"{scratch.name}.", dir=target.parent)), None
+
+
+def _refuse_foreign(scratch: Path) -> None:
+    """Refuse a folder that somebody else has put there, to lead what is written elsewhere, as into a common /tmp."""
+    found, is_common = scratch.lstat(), scratch.parent.stat().st_mode & stat.S_ISVTX
+    if not stat.S_ISDIR(found.st_mode) or (is_common and found.st_uid != os.geteuid()):
+        raise PermissionError(errno.EACCES, "It is not a folder of yours", str(scratch))
 
 
 def _clear(scratch: Path, target: Path) -> None:

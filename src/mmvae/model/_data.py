@@ -13,7 +13,6 @@ from scvi.model.base import BaseModelClass
 from torch import Tensor
 
 from mmvae._checks import COUNT, check_numbers
-from mmvae._keys import SETUP_METHOD
 from mmvae.analysis import modality_weights
 from mmvae.data import Minification, graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
@@ -76,17 +75,6 @@ def has_latent(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
     return np.asarray(presence_of(data, inside).any(axis=1))
 
 
-def check_kind(data: Data, setup: str) -> None:
-    """Refuse a MuData where the model was set up with an AnnData, and the other way round."""
-    if setup == "setup_anndata":
-        kind, wanted, advice = AnnData, "an AnnData", "Give one of its modalities."
-    else:
-        kind, wanted, advice = MuData, "a MuData", "Put it into one under its modality's name: MuData({'rna': adata})."
-    if not isinstance(data, kind):
-        msg = f"Expected {wanted}, as the model was set up with; got {type(data).__name__}. {advice}"
-        raise TypeError(msg)
-
-
 class DataAccess(BaseModelClass):
     """scvi-tools' access to data, for mosaics, and the model's memory, which it saves as the name ends so."""
 
@@ -122,7 +110,6 @@ class DataAccess(BaseModelClass):
             )
             raise ValueError(msg)
         given = self.adata if adata is None else adata
-        check_kind(given, self.registry_[SETUP_METHOD])
         if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
             manager.check_unchanged()
         data = super()._validate_anndata(adata, copy_if_view)

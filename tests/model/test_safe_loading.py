@@ -242,9 +242,9 @@ def test_the_other_kind_of_data_is_told(folder, data, prefix):
     rna = AnnData(data["rna"].X.copy(), var=data["rna"].var[[]])
     model = MultiVAE.load(folder, prefix=prefix)
     model.is_trained_ = True
-    other, words = (
-        (rna, "Expected a MuData.*got AnnData") if prefix is None else (data, "Expected an AnnData.*got MuData")
-    )
+    other, words = (data, r"expected an AnnData.*got a MuData. Give mdata\['rna'\]")
+    if prefix is None:
+        other, words = rna, r"expected a MuData.*got an AnnData. Make MuData\(\{'rna': adata\}\)"
     model.remember(n_categories={})
     for read in (
         lambda: MultiVAE.load(folder, other, prefix=prefix),
@@ -253,5 +253,5 @@ def test_the_other_kind_of_data_is_told(folder, data, prefix):
         lambda: model.get_latent_representation(other),
         lambda: model.get_elbo(other),
     ):
-        with pytest.raises(TypeError, match=words):
+        with pytest.raises(mmvae.SetupError, match=words):
             read()

@@ -11,8 +11,7 @@ from anndata import AnnData
 from mudata import MuData
 from torch import Tensor
 
-from mmvae._checks import COUNT, check_numbers
-from mmvae._keys import SETUP_METHOD
+from mmvae._checks import COUNT, check_is, check_numbers
 from mmvae.analysis import modality_weights
 from mmvae.data import Minification, graph_of, numbers_of, presence_of, shared_cells, within
 from mmvae.graph import CellGraph
@@ -80,17 +79,6 @@ def has_latent(module: MultiVAEModule, latent: str, data: Data) -> np.ndarray:
     return np.asarray(presence_of(data, inside).any(axis=1))
 
 
-def check_kind(data: Data, setup: str) -> None:
-    """Refuse a MuData where the model was set up with an AnnData, and the other way round."""
-    if setup == "setup_anndata":
-        kind, wanted, advice = AnnData, "an AnnData", "Give one of its modalities."
-    else:
-        kind, wanted, advice = MuData, "a MuData", "Put it into one under its modality's name: MuData({'rna': adata})."
-    if not isinstance(data, kind):
-        msg = f"Expected {wanted}, as the model was set up with; got {type(data).__name__}. {advice}"
-        raise TypeError(msg)
-
-
 class DataAccess(Lifetimes):
     """scvi-tools' access to data, for mosaics, and the model's memory, which it saves as the name ends so."""
 
@@ -126,7 +114,7 @@ class DataAccess(Lifetimes):
             )
             raise ValueError(msg)
         given = self.adata if adata is None else adata
-        check_kind(given, self.registry_[SETUP_METHOD])
+        check_is("adata", given, MuData, AnnData)
         if not given.is_view and (manager := self.get_anndata_manager(given)) is not None:
             manager.check_unchanged()
         data = super()._validate_anndata(adata, copy_if_view)

@@ -14,10 +14,11 @@ from torch import nn
 from mmvae._compat import device_of, unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import MODEL_NAME, SETUP_ARGS, SETUP_METHOD
+from mmvae.data import check_type
 from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
 
-from ._data import Data, DataAccess, check_kind
+from ._data import Data, DataAccess
 from ._model_file import SavedModel, in_words, is_saved, path_in, versions
 from ._saved_data import FILES, read_saved
 from ._saving import Saving
@@ -95,7 +96,7 @@ class Loading(Saving, ArchesMixin):
         registry = attributes.pop("registry_")
         with quiet(), unpulled():  # cells that are read with the model stay in their order
             if data is not None:
-                check_kind(data, registry[SETUP_METHOD])
+                check_type(data, registry)
                 set_up = cls.setup_anndata if registry[SETUP_METHOD] == "setup_anndata" else cls.setup_mudata
                 set_up(data, source_registry=registry, **registry[SETUP_ARGS])
             try:
@@ -149,7 +150,7 @@ class Loading(Saving, ArchesMixin):
         """
         reference = cls._loaded(reference_model, trusted=trusted)
         _categories_of(reference)  # refused before anything is written to the data
-        check_kind(adata, reference.registry_[SETUP_METHOD])
+        check_type(adata, reference.registry_)
         _check_cells(adata)
         kwargs |= {"unfrozen": unfrozen, "freeze_dropout": freeze_dropout}
         with quiet():

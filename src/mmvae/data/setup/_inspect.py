@@ -79,7 +79,7 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
     if nested := [n for n, a in modalities_of(data).items() if not isinstance(a, AnnData)]:
         return [f"modality '{n}' is a MuData itself. Make one MuData of the modalities of all." for n in nested]
     if not modalities_of(data):
-        return ["the MuData holds no modality."]
+        return ["the MuData holds no modality. Make it of some, such as MuData({'rna': adata})."]
     if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
     if data.n_obs == 0 or (data.n_obs < MINIMUM_CELLS and not is_query):

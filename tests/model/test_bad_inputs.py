@@ -141,7 +141,11 @@ CASES = {
     "unknown number": (None, {"continuous_covariate_keys": ["agee"]}, ["'agee'", "'age'"]),
     "unknown size factor": (None, {"size_factor_keys": {"rna": "sf"}}, ["'sf' not found"]),
     "unknown of several batches": (None, {"batch_key": ["batch", "site"]}, ["'site' not found"]),
-    "key of an unknown modality": (None, {"batch_key": "rnaa:batch"}, ["not found"]),
+    "key of an unknown modality": (
+        None,
+        {"batch_key": "rnaa:batch"},
+        ["key 'rnaa:batch': there is no modality 'rnaa', but ['rna', 'atac', 'protein']. Did you mean 'rna'?"],
+    ),
     "missing batch": (
         lambda m: set_obs(m, "batch", missing_in(m.obs["batch"])),
         {"batch_key": "batch"},
@@ -217,7 +221,7 @@ CASES = {
         {"batch_key": "batch", "categorical_covariate_keys": ["batch"]},
         ["named more than once"],
     ),
-    "unknown layer": (None, {"layers": {"rna": "counts"}}, ["no layer 'counts'"]),
+    "unknown layer": (None, {"layers": {"rna": "counts"}}, ["no layer 'counts'; it has none. X is meant by None."]),
     "layer of an unknown modality": (None, {"layers": {"rnaa": None}}, ["layers", "'rnaa'", "Did you mean 'rna'"]),
     "unknown likelihood": (None, {"likelihoods": {"rna": "nbb"}}, ["'nbb'", "Did you mean 'nb'"]),
     "likelihood of an unknown modality": (None, {"likelihoods": {"adt": "nb"}}, ["likelihoods", "'adt'"]),
@@ -358,16 +362,16 @@ CASES = {
     "one layer for all": (
         None,
         {"layers": "counts"},
-        ["expected layers by modality, such as {'rna': 'counts'}; got 'counts'"],
+        ["expected layers as a mapping, such as {'rna': 'counts'}; got 'counts'"],
     ),
     "one likelihood for all": (
         None,
         {"likelihoods": "nb"},
-        ["expected likelihoods by modality, such as {'rna': 'nb'}"],
+        ["expected likelihoods as a mapping, such as {'rna': 'nb'}"],
     ),
-    "one size factor for all": (None, {"size_factor_keys": "sf"}, ["expected size_factor_keys by modality"]),
-    "list of modalities": (None, {"modalities": ["rna"]}, ["expected modalities by modality, such as {'rna': 'gex'}"]),
-    "number for a layer": (None, {"layers": {"rna": 1}}, ["expected layers as names by modality", "got {'rna': 1}"]),
+    "one size factor for all": (None, {"size_factor_keys": "sf"}, ["expected size_factor_keys as a mapping"]),
+    "list of modalities": (None, {"modalities": ["rna"]}, ["expected modalities as a mapping, such as {'rna': 'gex'}"]),
+    "number for a layer": (None, {"layers": {"rna": 1}}, ["expected layers as a mapping of names", "got {'rna': 1}"]),
     "no modality chosen": (
         None,
         {"modalities": {}},
@@ -376,9 +380,8 @@ CASES = {
 }
 
 
-@pytest.mark.filterwarnings(
-    "ignore:var_names are not", "ignore:Observation names are not", "ignore:Duplicated obs_names"
-)
+@pytest.mark.filterwarnings("ignore:.*_names are not unique", "ignore:Duplicated obs_names")
+@pytest.mark.filterwarnings("ignore:Observation names are not unique")
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input_is_named_and_nothing_is_changed(mdata, case):
     spoil, arguments, words = CASES[case]

@@ -18,13 +18,8 @@ from mmvae import MultiVAE, SetupError
 from mmvae._compat import unpulled
 
 IGNORED = ["The latent of", "The validation ELBO never", "The modalities agree on nothing", ".*fewer than 3 cells"]
-IGNORED += [
-    "var_names are not unique",
-    "Cannot join columns",
-    "Transforming to str",
-    "the matrix subclass",
-    "X should not be",
-]
+IGNORED += ["(var_|Variable )names are not unique", "Cannot join columns", "Transforming to str"]
+IGNORED += ["the matrix subclass", "X should not be"]
 pytestmark = pytest.mark.filterwarnings(*(f"ignore:{message}" for message in IGNORED))
 N = 30
 RNG = np.random.default_rng(0)
@@ -140,7 +135,8 @@ def ten_x(path, types: dict[str, int]) -> None:
             group[name] = values
         group["barcodes"] = [f"AAAC{i}-1".encode() for i in range(N)]
         features = group.create_group("features")
-        features["id"] = features["name"] = [f"f{i}".encode() for i in range(len(kinds))]
+        features["id"] = [f"f{i}".encode() for i in range(len(kinds))]
+        features["name"] = [f"CD{i % 9}".encode() for i in range(len(kinds))]  # proteins are named as their genes
         features["feature_type"] = [kind.encode() for kind in kinds]
         features["genome"] = [b"GRCh38"] * len(kinds)
 
@@ -149,8 +145,12 @@ def test_a_file_of_cell_ranger_is_split_and_set_up_with_advice_on_hashtags(tmp_p
     types = {"Gene Expression": 9, "Antibody Capture": 4, "Peaks": 7, "Multiplexing Capture": 3}
     ten_x(tmp_path / "filtered.h5", types)
     read = sc.read_10x_h5(tmp_path / "filtered.h5", gex_only=False)
-    with pytest.raises(SetupError, match=r"'rna' mixes feature types: .*split_modalities\(adata\)"):
+    with pytest.raises(SetupError) as caught:
         MultiVAE.setup_anndata(read)
+    types_mixed, names_shared = caught.value.faults
+    assert "'rna' mixes feature types" in types_mixed
+    assert "split_modalities(adata)" in types_mixed
+    assert "names occur more than once" in names_shared
     mdata = mmvae.pp.split_modalities(read)
     assert {name: own.n_vars for name, own in mdata.mod.items()} == {
         "rna": 9,

@@ -38,8 +38,8 @@ def split_modalities(adata: AnnData) -> MuData:
     Examples
     --------
     >>> adata = sc.read_10x_h5("filtered_feature_bc_matrix.h5", gex_only=False)
-    >>> adata.var_names_make_unique()
-    >>> mdata = mmvae.pp.split_modalities(adata)
+    >>> mdata = mmvae.pp.split_modalities(adata)  # a gene and a protein may have one name
+    >>> mdata["rna"].var_names_make_unique()
     >>> del mdata.mod["multiplexing_capture"]  # hashtags tell samples apart, not cells
     """
     if not isinstance(adata, AnnData):

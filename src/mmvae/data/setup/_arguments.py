@@ -41,10 +41,12 @@ def _faults(argument: str, value: Any) -> list[str]:
     if argument in MAPPINGS:
         example, kind = MAPPINGS[argument]
         if not isinstance(value, Mapping):
-            return [f"expected {argument} by modality, such as {{'rna': '{example}'}}; got {value!r}."]
+            return [f"expected {argument} as a mapping, such as {{'rna': '{example}'}}; got {value!r}."]
         wrong = {name: own for name, own in value.items() if not (isinstance(name, str) and isinstance(own, kind))}
         return (
-            [f"expected {argument} as names by modality, such as {{'rna': '{example}'}}; got {wrong}."] if wrong else []
+            [f"expected {argument} as a mapping of names, such as {{'rna': '{example}'}}; got {wrong}."]
+            if wrong
+            else []
         )
     return []
 

@@ -131,8 +131,10 @@ def find_column(data: AnnData | MuData, key: str) -> pd.Series | str:
     if isinstance(data, MuData):
         modalities = modalities_of(data)
         if ":" in key:
-            name, _, key = key.partition(":")
-            modalities = {n: a for n, a in modalities.items() if n == name}
+            name, _, column = key.partition(":")
+            if name not in modalities:
+                return f"key '{key}': there is no modality '{name}', but {list(modalities)}.{near(name, modalities)}"
+            key, modalities = column, {name: modalities[name]}
         if any(key in adata.obs for adata in modalities.values()):
             return _gather(data, key, modalities)
         places |= {f"mdata['{n}'].obs": list(a.obs) for n, a in modalities.items()}

@@ -34,14 +34,15 @@ def inspect(data: AnnData | MuData, arguments: SetupArguments, *, is_query: bool
     chosen, setup.faults = _chosen(data, arguments, is_query)
     names = list(chosen)
     setup.faults += minified_faults(data, names)
+    for name, adata in chosen.items():
+        where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
+        setup.faults += feature_type_faults(name, adata, where)
     named = [f for name in names for f in modality_name_faults(name)]
     named += _text_faults(data)
     named += _own_name_faults(data) if isinstance(data, AnnData) else name_faults(data, names)
     if named or not names:
         return Setup(faults=setup.faults + named)
     for name, adata in chosen.items():
-        where = "adata" if isinstance(data, AnnData) else f"mdata['{name}']"
-        setup.faults += feature_type_faults(name, adata, where)
         inspect_modality(setup, name, adata, arguments, is_query=is_query)
         setup.notes += [] if is_query else hashtag_notes(name, adata)
     setup.columns, column_faults = resolve_columns(data, arguments, is_query=is_query)
@@ -79,7 +80,7 @@ def _structure_faults(data: object, is_query: bool) -> list[str]:
     if nested := [n for n, a in modalities_of(data).items() if not isinstance(a, AnnData)]:
         return [f"modality '{n}' is a MuData itself. Make one MuData of the modalities of all." for n in nested]
     if not modalities_of(data):
-        return ["the MuData holds no modality."]
+        return ["the MuData holds no modality. Make it of some, such as MuData({'rna': adata})."]
     if views := [n for n, a in modalities_of(data).items() if a.is_view]:
         return [f"modality '{n}' is a view. Use mdata = mdata.copy() first." for n in views]
     if data.n_obs == 0:

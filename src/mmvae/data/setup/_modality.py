@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from mmvae._checks import near
 from mmvae._errors import SetupError
 from mmvae._keys import COUNT_LAYERS
 from mmvae._printing import printable
@@ -171,7 +172,10 @@ def _layer_of(
         return choose_layer(adata, with_moments=with_moments)
     layer = layers.get(name)
     if layer is not None and layer not in adata.layers:
-        return f"modality '{name}' has no layer '{layer}'; it has {list(adata.layers)}."
+        there = (
+            f"it has {known}.{near(layer, known)}" if (known := list(filter(None, adata.layers))) else "it has none."
+        )
+        return f"modality '{name}' has no layer '{layer}'; {there} X is meant by None."
     matrix: Any = values_of(adata, layer)
     if is_supported(matrix):
         return layer, scan(matrix, with_moments=with_moments), ""
@@ -198,7 +202,7 @@ def _value_faults(taken: ModalitySetup, found: Scan, adata: AnnData) -> list[str
     """What values there are that the likelihood does not take, a sentence each."""
     values = Likelihood.named(taken.likelihood_name).values
     where = f"modality '{taken.name}', {_place(taken.layer)}"
-    wants = f"likelihood '{taken.likelihood_name}' needs {values} values"
+    wants = f"likelihood '{taken.likelihood_name}' needs {'counts' if values == 'counts' else f'{values} values'}"
     normal = f"likelihoods={{'{taken.name}': 'normal'}}"
     advice = f"Correct them, use layers= to name raw counts, or {normal} for what is no counts."
     if found.nonfinite.n:

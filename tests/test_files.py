@@ -167,6 +167,33 @@ def test_a_device_is_refused(tmp_path):
         pass
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match="absent' is not one. Make it first"),
+        replacing(tmp_path / "absent" / "x"),
+    ):
+        pass
+
+
+def test_a_link_in_place_of_the_folder_beside_it_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".out.mmvae").symlink_to("elsewhere")
+    with pytest.raises(PermissionError, match="It is not a folder of yours"), replacing(tmp_path / "out"):
+        pass
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_folder_of_somebody_else_is_not_written_to_in_a_common_one(tmp_path, monkeypatch):
+    (tmp_path / ".out.mmvae").mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    tmp_path.chmod(0o1777)
+    with pytest.raises(PermissionError, match="It is not a folder of yours"), replacing(tmp_path / "out"):
+        pass
+    tmp_path.chmod(0o777)
+    with replacing(tmp_path / "out") as part:
+        part.write_text(NEW)
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -259,6 +286,6 @@ def test_where_there_are_no_locks_each_has_a_folder_of_its_own(tmp_path, monkeyp
 
 
 def test_room_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(OSError, match="GB free; got .* Make room, or else") as failed:
+    with pytest.raises(OSError, match="free; got .* Make room, or else") as failed:
         check_room(tmp_path, 2**60, ", or else")
     assert failed.value.errno == errno.ENOSPC

@@ -20,7 +20,7 @@ try:
 except ImportError:  # on Windows, where programs are not kept apart and leftovers stay
     fcntl = resource = None  # type: ignore[assignment]
 
-GB = 2**30
+MB, GB = 2**20, 2**30
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What file systems answer that know no locks, and those that know no second name of a file.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
@@ -59,12 +59,15 @@ def claimed(path: Path, *, overwrite: bool = True, wait: float = WAIT) -> Iterat
     Raises
     ------
     OSError
-        If the folder cannot be written to, or another program writes ``path``; in words.
+        If there is no folder, or it cannot be written to, or another program writes ``path``; in words.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not (target.is_file() or target.is_dir()):
         msg = f"Expected the name of a file; '{path}' is a device or a pipe. Name a file."
         raise OSError(errno.EINVAL, msg)
+    if not target.parent.is_dir():
+        msg = f"Expected a folder for '{path}'; '{target.parent}' is not one. Make it first."
+        raise FileNotFoundError(errno.ENOENT, msg)
     try:
         scratch, lock = _scratch_of(target, wait)
     except TimeoutError as error:
@@ -111,13 +114,13 @@ class Claim:
             yield part
             _flush(part)
         except Exception as error:
-            if (full := _is_full(error, part)) is None:
+            if (number := _fullness(error, part)) is None:
                 raise
             msg = (
-                f"Expected room for '{self.path}'; got '{full.strerror}'. Free some space, or name another folder. No part "
+                f"Expected room for '{self.path}'; got '{os.strerror(number)}'. Free some space, or name another folder. No part "
                 "of it is left, and what was there before is kept."
             )
-            raise OSError(full.errno, msg) from error
+            raise OSError(number, msg) from error
         if self.overwrite:
             _replace(part, self.target, self.scratch / BEFORE)
         else:
@@ -131,8 +134,12 @@ def check_room(folder: Path, needed: int, advice: str) -> None:
     if resource is not None and (limit := resource.getrlimit(resource.RLIMIT_FSIZE)[0]) != resource.RLIM_INFINITY:
         free = min(free, limit)
     if needed > free:
-        msg = f"Expected {needed / GB:.2g} GB free; got {free / GB:.2g} GB in '{folder.resolve()}'. Make room{advice}."
+        msg = f"Expected {_words(needed)} free; got {_words(free)} in '{folder.resolve()}'. Make room{advice}."
         raise OSError(errno.ENOSPC, msg)
+
+
+def _words(size: int) -> str:
+    return f"{size / GB:.2g} GB" if size > GB / 10 else f"{size / MB:.3g} MB"
 
 
 def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
@@ -142,6 +149,7 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
         with suppress(FileExistsError):
             scratch.mkdir(mode=0o700)
         try:
+            _refuse_foreign(scratch)
             lock = os.open(scratch / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except FileNotFoundError:  # the program before has just removed it
             continue
@@ -167,6 +175,13 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
     return Path(mkdtemp(prefix=f"{scratch.name}.", dir=target.parent)), None
 
 
+def _refuse_foreign(scratch: Path) -> None:
+    """Refuse a folder that somebody else has put there, to lead what is written elsewhere, as into a common /tmp."""
+    found, is_common = scratch.lstat(), scratch.parent.stat().st_mode & stat.S_ISVTX
+    if not stat.S_ISDIR(found.st_mode) or (is_common and found.st_uid != os.geteuid()):
+        raise PermissionError(errno.EACCES, "It is not a folder of yours", str(scratch))
+
+
 def _clear(scratch: Path, target: Path) -> None:
     """Remove what a killed program left; a folder that it was about to replace comes back."""
     if (scratch / BEFORE).exists() and not target.exists():
@@ -178,19 +193,18 @@ def _clear(scratch: Path, target: Path) -> None:
             left.unlink()
 
 
-def _is_full(error: Exception, part: Path) -> OSError | None:
-    """What the disk says, if it is full: writers say of that whatever they like, so a megabyte more is tried."""
-    if isinstance(error, OSError) and error.errno in FULL:
-        return error
-    probe = part if part.is_file() else part.with_name(PROBE)
-    try:
-        with probe.open("ab") as file:
-            file.write(bytes(2**20))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as refused:
-        return refused if refused.errno in FULL else None
-    return None
+def _fullness(error: Exception, part: Path) -> int | None:
+    """The number of the disk's error, if it is full: writers say of that what they like, so a megabyte more is tried."""
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        probe = part if part.is_file() else part.with_name(PROBE)
+        try:
+            with probe.open("ab") as file:
+                file.write(bytes(MB))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as refused:
+            error = refused
+    return error.errno if isinstance(error, OSError) and error.errno in FULL else None
 
 
 def _replace(part: Path, target: Path, before: Path) -> None:

@@ -191,6 +191,6 @@ def test_a_matrix_that_does_not_fit_on_the_disk_is_refused_beforehand(trained, t
     model, _ = trained
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=2**20))
     monkeypatch.setattr(Decoder, "forward", None)  # nothing is decoded
-    with pytest.raises(OSError, match=r"GB free; got 0.00098 GB .* Make room"):
+    with pytest.raises(OSError, match=r"free; got 1 MB in .* Make room"):
         model.impute("protein", out=tmp_path / "values.h5ad")
     assert not os.listdir(tmp_path)

@@ -162,7 +162,7 @@ def test_a_first_training_keeps_its_best_weights(build, train, at, failure, tmp_
     np.testing.assert_array_equal(loaded.get_latent_representation(), latent)
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", ["interrupt", "terminated", "NaN in an encoder"])
 def test_a_first_training_without_an_epoch_changes_nothing(build, train, at, failure):
     model = build()
     before = state(model)
@@ -272,8 +272,8 @@ def test_readouts_are_without_dropout_whatever_came_before(trained, readout):
 
 
 @pytest.mark.parametrize("is_trained", [False, True])
-@pytest.mark.parametrize("lr", [1e4, 1e20, 1e30])
-@pytest.mark.parametrize("arguments", [{}, {"prior": "coupled"}, {"fusion": "poe"}], ids=str)
+@pytest.mark.parametrize("lr", [1e4, 1e30])
+@pytest.mark.parametrize("arguments", [{"prior": "coupled"}, {"fusion": "poe"}], ids=str)
 def test_a_rate_far_too_large_ends_in_the_error_of_divergence(build, train, lr, arguments, is_trained):
     model = build(**arguments)
     if is_trained:

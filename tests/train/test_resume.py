@@ -49,15 +49,22 @@ def make(in_a_ring):
     return build
 
 
-def in_another_process(act) -> int:
-    """How a process ended that forked off, and died or came to its end."""
+def fork(act) -> int:
+    """A process that does this and ends, with 1 if that fails."""
     child = os.fork()
     if child == 0:
+        status = 1
         try:
             act()
+            status = 0
         finally:
-            os._exit(0)
-    return os.waitpid(child, 0)[1]
+            os._exit(status)
+    return child
+
+
+def killed(act) -> None:
+    """Do this in another process, which is killed at it."""
+    assert os.waitpid(fork(act), 0)[1] == signal.SIGKILL
 
 
 def assert_same(one, other) -> None:
@@ -78,14 +85,10 @@ def test_a_killed_training_goes_on_as_if_it_had_not_been(make, train, at, tmp_pa
     epochs = training.get("max_epochs", 6)
     training = {name: value for name, value in training.items() if name != "max_epochs"}
     unbroken = train(make(**model), epochs, **training)
-    killed = lambda: train(make(**model), epochs, checkpoint=tmp_path, callbacks=[at(4, die, in_step=True)], **training)
-    assert in_another_process(killed) == signal.SIGKILL
+    more = {"checkpoint": tmp_path, "callbacks": [at(4, die, in_step=True)]}
+    killed(lambda: train(make(**model), epochs, **more, **training))
     assert [path.name for path in tmp_path.iterdir()] == ["training.ckpt"]
     assert_same(train(make(**model), epochs, resume_from=tmp_path, **training), unbroken)
-
-
-def killed(act) -> None:
-    assert in_another_process(act) == signal.SIGKILL
 
 
 @pytest.fixture
@@ -179,6 +182,7 @@ OTHERS = {
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The training in .* had ended")
 @pytest.mark.parametrize("prior", ["mog", "coupled"])
 def test_a_training_that_is_killed_at_many_random_moments_comes_to_the_same(make, train, tmp_path, prior):
     def some_more() -> None:
@@ -187,17 +191,12 @@ def test_a_training_that_is_killed_at_many_random_moments_comes_to_the_same(make
 
     rng, n_killed = np.random.default_rng(0), 0
     while not (tmp_path / "done").exists():
-        child = os.fork()
-        if child == 0:
-            try:
-                some_more()
-            finally:
-                os._exit(0)
-        time.sleep(rng.uniform(0.2, 1.5))
+        child = fork(some_more)
         if n_killed < 25:
+            time.sleep(rng.uniform(0.2, 1.5))
             os.kill(child, signal.SIGKILL)
             n_killed += 1
-        os.waitpid(child, 0)
+        assert os.waitpid(child, 0)[1] in (0, signal.SIGKILL)
     assert sorted(path.name for path in (tmp_path / "saved").iterdir() if not path.name.startswith(".")) == [
         "training.ckpt"
     ]

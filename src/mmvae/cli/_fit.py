@@ -36,7 +36,8 @@ def run(args: Namespace) -> None:
             model = MultiVAE(data, prior=args.prior, fusion=args.fusion, seed=args.seed)
         except (TypeError, ValueError) as error:
             raise InputError(str(error)) from error
-        model.train(args.epochs, **_saved_training(args))
+        # What is resumed begins if there is nothing yet, so that one command does for both.
+        model.train(args.epochs, checkpoint=args.checkpoint, resume_from=args.checkpoint if args.resume else None)
         embed(model, data)
         if args.umap:
             add_umap(data, FUSED)
@@ -51,14 +52,6 @@ def _check_checkpoint(args: Namespace) -> None:
     if not args.resume and args.checkpoint is not None and (args.checkpoint / CHECKPOINT_FILE).exists():
         msg = f"'{args.checkpoint}' holds a training. Add --resume to go on with it, or name another folder."
         raise InputError(msg)
-
-
-def _saved_training(args: Namespace) -> dict[str, Path]:
-    """Arguments of ``train``; what is resumed begins if there is nothing yet, so that one line does for both."""
-    if args.checkpoint is None:
-        return {}
-    name = "resume_from" if (args.checkpoint / CHECKPOINT_FILE).exists() else "checkpoint"
-    return {name: args.checkpoint}
 
 
 @contextmanager

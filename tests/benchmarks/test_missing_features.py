@@ -12,6 +12,7 @@ from benchmarks.data import unpulled
 pytestmark = pytest.mark.filterwarnings("ignore:The latent of", "ignore:The validation ELBO never", "ignore:Query data")
 
 
+@pytest.mark.slow
 def test_a_row_has_the_scores_with_zeros_and_without_the_genes(monkeypatch):
     monkeypatch.setattr(missing_features, "EPOCHS", 2)
     monkeypatch.setattr(missing_features, "SHARES", {"random": (0.5,)})

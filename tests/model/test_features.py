@@ -77,7 +77,6 @@ def test_features_are_put_in_order_and_unknown_ones_left_out(model, kind):
         model.get_normalized_expression(data, modality="rna", library_size="latent"),
         model.get_normalized_expression(plain, modality="rna", library_size="latent"),
     )
-    pd.testing.assert_frame_equal(model.leave_one_out(data), model.leave_one_out(plain), atol=1e-2)
     assert data["rna"].X is values
     assert abs(values - kept).sum() == 0
     assert list(data["rna"].var_names) == list(names)

@@ -43,6 +43,16 @@ def test_nothing_of_the_first_is_in_the_way_of_a_metric_that_it_lacks(build, tra
     model = train(build(), 2, validation_size=0.0)
     train(model, 2)
     assert model.best_epoch_ in (2, 3)
+    assert list(model.history_["objective_validation"].index) == [2, 3]
+
+
+def test_epochs_without_a_validation_are_counted(build, train):
+    model = train(build(), 4, check_val_every_n_epoch=2)
+    train(model, 4, check_val_every_n_epoch=2)
+    assert list(model.history_["objective_validation"].index) == [1, 3, 5, 7]
+    assert list(model.history_["elbo_train"].index) == list(range(8))
+    assert model.history_["elbo_train"].index.name == "epoch"
+    assert model.best_epoch_ in (1, 3, 5, 7)
 
 
 def weights(model) -> dict:

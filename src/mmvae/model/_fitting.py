@@ -26,7 +26,9 @@ from mmvae.train import (
     calibrate_imputation,
     divergence,
     is_out_of_memory,
+    joined,
     memory_needed,
+    n_epochs,
     quiet,
     seeded,
     show_progress,
@@ -74,7 +76,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         try:
             self._begin(course, keep)
             own = [Checkpoint(self.module, course.folder, course.every, begun, course.saved), keep]
-            self._run(schedule, cells, seed, options | self._options(schedule, cells, own, options, course))
+            self._run(schedule, cells, seed, options | self._options(schedule, cells, own, options, course), keep)
             if keep.exception is not None:
                 raise keep.exception
             notes = course.notes() + keep.judgement(_n_trained_on(cells, before), takes_better=course.keep_better)
@@ -102,7 +104,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
             self.memory_ = dict(vars(ReferenceMemory()))
         if course.starts_anew:
             self.is_trained_, self.history_ = False, None
-        keep.n_before = len((self.history_ or {}).get("elbo_train", ())) if self.is_trained_ else 0
+        keep.n_before = n_epochs(self.history_) if self.is_trained_ else 0
         self.best_epoch_ = None
         if not self.memory.is_query:  # whose encoders stay what they are
             self.remember(shared=None, imputation=None, imputation_quality=None)
@@ -131,8 +133,8 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         # Lightning's check before a training, of all validation cells: how good the weights from before are.
         return chosen | ({"num_sanity_val_steps": -1} if self.is_trained_ and cells.has_validation else {})
 
-    def _run(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> None:
-        """Train as scvi-tools does."""
+    def _run(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any], keep: KeepWeights) -> None:
+        """Train as scvi-tools does, but for the history."""
         if self.memory.n_categories is None and not self.memory.is_query:
             with seeded(seed):  # a data module draws what stands for all cells
                 self._init_from(cells)
@@ -141,8 +143,13 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         self.module.train()
         show_progress(options)
         hushed = without_last_words(options["callbacks"])
+        earlier = dict(self.history_ or {}) if self.is_trained_ else {}
         with seeded(seed), quiet(), hushed, tensor_cores(options.pop("tf32"), options["accelerator"]):
-            super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
+            try:
+                super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
+            finally:
+                if keep.logged is not None:
+                    self.history_ = joined(earlier, keep.logged)
 
     def _init_from(self, cells: Cells) -> None:
         """Initialise likelihoods from summaries of the data; bring the user's size factors to the scale of totals."""

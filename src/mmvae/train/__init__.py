@@ -8,6 +8,7 @@ from ._checkpoint import Checkpoint
 from ._course import NEW, OF_WEIGHTS, Course
 from ._divergence import NonFiniteError, divergence, is_out_of_memory
 from ._forecast import Forecast, memory_needed, memory_note, say
+from ._history import joined, n_epochs
 from ._keep import KeepWeights, as_sent
 from ._plan import MultiVAEPlan, check_arguments
 from ._progress import Progress, show_progress, without_last_words

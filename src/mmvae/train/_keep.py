@@ -37,10 +37,11 @@ class KeepWeights(Callback):
         self.objectives: dict[int, float] = {}
         self.exception: BaseException | None = None
         self.has_begun = self.is_complete = False
+        self.logger: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Remember that there are epochs to come."""
-        self.has_begun = True
+        """Remember that there are epochs to come, and where they are logged."""
+        self.has_begun, self.logger = True, trainer.logger
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take the epoch's objective; epochs without a validation have none, not that of one before."""
@@ -86,6 +87,12 @@ class KeepWeights(Callback):
     def chosen(self) -> dict[str, Any]:
         """The best weights, else those of the last epoch; empty before its end."""
         return self.best_weights or self.last_weights
+
+    @property
+    def logged(self) -> dict[str, Any] | None:
+        """What scvi-tools' logger has of the epochs; other loggers, and those of other processes, have nothing to give."""
+        found = getattr(self.logger, "history", None)
+        return found if isinstance(found, dict) else None
 
     @property
     def best_in_history(self) -> int | None:

@@ -35,7 +35,8 @@ class Sums(NamedTuple):
         """Of all rows of a matrix in memory."""
         weights, parts = np.random.default_rng(0).uniform(1, 2, matrix.shape[1]), [np.zeros((2, 0))]
         for _, block in blocks(by_rows(matrix)):
-            parts.append(np.stack([block @ weights, abs(block) @ weights]))
+            # In double precision, as the absolute of the lowest whole number is beyond its own type.
+            parts.append(np.stack([block @ weights, abs(block.astype(np.float64)) @ weights]))
         sums, sizes = np.concatenate(parts, axis=1)
         return cls(weights, sums, TOLERANCE * sizes)
 

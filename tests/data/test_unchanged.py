@@ -12,6 +12,7 @@ import scipy.sparse as sp
 import mmvae
 from mmvae import MultiVAE, SetupError
 from mmvae._compat import unpulled
+from mmvae.data.setup._unchanged import Sums
 
 N = 60
 
@@ -325,3 +326,19 @@ def test_posteriors_of_minified_data_are_watched(way):
         SetupError, match="'rna', the posteriors that minified data hold.* in 1 cells, such as 'cell_7'"
     ):
         model.get_latent_representation()
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "int64", "float16", "float64"])
+@pytest.mark.parametrize("store", [np.asarray, sp.csr_matrix, sp.csc_matrix])
+def test_values_of_any_type_are_the_same_as_themselves(store, dtype):
+    if dtype == "float16" and store is not np.asarray:
+        pytest.skip("scipy has no sparse half precision")
+    values = np.zeros((4, 3), dtype=dtype)
+    values[0, 0] = 1 if dtype == "bool" else np.iinfo(dtype).min if "int" in dtype else -60_000
+    values[1, 2] = 1
+    matrix = store(values)
+    sums, places = Sums.of(matrix), np.arange(4)
+    assert not sums.differ(places, matrix).any()
+    values[1, 2], values[1, 1] = 0, 1
+    assert sums.differ(places, store(values)).tolist() == [False, True, False, False]
+    assert not sums.differ(np.array([0, -1, 2, 3]), store(values)).any()

@@ -35,7 +35,8 @@ class Sums(NamedTuple):
     def of(cls, parts: Iterable[Block], n_features: int) -> Self:
         """Of the rows of a matrix, block by block."""
         weights, found = np.random.default_rng(0).uniform(1, 2, n_features), [np.zeros((2, 0))]
-        found += [np.stack([block @ weights, abs(block) @ weights]) for block in parts]
+        # In double precision, as the absolute of the lowest whole number is beyond its own type.
+        found += [np.stack([block @ weights, abs(block.astype(np.float64)) @ weights]) for block in parts]
         sums, sizes = np.concatenate(found, axis=1)
         return cls(weights, sums, TOLERANCE * sizes)
 

@@ -14,7 +14,9 @@ FEATURE = re.compile(r"hto[-_. ]?\w|.*hashtag|cmo[-_ ]?\d", re.IGNORECASE)
 def hashtag_notes(name: str, adata: AnnData) -> list[str]:
     """Say so where features of a modality look like hashtags."""
     tags = [feature for feature in adata.var_names if FEATURE.match(feature)]
-    if len(tags) == adata.n_vars or any(MODALITY.search(text) for text in (name, *feature_types(adata).index)):
+    types = list(feature_types(adata).index)
+    are_all = len(tags) == adata.n_vars or (len(types) == 1 and MODALITY.search(types[0]))
+    if are_all or MODALITY.search(name):
         what, leave = f"modality '{name}' looks like hashtags", "leave it out with modalities="
     elif tags:
         what = f"{len(tags)} features of modality '{name}' look like hashtags, such as '{tags[0]}'"

@@ -43,6 +43,7 @@ from mmvae.train import (
 
 from ._cells import Cells, OwnCells, StreamedCells, check_same_registry
 from ._data import DataAccess
+from ._one_thread import alone
 from ._reader import Reader
 from .readouts import in_short, measure_modalities, remember_labelled
 
@@ -84,7 +85,8 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         """Train the model.
 
         The same model, data, seed and versions of the software give the same weights on a CPU. Global random generators
-        are neither heeded nor changed.
+        are neither heeded nor changed, if no other thread draws random numbers meanwhile, as another training does. While
+        a thread trains a model, others can neither read nor train it (``RuntimeError``).
 
         A trained model goes on from its weights, with a new schedule, and then holds the best of the new epochs. If
         training fails or is interrupted, a model that was trained before is what it was; another keeps the best weights
@@ -206,6 +208,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
         self._validate_anndata()
         return OwnCells(self, (own.train_idx, own.val_idx, own.test_idx))
 
+    @alone
     def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any]) -> list[str]:
         """Train, and put the model right whatever happens; what a user should know, in words."""
         before, keep = Snapshot(self), KeepWeights(self.module, schedule.late)
@@ -230,7 +233,7 @@ class Training(UnsupervisedTrainingMixin, DataAccess):
             if self.adata is not None:
                 self._fill_graphs(self.adata)
             self.module.train()
-            with seeded(seed), quiet(), tensor_cores(options.pop("tf32"), options["accelerator"]):
+            with seeded(seed, alone=False), quiet(), tensor_cores(options.pop("tf32"), options["accelerator"]):
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             if keep.exception is not None:
                 raise keep.exception

@@ -57,7 +57,10 @@ class Meanwhile(Callback):
 
 def test_a_model_in_training_is_left_alone_by_other_threads(model):
     calls = Meanwhile(
-        model.get_latent_representation, lambda: model.get_elbo(), lambda: model.train(1, **QUIET), lambda: model.impute("rna")
+        model.get_latent_representation,
+        lambda: model.get_elbo(),
+        lambda: model.train(1, **QUIET),
+        lambda: model.impute("rna"),
     )
     model.train(1, callbacks=[calls], **QUIET)
     assert [type(error) for error in calls.errors] == [RuntimeError] * 4

@@ -16,7 +16,9 @@ CATEGORIES = {
     "categories": lambda codes, texts: pd.Categorical.from_codes(codes, texts),
     "ordered": lambda codes, texts: pd.Categorical.from_codes(codes, texts, ordered=True),
     "unused": lambda codes, texts: pd.Categorical.from_codes(codes, [*texts, "unused"]),
-    "categories of numbers": lambda codes, texts: pd.Categorical.from_codes(codes, [1.5, 2.0, 10.0, 3.25][: len(texts)]),
+    "categories of numbers": lambda codes, texts: pd.Categorical.from_codes(
+        codes, [1.5, 2.0, 10.0, 3.25][: len(texts)]
+    ),
     "string": lambda codes, texts: pd.array(np.array(texts, dtype=object)[codes], dtype="string"),
     "int": lambda codes, texts: codes * 7 - 3,
     "uint8": lambda codes, texts: codes.astype(np.uint8),
@@ -27,7 +29,9 @@ CATEGORIES = {
     "boolean": lambda codes, texts: pd.array(codes % 2 == 0, dtype="boolean"),
     "datetime": lambda codes, texts: pd.to_datetime("2024-01-30") + pd.to_timedelta(codes, "D"),
     "dates": lambda codes, texts: np.array([date(2024, 1, 1 + code) for code in codes], dtype=object),
-    "numbers and text": lambda codes, texts: np.array([code if code % 2 else f"t{code}" for code in codes], dtype=object),
+    "numbers and text": lambda codes, texts: np.array(
+        [code if code % 2 else f"t{code}" for code in codes], dtype=object
+    ),
 }
 NUMBERS = {
     "float64": lambda values: values,
@@ -52,6 +56,16 @@ def categories(draw: st.DrawFn, n: int, most: int = 4) -> tuple[Any, str]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(st.sampled_from(sorted(CATEGORIES)))
     return CATEGORIES[kind](rng.integers(len(texts), size=n), texts), kind
+
+
+@st.composite
+def labels(draw: st.DrawFn, n: int) -> tuple[Any, str]:
+    """A column of labels, which some cells may lack, and what it is, in words."""
+    values, kind = draw(categories(n))
+    if kind in ("text", "dates", "numbers and text", "string") and draw(st.booleans()):
+        values[1::3] = pd.NA if kind == "string" else None
+        kind += ", not of all cells"
+    return values, kind
 
 
 @st.composite

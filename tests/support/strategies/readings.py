@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mmvae import MultiVAE
 
 READINGS: dict[str, Callable[[MultiVAE, str, np.ndarray], Any]] = {
-    "draws of the latent": lambda model, _, cells: model.get_latent_representation(None, cells, give_mean=False, mc_samples=2),
+    "draws of the latent": lambda model, _, cells: model.get_latent_representation(
+        None, cells, give_mean=False, mc_samples=2
+    ),
     "means and variances": lambda model, _, cells: model.get_latent_representation(None, cells, return_dist=True),
     "values": lambda model, name, cells: model.get_normalized_expression(None, cells, modality=name),
     "values in a batch": lambda model, name, cells: model.get_normalized_expression(None, cells, 0, modality=name),
@@ -40,7 +42,15 @@ READINGS: dict[str, Callable[[MultiVAE, str, np.ndarray], Any]] = {
     "shared": lambda model, *_: model.get_shared_spectrum(),
 }
 # What tells by NaN that it cannot be had.
-MAY_LACK = {"components", "information", "deviance", "leave one out", "check of priors", "reconstruction error", "intervals"}
+MAY_LACK = {
+    "components",
+    "information",
+    "deviance",
+    "leave one out",
+    "check of priors",
+    "reconstruction error",
+    "intervals",
+}
 
 
 def numbers_of(found: Any) -> list[np.ndarray]:

@@ -119,6 +119,18 @@ def test_a_model_and_its_data_are_freed(form):
     assert [part() for part in parts] == [None] * len(parts)
 
 
+def test_values_are_freed_where_the_model_has_minified_them():
+    mdata = simulated()
+    model = trained(mdata)
+    model.get_latent_representation()
+    parts = [weakref.ref(mdata), weakref.ref(mdata["rna"].X)]
+    del mdata
+    model.minify_mudata()
+    model.trainer = None  # whose loaders are of the data of before
+    gc.collect()
+    assert [part() for part in parts] == [None, None]
+
+
 def test_data_live_as_long_as_what_needs_them():
     model = trained()
     gc.collect()

@@ -57,7 +57,8 @@ class MosaicManager(AnnDataManager):
 
     @adata.setter
     def adata(self, data: AnnData | MuData | None) -> None:
-        self._data = (lambda: None) if data is None else ref(data)
+        # Without its data a manager is of no use, and need not keep their values.
+        self._data = (lambda: None) if data is None else ref(data, lambda _, values=self._by_rows: values.clear())
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_data": self.adata}

@@ -19,6 +19,7 @@ from mmvae.module import MultiVAEModule
 from mmvae.train import seeded
 
 from ._lifetimes import Lifetimes
+from ._one_thread import check_no_other_trains
 
 Data: TypeAlias = MuData | AnnData
 Indices: TypeAlias = Sequence[int] | np.ndarray
@@ -125,6 +126,7 @@ class DataAccess(Lifetimes):
 
     def _make_data_loader(self, adata: Data, *args: Any, **kwargs: Any) -> Iterator[dict[str, Tensor]]:
         """:meth:`_loader` for scvi-tools' own methods, which compute KLs."""
+        check_no_other_trains(self)
         self._fill_graphs(adata)
         self.module.eval()
         return self._loader(adata, *args, **kwargs)
@@ -143,6 +145,8 @@ class DataAccess(Lifetimes):
             )
             raise ValueError(msg)
         self._attach_graph(adata)
+        # Of their own, as torch's loaders draw a number from the process's generator, of which other threads may make use.
+        kwargs = {"generator": torch.Generator()} | kwargs
         loader: Any = super()._make_data_loader(adata, cells, batch_size, **kwargs)
         return loader if len(cells) else iter([loader.collate_fn(loader.dataset[[]])])
 

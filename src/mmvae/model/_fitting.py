@@ -40,6 +40,7 @@ from mmvae.train import (
 from ._begun import begun_with, weights_before
 from ._cells import Cells, OwnCells
 from ._data import DataAccess, ReferenceMemory
+from ._one_thread import alone
 from ._reader import Reader
 from .readouts import measure_modalities, remember_labelled
 
@@ -59,6 +60,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
     _training_plan_cls = MultiVAEPlan
     _data_splitter_cls = MosaicSplitter
 
+    @alone
     def _fit(self, schedule: Schedule, cells: Cells, seed: int, options: dict[str, Any], course: Course) -> list[str]:
         """Train, and put the model right whatever happens; what a user should know, in words."""
         if course.from_scratch and self.memory.is_query:

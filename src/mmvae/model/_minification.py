@@ -59,8 +59,7 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
 
         Notes
         -----
-        The data of before stay in memory where they are registered; ``MultiVAE.deregister_manager(mdata)`` and a model
-        that is saved and loaded set them free.
+        The model lets go of the data of before, which are freed if nothing else holds them.
         """
         self._minify("setup_mudata", minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 

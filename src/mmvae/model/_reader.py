@@ -18,6 +18,7 @@ from mmvae.fusion import Posteriors
 from mmvae.module import Minibatch
 
 from ._data import Data, DataAccess, Indices, digest_of
+from ._one_thread import check_no_other_trains
 
 READOUT_BATCH = 1_024
 
@@ -26,6 +27,7 @@ class Reader:
     """Cells of a trained model's data, or of others, as minibatches on its device, the module in evaluation mode."""
 
     def __init__(self, model: DataAccess) -> None:
+        check_no_other_trains(model)
         model._check_if_trained(warn=False)
         self.model, self.module = model, model.module
         self.names: list[str] = model.module.names

@@ -66,9 +66,10 @@ class Training(Fitting):
         """Train the model.
 
         The same model, data, seed and versions of the software give the same weights on a CPU with the same number of
-        threads (``torch.get_num_threads()``). Global random generators are neither heeded nor changed, by one training at a
-        time in a process (``docs/random.md``). Where there is a progress bar, the last thing that is printed is the short
-        form of :meth:`diagnose`.
+        threads (``torch.get_num_threads()``). Global random generators are neither heeded nor changed, if no other thread
+        draws random numbers meanwhile (``docs/random.md``). While a thread trains a model, others can neither read nor
+        train it (``RuntimeError``). Where there is a progress bar, the last thing that is printed is the short form of
+        :meth:`diagnose`.
 
         A trained model goes on from its weights, with a new schedule, and ``history_`` goes on, too. It then holds the best
         of the new epochs, or the weights from before where these are better on the validation cells. However a training

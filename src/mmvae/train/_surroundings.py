@@ -4,7 +4,8 @@ import copy
 import random
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from ._divergence import weights_of
 
+GENERATORS = RLock()
 AMPERE = (8, 0)  # the first cards with TF32
 MESSAGES = (
     ".*does not have many workers.*",  # which make loading slower for data in memory
@@ -32,8 +34,17 @@ MESSAGES = (
 
 
 @contextmanager
-def seeded(seed: int | None) -> Iterator[None]:
-    """All random generators start from ``seed``; they are put back afterwards, so that a user's own do not feel it."""
+def seeded(seed: int | None, *, alone: bool = True) -> Iterator[None]:
+    """All random generators start from ``seed``; they are put back afterwards, so that a user's own do not feel it.
+
+    They are the process's: only one thread at a time is in here, but for those that are not ``alone``.
+    """
+    with GENERATORS if alone else nullcontext(), _seeded(seed):
+        yield
+
+
+@contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
     states = random_states()
     if seed is not None:
         random.seed(seed)

@@ -143,7 +143,7 @@ def _columns(
     elif "batch" in wanted:
         setup["batch_key"] = put("batch", draw(columns.categories(n_cells)))
     if "labels" in wanted:
-        setup["labels_key"] = put("labels", draw(columns.categories(n_cells)))
+        setup["labels_key"] = put("labels", draw(columns.labels(n_cells)))
     if "categories" in wanted:
         setup["categorical_covariate_keys"] = several("category", few)
     if "numbers" in wanted:

@@ -59,6 +59,16 @@ def categories(draw: st.DrawFn, n: int, most: int = 4) -> tuple[Any, str]:
 
 
 @st.composite
+def labels(draw: st.DrawFn, n: int) -> tuple[Any, str]:
+    """A column of labels, which some cells may lack, and what it is, in words."""
+    values, kind = draw(categories(n))
+    if kind in ("text", "dates", "numbers and text", "string") and draw(st.booleans()):
+        values[1::3] = pd.NA if kind == "string" else None
+        kind += ", not of all cells"
+    return values, kind
+
+
+@st.composite
 def numbers(draw: st.DrawFn, n: int, *, positive: bool = False) -> tuple[Any, str]:
     """A column of numbers, and what it is, in words."""
     values = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).gamma(2.0, 1.0, n) + 0.2

@@ -23,7 +23,7 @@ READINGS: dict[str, Callable[[MultiVAE, str, np.ndarray], Any]] = {
         None, cells, library_size="latent", n_samples=2, modality=name
     ),
     "predictions": lambda model, name, cells: model.impute(name, None, cells),
-    "intervals": lambda model, name, cells: model.impute(name, None, cells, interval=0.8, n_samples=8),
+    "intervals": lambda model, name, cells: model.impute(name, None, cells, interval=0.8, n_samples=12),
     "ELBO": lambda model, _, cells: float(model.get_elbo(None, cells)),
     "reconstruction error": lambda model, _, cells: dict(model.get_reconstruction_error(None, cells)),
     "marginal likelihood": lambda model, _, cells: model.get_marginal_ll(None, cells, n_mc_samples=4),

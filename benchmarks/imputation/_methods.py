@@ -23,4 +23,5 @@ METHODS = {
     "types": Entry("_linear:types"),
     "totalvi": Entry("_models:totalvi", _TORCH, (PROTEIN,)),
     "multivi": Entry("_models:multivi", _TORCH, (ATAC,)),
+    "multivi_fast": Entry("_models:multivi_fast", _TORCH, (ATAC,)),
 }

@@ -110,7 +110,9 @@ def test_runs_that_the_table_has_are_skipped_and_failures_noted(tmp_path, monkey
     )
     command.main()
     command.main()
-    assert asked == [("simulated", name, 0) for name in ("mmvae", "ridge", "neighbors", "types", "multivi")]
+    assert asked == [
+        ("simulated", name, 0) for name in ("mmvae", "ridge", "neighbors", "types", "multivi", "multivi_fast")
+    ]
     assert set(table.read(out)["note"]) == {"failed: ValueError: no such luck"}
 
 

@@ -113,6 +113,8 @@ class GroupSampler:
             of_measured = self._weighted(cells[has], weights[has], self.quantity.measured)
             self._known = key, of_measured, weights[~has]
         _, of_measured, weights = self._known
+        if has.all():
+            return of_measured.T
         return (of_measured + self._weighted(cells[~has], weights, lambda m: next(self._draws(m, batch, 1)))).T
 
     def _weighted(

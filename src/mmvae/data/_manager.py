@@ -215,6 +215,10 @@ def _scales(columns: list[Column], source: Mapping[str, Any] | None) -> dict[str
     return {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
 
 
+def _gone() -> None:
+    """What a reference to no data leads to."""
+
+
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:
     """The values of a column as the minibatches hold them."""
     if column.role == "continuous":

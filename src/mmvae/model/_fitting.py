@@ -146,7 +146,7 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         show_progress(options)
         hushed = without_last_words(options["callbacks"])
         earlier = dict(self.history_ or {}) if self.is_trained_ else {}
-        with seeded(seed), quiet(), hushed, tensor_cores(options.pop("tf32"), options["accelerator"]):
+        with seeded(seed, alone=False), quiet(), hushed, tensor_cores(options.pop("tf32"), options["accelerator"]):
             try:
                 super().train(schedule.max_epochs, batch_size=schedule.batch_size, **options)
             finally:

@@ -6,7 +6,9 @@ from threading import get_ident
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
-P, R, M = ParamSpec("P"), TypeVar("R"), TypeVar("M")
+P = ParamSpec("P")
+R = TypeVar("R")
+M = TypeVar("M")
 TRAINED_BY: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 

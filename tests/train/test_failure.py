@@ -56,6 +56,7 @@ FAILURES = {
     "NaN in an encoder": (spoil("encoders"), TrainingDivergedError),
     "NaN in a decoder": (spoil("decoders"), TrainingDivergedError),
 }
+OF_FIRST = ("callback", "interrupt", "exit", "terminated", "NaN in an encoder")  # the others of a second training
 REFUSED = {
     "unknown argument": ({"early_stop": True}, TypeError),
     "unknown plan argument": ({"plan_kwargs": {"learning_rate": 1.0}}, ValueError),
@@ -107,7 +108,7 @@ def said_of(error) -> str:
     return " ".join([str(error), *getattr(error, "__notes__", [])])
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", [name for name in FAILURES if name not in OF_FIRST])
 def test_a_trained_model_is_what_it_was_if_the_new_epochs_are_worse(trained, train, at, failure):
     before, latent = state(trained), trained.get_latent_representation()
     error = run(trained, train, failure, at, lr=1.0)
@@ -140,7 +141,7 @@ def test_a_refused_training_changes_nothing(trained, train, refused):
     np.testing.assert_array_equal(trained.get_latent_representation(), latent)
 
 
-@pytest.mark.parametrize("failure", FAILURES)
+@pytest.mark.parametrize("failure", OF_FIRST)
 def test_a_first_training_keeps_its_best_weights(build, train, at, failure, tmp_path):
     complete = train(build(), 5, early_stopping=False)
     model = build()

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import ref
 
@@ -58,7 +58,7 @@ class MosaicManager(AnnDataManager):
     @adata.setter
     def adata(self, data: AnnData | MuData | None) -> None:
         # Without its data a manager is of no use, and need not keep their values.
-        self._data = (lambda: None) if data is None else ref(data, lambda _, values=self._by_rows: values.clear())
+        self._data: Any = _no_data if data is None else ref(data, partial(_clear, self._by_rows))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_data": self.adata}
@@ -215,8 +215,12 @@ def _scales(columns: list[Column], source: Mapping[str, Any] | None) -> dict[str
     return {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
 
 
-def _gone() -> None:
-    """What a reference to no data leads to."""
+def _no_data() -> None:
+    """What a reference to data leads to where there are none."""
+
+
+def _clear(values: dict[str, Any], _: Any) -> None:
+    values.clear()
 
 
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:

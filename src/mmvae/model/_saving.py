@@ -60,7 +60,7 @@ class Saving(DataAccess):
         self._check_save([model, data][: 1 + save_anndata], anndata_write_kwargs, overwrite=overwrite)
         mark = uuid4().hex if save_anndata else None
         saved = saved_model(self, mark)
-        with _made(model.parent), claimed(model) as claim:
+        with _made(model.parent), claimed(model, overwrite=overwrite) as claim:
             kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
             with claim.writing() as part, kept as name:
                 saved.write(part, self.get_var_names())

@@ -303,19 +303,6 @@ def test_levels_that_no_cell_has_may_come_and_columns_go():
     assert model.summary_stats.n_batch == 2
 
 
-def test_another_graph_is_named(in_a_ring):
-    mdata = simulated()
-    in_a_ring(mdata)
-    MultiVAE.setup_mudata(mdata)
-    model = MultiVAE(mdata, n_hidden=8, n_latent=2, prior="gmrf")
-    model.train(max_epochs=2, enable_progress_bar=False, accelerator="cpu")
-    model.get_elbo()
-    mdata.obsp["spatial_connectivities"] = sp.csr_matrix(mdata.obsp["spatial_connectivities"] * 2)
-    for method in (model.get_elbo, lambda: model.train(max_epochs=1)):
-        with pytest.raises(SetupError, match="graph in obsp.* is not the one"):
-            method()
-
-
 @pytest.mark.parametrize("way", ["latent_posterior_parameters", "latent_posterior_parameters_with_counts"])
 def test_posteriors_of_minified_data_are_watched(way):
     model = trained(simulated())

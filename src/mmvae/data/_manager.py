@@ -140,11 +140,6 @@ class MosaicManager(AnnDataManager):
         if faults := self.registered.column_faults(self.adata, now):
             raise SetupError(faults)
 
-    def check_graph(self, digest: str) -> None:
-        """Raise a ``SetupError`` if the graph of neighbours is another than when it was read first."""
-        if faults := self.registered.graph_faults(self.adata.obs_names, digest):
-            raise SetupError(faults)
-
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:
         """Register the fields; on a failure take back what was written."""
         setup, self._inspected = self._inspected, None

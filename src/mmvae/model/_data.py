@@ -157,10 +157,7 @@ class DataAccess(Lifetimes):
         parts = () if graph is None else (graph.indptr, graph.indices, graph.data)
         # Cells may have been left out, or another graph may have been given, since they were read last.
         own = sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
-        manager: Any = self.get_anndata_manager(data, required=True)
-        if priors:
-            manager.check_graph(own)
-        source = f"{manager.adata_uuid} {own}"
+        source = f"{self.get_anndata_manager(data, required=True).adata_uuid} {own}"
         if all(prior.graph is not None and prior.graph.source == source for prior in priors.values()):
             return
         for name, prior in priors.items():

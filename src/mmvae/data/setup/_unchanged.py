@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._keys import CONNECTIVITIES, DATA, FIELDS, RESOLVED_PREFIX
+from mmvae._keys import DATA, FIELDS, RESOLVED_PREFIX
 from mmvae.data._access import files_of, modalities_of
 from mmvae.data._matrix import Block, Matrix, blocks, by_rows, is_on_disk, is_supported, take, values_of
 from mmvae.data._minified import StoredPosterior, stored_posteriors
@@ -105,7 +105,6 @@ class Unchanged:
             name: Fingerprint.of(adata, layers[name], stored.get(name)) for name, adata in self._present(data).items()
         }
         self.codes = {place: _codes(data, place) for place in _places_in(registry)}
-        self._graph: tuple[pd.Index, str] | None = None
 
     def rows(self, data: Data) -> dict[str, tuple[Sums, np.ndarray]]:
         """By modality in memory, the sums of its rows and the place among them of each row that it has now."""
@@ -145,14 +144,6 @@ class Unchanged:
             differ = _differ(now[name].to_numpy(dtype=object), before[name].to_numpy(dtype=object))
             faults += _changed_cells(f"the column of {key}", differ, data.obs_names)
         return faults
-
-    def graph_faults(self, names: pd.Index, digest: str) -> list[str]:
-        """Whether the graph of neighbours is another than when it was looked at first, among the same cells; ``names`` are those it has."""
-        cells, before = self._graph or (names, digest)
-        if before != digest and names.equals(cells):
-            return [f"the graph in obsp['{CONNECTIVITIES}'] is not the one that the model has read. {ADVICE}"]
-        self._graph = names, digest
-        return []
 
     def changed_values(self, data: Data, name: str, rows: np.ndarray, n_compared: int) -> list[str]:
         """A sentence on ``rows`` of a modality whose values are no longer those that were registered, if there are any."""

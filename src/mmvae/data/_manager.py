@@ -1,6 +1,6 @@
 """Registration of mosaic data with scvi-tools."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, get_args
@@ -67,14 +67,17 @@ class MosaicManager(AnnDataManager):
 
     @adata.setter
     def adata(self, data: AnnData | MuData | None) -> None:
-        # Without its data a manager is of no use, and need not keep their values.
-        self._data = (lambda: None) if data is None else ref(data, lambda _, values=self._by_rows: values.clear())
+        self._data: Callable[[], AnnData | MuData | None] = lambda: None
+        if data is not None:
+            # Without its data a manager is of no use, and need not keep their values.
+            values = self._by_rows
+            self._data = ref(data, lambda _: values.clear())
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_data": self.adata}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         self.adata = state["_data"]  # a copy of the data, if a model that holds them was copied
 
     @property

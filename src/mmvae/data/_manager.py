@@ -1,10 +1,10 @@
 """Registration of mosaic data with scvi-tools."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 from weakref import ref
 
@@ -57,8 +57,11 @@ class MosaicManager(AnnDataManager):
 
     @adata.setter
     def adata(self, data: AnnData | MuData | None) -> None:
-        # Without its data a manager is of no use, and need not keep their values.
-        self._data: Any = _no_data if data is None else ref(data, partial(_clear, self._by_rows))
+        self._data: Callable[[], AnnData | MuData | None] = lambda: None
+        if data is not None:
+            # Without its data a manager is of no use, and need not keep their values.
+            values = self._by_rows
+            self._data = ref(data, lambda _: values.clear())
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_data": self.adata}
@@ -208,14 +211,6 @@ def _scales(columns: list[Column], source: Mapping[str, Any] | None) -> dict[str
     found = {c.name: scale_of(c.values) for c in numbers} if source is None else scales_of(source)
     # A registry that does not say was made of numbers as they were.
     return {c.name: found.get(c.name, (0.0, 1.0)) for c in numbers}
-
-
-def _no_data() -> None:
-    """What a reference to data leads to where there are none."""
-
-
-def _clear(values: dict[str, Any], _: Any) -> None:
-    values.clear()
 
 
 def _registered(column: Column, scales: Mapping[str, Scale], source: Mapping[str, Any] | None) -> pd.Series:

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-P = ParamSpec("P")
 R = TypeVar("R")
-M = TypeVar("M")
 TRAINED_BY: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
@@ -22,11 +20,11 @@ def check_no_other_trains(model: object) -> None:
         raise RuntimeError(msg)
 
 
-def alone(train: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+def alone(train: Callable[..., R]) -> Callable[..., R]:
     """A method during which no other thread may read or train its model."""
 
     @wraps(train)
-    def guarded(model: M, *args: P.args, **kwargs: P.kwargs) -> R:
+    def guarded(model: Any, *args: Any, **kwargs: Any) -> R:
         check_no_other_trains(model)
         TRAINED_BY[model] = get_ident()
         try:

@@ -32,8 +32,13 @@ class Sums(NamedTuple):
     slack: np.ndarray
 
     @classmethod
-    def of(cls, parts: Iterable[Block], n_features: int) -> Self:
-        """Of the rows of a matrix, block by block."""
+    def of(cls, matrix: Any) -> Self:
+        """Of all rows of a matrix in memory."""
+        return cls.of_blocks((block for _, block in blocks(by_rows(matrix))), matrix.shape[1])
+
+    @classmethod
+    def of_blocks(cls, parts: Iterable[Block], n_features: int) -> Self:
+        """Of the rows of blocks."""
         weights, found = np.random.default_rng(0).uniform(1, 2, n_features), [np.zeros((2, 0))]
         # In double precision, as the absolute of the lowest whole number is beyond its own type.
         found += [np.stack([block @ weights, abs(block.astype(np.float64)) @ weights]) for block in parts]
@@ -63,10 +68,8 @@ class Fingerprint:
     def of(cls, adata: AnnData, layer: str | None, stored: StoredPosterior | None) -> Self:
         """Of a modality, and the posteriors that it holds if it is minified."""
         matrix = values_of(adata, layer)
-        values = (
-            None if is_on_disk(matrix) else Sums.of((block for _, block in blocks(by_rows(matrix))), matrix.shape[1])
-        )
-        posteriors = None if stored is None else Sums.of([own := _as_one(stored)], own.shape[1])
+        values = None if is_on_disk(matrix) else Sums.of(matrix)
+        posteriors = None if stored is None else Sums.of(_as_one(stored))
         return cls(adata.obs_names, adata.var_names, values, posteriors)
 
 
@@ -75,7 +78,7 @@ def sampled_sums(matrix: Matrix, rows: np.ndarray, columns: np.ndarray | None) -
     places = np.linspace(0, len(rows) - 1, min(len(rows), SAMPLED_ROWS)).astype(int)
     block = take(matrix, rows[places])
     block = block if columns is None else block[:, columns]
-    return Sums.of([block], block.shape[1])
+    return Sums.of_blocks([block], block.shape[1])
 
 
 def places_of(names: pd.Index, known: pd.Index) -> np.ndarray:

@@ -59,7 +59,8 @@ class Minifying(DataAccess, BaseMinifiedModeModelClass):
 
         Notes
         -----
-        The model lets go of the data of before, which are freed if nothing else holds them.
+        The model lets go of the data of before, which are freed if nothing else holds them. After a training in the same
+        process ``model.trainer`` does: set it to ``None``, or save the model and load it.
         """
         self._minify("setup_mudata", minified_data_type, use_latent_qzm_key, use_latent_qzv_key)
 

@@ -285,6 +285,25 @@ def test_where_there_are_no_locks_each_has_a_folder_of_its_own(tmp_path, monkeyp
     assert os.listdir(tmp_path) == ["out"]
 
 
+def test_nothing_is_left_where_a_removed_file_stays_until_it_is_closed(tmp_path, monkeypatch):
+    """As on NFS."""
+    unlink, close, kept = os.unlink, os.close, tmp_path / ".out.mmvae" / ".nfs1"
+
+    def rename(path, *_, **__):
+        os.rename(path, kept) if Path(path).name == _files.LOCK else unlink(path)
+
+    def close_and_remove(number):
+        close(number)
+        if kept.exists():
+            unlink(kept)
+
+    monkeypatch.setattr(os, "unlink", rename)
+    monkeypatch.setattr(os, "close", close_and_remove)
+    with replacing(tmp_path / "out") as part:
+        part.write_text(NEW)
+    assert os.listdir(tmp_path) == ["out"]
+
+
 def test_room_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(OSError, match="free; got .* Make room, or else") as failed:
         check_room(tmp_path, 2**60, ", or else")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 import warnings
@@ -16,7 +18,7 @@ import pytest
 from killing import code_of, started
 
 import mmvae
-from mmvae import MultiVAE
+from mmvae import MultiVAE, _files
 from mmvae._compat import unpulled
 from mmvae.model import _model_file
 from mmvae.model._model_file import SavedModel
@@ -178,6 +180,44 @@ def test_a_save_that_fails_leaves_nothing_of_itself(model, tmp_path, monkeypatch
     assert not (tmp_path / "new").exists()
     assert found(tmp_path / "m") == ("old", "old")
     assert sorted(os.listdir(tmp_path / "m")) == [DATA, MODEL]
+
+
+@pytest.mark.parametrize("fails", ["_flush", "_replace"])
+def test_data_do_not_wait_for_a_model_file_that_cannot_be_given_its_name(model, tmp_path, monkeypatch, fails):
+    def fail(*_):
+        raise OSError(errno.EIO, "no luck")
+
+    model.save(tmp_path, save_anndata=True)
+    monkeypatch.setattr(_files, fails, fail)
+    with pytest.raises(OSError, match="no luck"):
+        named(model, "new").save(tmp_path, overwrite=True, save_anndata=True)
+    assert found(tmp_path) == ("old", "old")
+    assert sorted(os.listdir(tmp_path)) == [DATA, MODEL]
+
+
+def test_an_interrupt_when_the_model_has_its_name_leaves_it_its_data(model, tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    model.save(tmp_path, save_anndata=True)
+    monkeypatch.setattr(_files, "_flush_folder", fail)
+    with pytest.raises(KeyboardInterrupt):
+        named(model, "new").save(tmp_path, overwrite=True, save_anndata=True)
+    assert found(tmp_path) == ("new", "new")
+
+
+def test_data_keep_their_permissions_and_the_link_to_them(model, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "large").mkdir()
+    kept = tmp_path / "large" / "cells.h5mu"
+    (tmp_path / "m" / DATA).symlink_to(kept)
+    model.save(tmp_path / "m", save_anndata=True, overwrite=True)
+    kept.chmod(0o600)
+    named(model, "new").save(tmp_path / "m", save_anndata=True, overwrite=True)
+    assert (tmp_path / "m" / DATA).is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert found(tmp_path / "m") == ("new", "new")
+    assert os.listdir(tmp_path / "large") == ["cells.h5mu"]
 
 
 @needs_fork

@@ -13,12 +13,13 @@ from mudata import MuData
 
 from mmvae._files import Claim, check_room
 from mmvae._keys import FUSED, UMAP, embedding_key
+from mmvae.data import size_of
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 from mmvae.train import CHECKPOINT_FILE
 
 from ._check import setup_arguments
-from ._files import MODEL_FILE, folder_for, output, read, size_of, write, write_all
+from ._files import MODEL_FILE, folder_for, output, read, write, write_all
 from ._parser import InputError
 
 

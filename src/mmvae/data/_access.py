@@ -18,6 +18,9 @@ from mmvae._keys import CONNECTIVITIES, SCVI_UUID
 
 from ._matrix import is_on_disk
 
+# Share and bytes that HDF5 adds, at the most.
+ADDED, MARGIN = 1.02, 2**17
+
 
 def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None) -> dict[str, AnnData]:
     """Modalities by name; an AnnData is one modality, named by the single value of ``names``."""
@@ -154,3 +157,11 @@ def reach(graph: sp.csr_matrix, n_steps: int) -> sp.csr_matrix:
     found.setdiag(0)
     found.eliminate_zeros()
     return found
+
+
+def size_of(data: MuData | AnnData) -> int:
+    """Bytes that a file takes, hardly less than this: text takes more in memory, and what HDF5 adds is allowed for."""
+    if isinstance(data, AnnData):
+        return int(ADDED * data.__sizeof__()) + MARGIN
+    own = AnnData(obs=data.obs, var=data.var, obsm=dict(data.obsm), obsp=dict(data.obsp), uns=data.uns)
+    return sum(map(size_of, (own, *data.mod.values())))

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 from mudata import MuData
 
-from mmvae._files import claimed
+from mmvae._files import check_room, claimed
 from mmvae._keys import SCVI_UUID, SETUP_METHOD
-from mmvae.data import annotations_of, joined
+from mmvae.data import annotations_of, joined, size_of
 
 from ._data import DataAccess
 from ._model_file import SavedModel, is_saved, path_in, versions
@@ -54,6 +54,8 @@ class Saving(DataAccess):
         ValueError
             If there is such a file and ``overwrite`` is not given, or no data to save; a :class:`~mmvae.SetupError` if
             these were changed since they were set up.
+        OSError
+            If the disk is full, or has no room for the data.
         TypeError
             If an attribute whose name ends in ``_`` is of a type that no file can hold without code.
         """
@@ -63,6 +65,8 @@ class Saving(DataAccess):
         mark = uuid4().hex if save_anndata else None
         saved = saved_model(self, mark)
         with _made(model.parent), claimed(model, overwrite=overwrite) as claim:
+            if save_anndata and not anndata_write_kwargs:  # which may compress
+                check_room(data.parent, size_of(self.adata), ", or save the model alone")
             kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
             try:
                 with claim.writing() as part, kept as name:

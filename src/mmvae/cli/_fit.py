@@ -4,8 +4,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import scanpy as sc
 from anndata import AnnData
@@ -42,7 +40,7 @@ def run(args: Namespace) -> None:
         embed(model, data)
         if args.umap:
             add_umap(data, FUSED)
-        writers = (partial(write, data), partial(_save, model))
+        writers = (partial(write, data), lambda path: model.save(path.parent))
         write_all(dict(zip(outputs, writers, strict=False)))
 
 
@@ -79,13 +77,6 @@ def _register(data: MuData | AnnData, args: Namespace) -> None:
         )
         raise InputError(msg)
     MultiVAE.setup_anndata(data, modality=name, layer=layers.get(name), likelihood=likelihoods.get(name), **arguments)
-
-
-def _save(model: MultiVAE, path: Path) -> None:
-    """Save as one file: the folder may hold other things of the user."""
-    with TemporaryDirectory(dir=path.parent) as scratch:
-        model.save(scratch, overwrite=True)
-        (Path(scratch) / MODEL_FILE).replace(path)
 
 
 def add_umap(data: MuData | AnnData, readout: str) -> str:

@@ -189,9 +189,10 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         """Go on with the best of the new weights; which these are, in words."""
         before.load(self.module, keep.chosen)
         self._settle(cells, keep)
-        with suppress(Exception):
+        # What reads the cells may be what failed, and who interrupts again does not wait for it.
+        with suppress(Exception, KeyboardInterrupt):
             self._calibrate(cells, keep)
-        with suppress(Exception):  # what reads the cells may be what failed
+        with suppress(Exception, KeyboardInterrupt):
             self._measure(cells)
             return f"{keep.describe()}."
         return f"{keep.describe()}.{UNMEASURED}"

@@ -94,6 +94,8 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
             if as_raised is error:
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
+        finally:
+            keep.best_weights = keep.last_weights = {}  # the model's trainer holds on to them
         history = self.history_ if course.starts_anew else before.since(self.history_)
         notes += [] if self.memory.is_query else keep.overtraining()
         return notes + training_report(history or {}, self.module.priors, *cells.batch_and_patterns())

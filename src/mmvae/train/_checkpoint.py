@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from mmvae._files import replacing
 
-from ._divergence import weights_of
 from ._surroundings import random_states, set_random_states
 
 FILE, FORMAT = "training.ckpt", 1
@@ -137,7 +136,7 @@ def _state(trainer: Any, module: nn.Module) -> dict[str, Any]:
     return {
         "epoch": trainer.current_epoch,
         "stops": trainer.should_stop,
-        "weights": weights_of(module),
+        "weights": dict(module.state_dict()),
         "memories": {name: [getattr(graph, part) for part in MEMORY] for name, graph in _graphs(module).items()},
         "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],

@@ -39,11 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (InputError, SetupError) as error:
         return _report(args, str(error), BAD_INPUT)
     except KeyboardInterrupt as error:
-        return _report(args, _in_lines("Interrupted.", error, _advice(args)), INTERRUPTED)
+        return _report(args, _in_lines("Interrupted.", error, _advice(args, error)), INTERRUPTED)
     except SystemExit as error:
         if error.code != TERMINATED:
             raise
-        return _report(args, _in_lines("Terminated.", error, _advice(args)), TERMINATED)
+        return _report(args, _in_lines("Terminated.", error, _advice(args, error)), TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
         hint = "" if args.debug else "Run again with --debug for the traceback."
         return _report(args, _in_lines(in_words(error), error, hint), FAILED)
@@ -52,11 +52,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _in_lines(what: str, error: BaseException, advice: str) -> str:
     """What happened, what notes say of where it did, and what to do."""
-    return LINE.join(filter(None, (what, *getattr(error, "__notes__", ()), advice)))
+    return LINE.join(filter(None, (what, *_notes(error), advice)))
 
 
-def _advice(args: Namespace) -> str:
-    return "" if getattr(args, "checkpoint", None) is None else "The same command with --resume goes on."
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def _advice(args: Namespace, error: BaseException) -> str:
+    """How a training that was stopped goes on."""
+    if getattr(args, "checkpoint", None) is not None:
+        return "The same command with --resume goes on."
+    if args.command == "fit" and _notes(error):
+        return "Nothing of it was saved: with --checkpoint DIR --resume the command can be run again and goes on."
+    return ""
 
 
 def _report(args: Namespace, message: str, code: int) -> int:

@@ -1,6 +1,5 @@
 """A training on disk: what it was before an epoch, whole or not at all, for another process to go on from."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,13 +71,12 @@ class Checkpoint(Callback):
             if self._stamp() not in (None, self.stamp):
                 msg = "another process has saved a training there"
                 raise FileExistsError(msg)
-            with replacing(self.folder / FILE) as part, part.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
+            with replacing(self.folder / FILE) as part:
+                torch.save(state, part)
         except (OSError, RuntimeError) as error:  # of a full disk torch makes a RuntimeError
             if not self.fails:
-                msg = f"The training cannot be saved in '{self.folder}' and goes on unsaved: {error}."
+                reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+                msg = f"The training cannot be saved in '{self.folder}' and goes on unsaved: {reason}."
                 warnings.warn(msg, UserWarning, stacklevel=2)
             self.fails = True
         else:

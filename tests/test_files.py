@@ -226,6 +226,16 @@ def test_what_another_program_writes_is_left_to_it_until_that_is_killed(holder, 
     assert os.listdir(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES])
+def test_a_lock_that_another_program_has_is_known_by_either_of_its_words(tmp_path, monkeypatch, number):
+    def flock(*_):
+        raise OSError(number, "taken")
+
+    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    with pytest.raises(OSError, match="another one is writing it"), claimed(tmp_path / "out", wait=0):
+        pass
+
+
 def test_short_writes_wait_for_each_other(tmp_path):
     """Eight processes write one file a few times each: all succeed, and none writes into what another one wrote."""
 

@@ -162,7 +162,7 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
                 return scratch, lock
         except FileNotFoundError:
             pass
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # as the file system has it
             if time.monotonic() >= deadline:
                 os.close(lock)
                 raise TimeoutError from None

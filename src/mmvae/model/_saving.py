@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -100,7 +101,8 @@ class Saving(DataAccess):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy is what saving with data and loading would make."""
         make, (kind, saved, data, device) = self.__reduce__()
-        return make(kind, deepcopy(saved, memo), data, device)
+        # The copy is given its weights by values.
+        return make(kind, replace(saved, attributes=deepcopy(saved.attributes, memo)), data, device)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """As in :meth:`__deepcopy__`. mudata has no pickles, and those of anndata lose what was read from a file."""

@@ -84,6 +84,18 @@ def test_a_model_and_its_data_are_found_again(model, tmp_path, prefix):
         assert list(again.adata.obs_names) == list(model.adata.obs_names)
 
 
+def test_data_whose_modalities_share_names_are_saved_without_a_warning(tmp_path):
+    mdata = mmvae.datasets.simulate(30, modalities={"rna": 8, "protein": 3}, seed=0)
+    mdata["protein"].var_names = mdata["rna"].var_names[:3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdata.update()
+        MultiVAE.setup_mudata(mdata)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        MultiVAE(mdata, n_latent=2, n_hidden=3).save(tmp_path, save_anndata=True)
+
+
 def test_what_is_there_is_replaced_if_asked_for(model, tmp_path):
     model.save(tmp_path / "m", save_anndata=True)
     with pytest.raises(

@@ -1,6 +1,7 @@
 """One view of AnnData and MuData: named modalities, each cell's row in each of them, and which cells are neighbours."""
 
 import reprlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -163,5 +164,7 @@ def size_of(data: MuData | AnnData) -> int:
     """Bytes that a file takes, hardly less than this: text takes more in memory, and what HDF5 adds is allowed for."""
     if isinstance(data, AnnData):
         return int(ADDED * data.__sizeof__()) + MARGIN
-    own = AnnData(obs=data.obs, var=data.var, obsm=dict(data.obsm), obsp=dict(data.obsp), uns=data.uns)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that modalities share
+        own = AnnData(obs=data.obs, var=data.var, obsm=dict(data.obsm), obsp=dict(data.obsp), uns=data.uns)
     return sum(map(size_of, (own, *data.mod.values())))

@@ -226,6 +226,16 @@ def test_what_another_program_writes_is_left_to_it_until_that_is_killed(holder, 
     assert os.listdir(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize("number", [errno.EWOULDBLOCK, errno.EACCES])
+def test_a_lock_that_another_program_has_is_known_by_either_of_its_words(tmp_path, monkeypatch, number):
+    def flock(*_):
+        raise OSError(number, "taken")
+
+    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    with pytest.raises(OSError, match="another one is writing it"), claimed(tmp_path / "out", wait=0):
+        pass
+
+
 def test_short_writes_wait_for_each_other(tmp_path):
     """Eight processes write one file a few times each: all succeed, and none writes into what another one wrote."""
 
@@ -282,6 +292,25 @@ def test_where_there_are_no_locks_each_has_a_folder_of_its_own(tmp_path, monkeyp
         assert one.scratch != other.scratch
         with one.writing() as part:
             part.write_text(NEW)
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_nothing_is_left_where_a_removed_file_stays_until_it_is_closed(tmp_path, monkeypatch):
+    """As on NFS."""
+    unlink, close, kept = os.unlink, os.close, tmp_path / ".out.mmvae" / ".nfs1"
+
+    def rename(path, *_, **__):
+        os.rename(path, kept) if Path(path).name == _files.LOCK else unlink(path)
+
+    def close_and_remove(number):
+        close(number)
+        if kept.exists():
+            unlink(kept)
+
+    monkeypatch.setattr(os, "unlink", rename)
+    monkeypatch.setattr(os, "close", close_and_remove)
+    with replacing(tmp_path / "out") as part:
+        part.write_text(NEW)
     assert os.listdir(tmp_path) == ["out"]
 
 

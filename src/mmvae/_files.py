@@ -23,8 +23,9 @@ except ImportError:  # on Windows, where programs are not kept apart and leftove
 MB, GB = 2**20, 2**30
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What file systems answer that know no locks, and those that know no second name of a file.
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
-NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK}
+UNKNOWN = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # the last two differ on macOS
+NO_LOCKS = {errno.ENOLCK, errno.EBADF, *UNKNOWN}
+NO_LINKS = {errno.EPERM, errno.EMLINK, *UNKNOWN}
 LOCK, BEFORE, PROBE = "lock", "before", "probe"
 # Seconds for which another program that writes the same file is waited for.
 WAIT = 60.0
@@ -87,9 +88,10 @@ def claimed(path: Path, *, overwrite: bool = True, wait: float = WAIT) -> Iterat
             _clear(scratch, target)
             # Last, as whoever comes next makes another lock.
             (scratch / LOCK).unlink(missing_ok=True)
-            scratch.rmdir()
         if lock is not None:
             os.close(lock)
+        with suppress(OSError):  # on NFS a removed file stays, under another name, until it is closed
+            scratch.rmdir()
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def _scratch_of(target: Path, wait: float) -> tuple[Path, int | None]:
                 return scratch, lock
         except FileNotFoundError:
             pass
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):  # as the file system has it
             if time.monotonic() >= deadline:
                 os.close(lock)
                 raise TimeoutError from None
@@ -210,7 +212,7 @@ def _fullness(error: Exception, part: Path) -> int | None:
 def _replace(part: Path, target: Path, before: Path) -> None:
     """Give ``part`` the name, owner and permissions of what is there, which goes; at once where the system can."""
     if target.exists():
-        _take_over(target.stat(), part)
+        take_over(target.stat(), part)
     if not (part.is_dir() and target.is_dir()):
         os.replace(part, target)
     elif not _swap(part, target):
@@ -222,9 +224,9 @@ def _replace(part: Path, target: Path, before: Path) -> None:
             raise
 
 
-def _take_over(old: os.stat_result, part: Path) -> None:
+def take_over(old: os.stat_result, part: Path) -> None:
+    """Give ``part`` the owner, as far as the system lets one, and the permissions of the file that it is to replace."""
     if hasattr(os, "chown"):
-        # Each as far as the system lets one.
         for owner, group in ((-1, old.st_gid), (old.st_uid, -1)):
             with suppress(OSError):
                 os.chown(part, owner, group)

@@ -19,6 +19,7 @@ from mmvae.cli import main
 from mmvae.cli._files import read, write
 
 READOUTS = {"X_mmvae", "X_mmvae_rna", "X_mmvae_atac", "X_mmvae_protein", "X_mmvae_shared"}
+OLD_MODEL = str(Path(__file__).parents[1] / "model" / "saved" / "0.1-mosaic")
 
 
 @pytest.fixture(scope="session")
@@ -201,7 +202,10 @@ def test_report_replaces_a_page_if_asked(fitted, folder, tmp_path, monkeypatch):
     ("model", "data", "out", "message"),
     [
         pytest.param(".", "cells.h5mu", "x.html", "holds no model.pt", id="no_model"),
-        pytest.param("broken", "cells.h5mu", "x.html", "Check that it is complete", id="broken_model"),
+        pytest.param("broken", "cells.h5mu", "x.html", "Copy or save the model again", id="broken_model"),
+        pytest.param(
+            OLD_MODEL, "cells.h5mu", "x.html", "load it in Python with trusted=True, and save", id="old_model"
+        ),
         pytest.param("model", "atac.h5ad", "x.html", "expected a MuData", id="other_data"),
         pytest.param("model", "absent.h5mu", "x.html", "is not one", id="no_data"),
         pytest.param("model", "cells.h5mu", "no/x.html", "Make it first", id="no_such_folder"),

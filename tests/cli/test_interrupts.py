@@ -42,6 +42,9 @@ def test_a_signal_in_training_is_no_success(tmp_path, monkeypatch, capsys, numbe
     out = tmp_path / "out.h5mu"
     assert main(["fit", str(tmp_path / "in.h5mu"), "--out", str(out), "--epochs", "3"]) == code
     said = capsys.readouterr()
-    assert said.err.rstrip().endswith(f"mmvae fit: {word}")
+    *_, last, stopped, advice = said.err.splitlines()
+    assert last == f"mmvae fit: {word}"
+    assert stopped == "Training stopped in epoch 0. The model holds the initial weights."
+    assert "Nothing of it was saved: with --checkpoint DIR --resume" in advice
     assert "Exception" not in said.out
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5mu"]

@@ -212,7 +212,9 @@ def test_a_training_goes_on_with_the_same_line(source, tmp_path, monkeypatch, ca
     with monkeypatch.context() as patch:
         patch.setattr(MultiVAE, "train", lambda *args, **kwargs: train(*args, **kwargs, callbacks=[Terminated()]))
         assert run(source, "--checkpoint", "new", "--resume", "--epochs", "2", "--overwrite") == 143
-    assert capsys.readouterr().err.endswith("Terminated. The same command with --resume goes on.\n")
+    said = capsys.readouterr().err
+    assert "mmvae fit: Terminated.\nTraining stopped in epoch 1." in said
+    assert said.endswith("\nThe same command with --resume goes on.\n")
     assert files_in(tmp_path) == {"saved", "saved/training.ckpt", "new", "new/training.ckpt", "out.h5mu"}
     assert run(source, "--checkpoint", "new", "--resume", "--epochs", "2", "--overwrite") == 0
     np.testing.assert_array_equal(read(Path("out.h5mu")).obsm["X_mmvae"], whole)

@@ -59,7 +59,7 @@ def test_a_model_of_the_hub_runs_no_code(folder, tmp_path):
     content = torch.load(f"{copied}/model.pt", weights_only=True)
     content["attr_dict"]["extra_"] = Payload(tmp_path / "ran")
     torch.save(content, f"{copied}/model.pt")
-    with pytest.raises(ValueError, match="give trusted=True"):
+    with pytest.raises(ValueError, match="load it in Python with trusted=True"):
         HubModel(copied, metadata=metadata, model_card=ModelCard("")).load_model()
     assert not (tmp_path / "ran").exists()
 

@@ -17,6 +17,7 @@ import pytest
 import mmvae
 from mmvae import MosaicDataModule, MultiVAE
 from mmvae._compat import unpulled
+from mmvae.train import KeepWeights
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -99,6 +100,11 @@ def test_doing_it_again_leaves_nothing_behind(model, tmp_path, unlogged):
     # What is loaded or remembered at first use may be more in some round, but not in each.
     later = list(itertools.pairwise(rounds[1:]))
     assert not [name for name in rounds[-1] if all(after[name] > before[name] for before, after in later)]
+
+
+def test_the_weights_to_choose_from_are_freed(model):
+    (keep,) = (callback for callback in model.trainer.callbacks if isinstance(callback, KeepWeights))
+    assert not keep.chosen
 
 
 @pytest.mark.parametrize("form", ["MuData", "AnnData"])

@@ -92,11 +92,12 @@ def test_a_payload_in_a_model_s_file_is_not_run(copied, data, tmp_path, place):
     changed(copied, lambda content: place(content, Payload(tmp_path / "ran")))
     for read in READERS.values():
         with pytest.raises(
-            ValueError, match=r"holds objects \(_?io.open\).*give trusted=True, and save the model again"
+            ValueError,
+            match=r"holds objects \(_?io.open\).*load it in Python with trusted=True, and save the model again",
         ):
             read(copied, data)
     for prepare in (MultiVAE.prepare_query_mudata, MultiVAE.prepare_query_anndata):
-        with pytest.raises(ValueError, match="give trusted=True"):
+        with pytest.raises(ValueError, match="load it in Python with trusted=True"):
             prepare(data, str(copied))
     assert not (tmp_path / "ran").exists()
     with warnings.catch_warnings():
@@ -119,7 +120,7 @@ def test_a_payload_runs_in_what_is_trusted_alone(copied, data, tmp_path, read):
 def test_a_payload_in_a_file_with_a_prefix_is_not_run(copied, tmp_path):
     changed(copied, lambda c: PLACES["an attribute"](c, Payload(tmp_path / "ran")), "rna_model.pt")
     for read in (MultiVAE.load, MultiVAE.load_registry, MultiVAE.view_setup_args):
-        with pytest.raises(ValueError, match="give trusted=True"):
+        with pytest.raises(ValueError, match="load it in Python with trusted=True"):
             read(copied, prefix="rna_")
     assert not (tmp_path / "ran").exists()
     assert MultiVAE.load(copied).is_trained_

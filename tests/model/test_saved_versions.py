@@ -38,7 +38,9 @@ def changed(folder, change):
 
 @pytest.mark.parametrize("name", ["0.1-mosaic", "0.1-query"])
 def test_a_model_of_0_1_loads_if_trusted_and_is_safe_once_saved_again(name, tmp_path):
-    with pytest.raises(ValueError, match="models of mmvae 0.1.*give trusted=True, and save the model again"):
+    with pytest.raises(
+        ValueError, match="models of mmvae 0.1.*load it in Python with trusted=True, and save the model again"
+    ):
         MultiVAE.load(SAVED / name)
     with pytest.warns(
         UserWarning, match="was read as trusted: it is of mmvae 0.1.* Save the model again: it then loads"

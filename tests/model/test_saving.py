@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 import warnings
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import h5py
 import mudata
@@ -16,7 +20,7 @@ import pytest
 from killing import code_of, started
 
 import mmvae
-from mmvae import MultiVAE
+from mmvae import MultiVAE, _files
 from mmvae._compat import unpulled
 from mmvae.model import _model_file
 from mmvae.model._model_file import SavedModel
@@ -78,6 +82,18 @@ def test_a_model_and_its_data_are_found_again(model, tmp_path, prefix):
     assert again.registry_["setup_args"] == model.registry_["setup_args"]
     with unpulled():
         assert list(again.adata.obs_names) == list(model.adata.obs_names)
+
+
+def test_data_whose_modalities_share_names_are_saved_without_a_warning(tmp_path):
+    mdata = mmvae.datasets.simulate(30, modalities={"rna": 8, "protein": 3}, seed=0)
+    mdata["protein"].var_names = mdata["rna"].var_names[:3]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mdata.update()
+        MultiVAE.setup_mudata(mdata)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        MultiVAE(mdata, n_latent=2, n_hidden=3).save(tmp_path, save_anndata=True)
 
 
 def test_what_is_there_is_replaced_if_asked_for(model, tmp_path):
@@ -155,7 +171,7 @@ def test_a_disk_that_is_full_leaves_the_old_model(model, tmp_path, file, share):
 
     def save():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-        with pytest.raises(OSError, match="Expected room for"):
+        with pytest.raises(OSError, match="Expected room for|free; got"):
             named(model, "new").save(tmp_path, overwrite=True, save_anndata=file == DATA)
 
     assert code_of(started(save)) == 0
@@ -163,6 +179,17 @@ def test_a_disk_that_is_full_leaves_the_old_model(model, tmp_path, file, share):
     if file == DATA:
         assert found(tmp_path) == ("old", "old")
     assert SavedModel.read(tmp_path / MODEL).attributes["state_"] == "old"
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "gzip"}], ids=["known size", "compressed"])
+def test_room_for_the_data_is_looked_for_before_anything_is_written(model, tmp_path, monkeypatch, options):
+    """As HDF5 can bring down the process, and with it a model that is not saved."""
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**16))
+    expected = nullcontext() if options else pytest.raises(OSError, match="MB free; got .* or save the model alone")
+    with expected:
+        model.save(tmp_path / "m", save_anndata=True, **options)
+    assert (tmp_path / "m").exists() == bool(options)
+    model.save(tmp_path / "alone")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
@@ -178,6 +205,44 @@ def test_a_save_that_fails_leaves_nothing_of_itself(model, tmp_path, monkeypatch
     assert not (tmp_path / "new").exists()
     assert found(tmp_path / "m") == ("old", "old")
     assert sorted(os.listdir(tmp_path / "m")) == [DATA, MODEL]
+
+
+@pytest.mark.parametrize("fails", ["_flush", "_replace"])
+def test_data_do_not_wait_for_a_model_file_that_cannot_be_given_its_name(model, tmp_path, monkeypatch, fails):
+    def fail(*_):
+        raise OSError(errno.EIO, "no luck")
+
+    model.save(tmp_path, save_anndata=True)
+    monkeypatch.setattr(_files, fails, fail)
+    with pytest.raises(OSError, match="no luck"):
+        named(model, "new").save(tmp_path, overwrite=True, save_anndata=True)
+    assert found(tmp_path) == ("old", "old")
+    assert sorted(os.listdir(tmp_path)) == [DATA, MODEL]
+
+
+def test_an_interrupt_when_the_model_has_its_name_leaves_it_its_data(model, tmp_path, monkeypatch):
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    model.save(tmp_path, save_anndata=True)
+    monkeypatch.setattr(_files, "_flush_folder", fail)
+    with pytest.raises(KeyboardInterrupt):
+        named(model, "new").save(tmp_path, overwrite=True, save_anndata=True)
+    assert found(tmp_path) == ("new", "new")
+
+
+def test_data_keep_their_permissions_and_the_link_to_them(model, tmp_path):
+    (tmp_path / "m").mkdir()
+    (tmp_path / "large").mkdir()
+    kept = tmp_path / "large" / "cells.h5mu"
+    (tmp_path / "m" / DATA).symlink_to(kept)
+    model.save(tmp_path / "m", save_anndata=True, overwrite=True)
+    kept.chmod(0o600)
+    named(model, "new").save(tmp_path / "m", save_anndata=True, overwrite=True)
+    assert (tmp_path / "m" / DATA).is_symlink()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert found(tmp_path / "m") == ("new", "new")
+    assert os.listdir(tmp_path / "large") == ["cells.h5mu"]
 
 
 @needs_fork

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -55,17 +56,20 @@ class Meanwhile(Callback):
         self.is_training = pl_module.module.training
 
 
-def test_a_model_in_training_is_left_alone_by_other_threads(model):
+def test_a_model_in_training_is_left_alone_by_other_threads(model, tmp_path):
     calls = Meanwhile(
         model.get_latent_representation,
         lambda: model.get_elbo(),
         lambda: model.train(1, **QUIET),
         lambda: model.impute("rna"),
+        lambda: model.save(tmp_path / "model"),
+        lambda: copy.deepcopy(model),
     )
     model.train(1, callbacks=[calls], **QUIET)
-    assert [type(error) for error in calls.errors] == [RuntimeError] * 4
+    assert [type(error) for error in calls.errors] == [RuntimeError] * 6
     assert all("no other thread trains" in str(error) for error in calls.errors)
     assert calls.is_training
+    assert not list(tmp_path.iterdir())
     assert np.isfinite(model.get_latent_representation()).all()
 
 

@@ -241,6 +241,25 @@ def test_an_interrupt_beside_the_epochs_keeps_the_best_weights(
     assert (when in said_of(caught.value)) or is_trained
 
 
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_who_interrupts_again_and_again_has_a_model_that_can_be_used(build, train, at, monkeypatch, is_trained):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    model = train(build(), 2) if is_trained else build()
+    before = state(model)
+    monkeypatch.setattr(_fitting, "calibrate_imputation", interrupted)
+    monkeypatch.setattr(_fitting, "measure_modalities", interrupted)
+    error = run(model, train, "interrupt", at, epoch=3, lr=0.02)
+    if is_trained:
+        assert "The model holds the weights from before this training." in said_of(error)
+        assert_same(before, state(model))
+    else:
+        assert "How much each modality counts in the fused latent could not be measured" in said_of(error)
+        assert model.is_trained_
+    assert np.isfinite(model.get_latent_representation()).all()
+
+
 def test_an_interrupt_while_validating_keeps_the_best_weights(build, train, at):
     model, interrupt = build(), at(3, None)
     interrupt.on_train_epoch_start = lambda *_: None

@@ -15,6 +15,7 @@ from mudata import MuData
 
 from mmvae._compat import unpulled
 from mmvae._files import Claim, check_room, claimed
+from mmvae.data import size_of
 
 from ._parser import InputError
 from ._words import in_words
@@ -22,8 +23,6 @@ from ._words import in_words
 # The name under which scvi-tools looks for a model in its folder.
 MODEL_FILE = "model.pt"
 READERS = {".h5mu": mudata.read_h5mu, ".h5ad": anndata.read_h5ad}
-# Share and bytes that HDF5 adds, at the most.
-ADDED, MARGIN = 1.02, 2**17
 NAMES = {".h5mu": "a MuData", ".h5ad": "an AnnData"}
 
 
@@ -127,14 +126,6 @@ def _added_to(failures: list[Exception]) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is, it is raised once the other results are written
         failures.append(error)
-
-
-def size_of(data: MuData | AnnData) -> int:
-    """Bytes that a file takes, hardly less than this: text takes more in memory, and what HDF5 adds is allowed for."""
-    if isinstance(data, AnnData):
-        return int(ADDED * data.__sizeof__()) + MARGIN
-    own = AnnData(obs=data.obs, var=data.var, obsm=dict(data.obsm), obsp=dict(data.obsp), uns=data.uns)
-    return sum(map(size_of, (own, *data.mod.values())))
 
 
 def _store_as_objects(data: MuData | AnnData) -> None:

@@ -4,8 +4,6 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import scanpy as sc
 from anndata import AnnData
@@ -13,12 +11,13 @@ from mudata import MuData
 
 from mmvae._files import Claim, check_room
 from mmvae._keys import FUSED, UMAP, embedding_key
+from mmvae.data import size_of
 from mmvae.model import MultiVAE
 from mmvae.tl import embed
 from mmvae.train import CHECKPOINT_FILE
 
 from ._check import setup_arguments
-from ._files import MODEL_FILE, folder_for, output, read, size_of, write, write_all
+from ._files import MODEL_FILE, folder_for, output, read, write, write_all
 from ._parser import InputError
 
 
@@ -41,7 +40,7 @@ def run(args: Namespace) -> None:
         embed(model, data)
         if args.umap:
             add_umap(data, FUSED)
-        writers = (partial(write, data), partial(_save, model))
+        writers = (partial(write, data), lambda path: model.save(path.parent))
         write_all(dict(zip(outputs, writers, strict=False)))
 
 
@@ -78,13 +77,6 @@ def _register(data: MuData | AnnData, args: Namespace) -> None:
         )
         raise InputError(msg)
     MultiVAE.setup_anndata(data, modality=name, layer=layers.get(name), likelihood=likelihoods.get(name), **arguments)
-
-
-def _save(model: MultiVAE, path: Path) -> None:
-    """Save as one file: the folder may hold other things of the user."""
-    with TemporaryDirectory(dir=path.parent) as scratch:
-        model.save(scratch, overwrite=True)
-        (Path(scratch) / MODEL_FILE).replace(path)
 
 
 def add_umap(data: MuData | AnnData, readout: str) -> str:

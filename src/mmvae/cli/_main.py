@@ -38,20 +38,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             import_module(args.module, __package__).run(args)
     except (InputError, SetupError) as error:
         return _report(args, str(error), BAD_INPUT)
-    except KeyboardInterrupt:
-        return _report(args, _stopped("Interrupted.", args), INTERRUPTED)
+    except KeyboardInterrupt as error:
+        return _report(args, _in_lines("Interrupted.", error, _advice(args, error)), INTERRUPTED)
     except SystemExit as error:
         if error.code != TERMINATED:
             raise
-        return _report(args, _stopped("Terminated.", args), TERMINATED)
+        return _report(args, _in_lines("Terminated.", error, _advice(args, error)), TERMINATED)
     except Exception as error:  # noqa: BLE001 - whatever it is, the user gets a sentence and the shell a code
-        hint = "" if args.debug else "\nRun again with --debug for the traceback."
-        return _report(args, f"{in_words(error)}{hint}", FAILED)
+        hint = "" if args.debug else "Run again with --debug for the traceback."
+        return _report(args, _in_lines(in_words(error), error, hint), FAILED)
     return 0
 
 
-def _stopped(word: str, args: Namespace) -> str:
-    return word if getattr(args, "checkpoint", None) is None else f"{word} The same command with --resume goes on."
+def _in_lines(what: str, error: BaseException, advice: str) -> str:
+    """What happened, what notes say of where it did, and what to do."""
+    return LINE.join(filter(None, (what, *_notes(error), advice)))
+
+
+def _notes(error: BaseException) -> list[str]:
+    return getattr(error, "__notes__", [])
+
+
+def _advice(args: Namespace, error: BaseException) -> str:
+    """How a training that was stopped goes on."""
+    if getattr(args, "checkpoint", None) is not None:
+        return "The same command with --resume goes on."
+    if args.command == "fit" and _notes(error):
+        return "Nothing of it was saved: with --checkpoint DIR --resume the command can be run again and goes on."
+    return ""
 
 
 def _report(args: Namespace, message: str, code: int) -> int:

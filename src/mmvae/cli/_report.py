@@ -7,7 +7,6 @@ import matplotlib as mpl
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._errors import SetupError
 from mmvae.data import check_type
 from mmvae.model import MultiVAE
 
@@ -31,11 +30,7 @@ def run(args: Namespace) -> None:
 def _load(folder: Path, data: MuData | AnnData) -> MultiVAE:
     try:
         # scvi-tools' words for an AnnData in place of a MuData help nobody.
-        check_type(data, MultiVAE.load_registry(str(folder)))
+        check_type(data, MultiVAE.load_registry(folder))
         return MultiVAE.load(folder, data)
-    except SetupError:
-        raise
-    # What is no model fails in as many ways as there are files.
-    except Exception as error:
-        msg = f"Expected a model that mmvae saved; '{folder}' cannot be read: {error}. Check that it is complete."
-        raise InputError(msg) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error

@@ -10,6 +10,7 @@ from ._access import (
     presence_of,
     reach,
     rows_of,
+    size_of,
     some_of,
     within,
 )

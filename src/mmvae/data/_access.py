@@ -1,6 +1,7 @@
 """One view of AnnData and MuData: named modalities, each cell's row in each of them, and which cells are neighbours."""
 
 import reprlib
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +18,9 @@ from mmvae._compat import unpulled
 from mmvae._keys import CONNECTIVITIES, SCVI_UUID
 
 from ._matrix import is_on_disk
+
+# Share and bytes that HDF5 adds, at the most.
+ADDED, MARGIN = 1.02, 2**17
 
 
 def modalities_of(data: AnnData | MuData, names: Mapping[str, str] | None = None) -> dict[str, AnnData]:
@@ -154,3 +158,13 @@ def reach(graph: sp.csr_matrix, n_steps: int) -> sp.csr_matrix:
     found.setdiag(0)
     found.eliminate_zeros()
     return found
+
+
+def size_of(data: MuData | AnnData) -> int:
+    """Bytes that a file takes, hardly less than this: text takes more in memory, and what HDF5 adds is allowed for."""
+    if isinstance(data, AnnData):
+        return int(ADDED * data.__sizeof__()) + MARGIN
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of names that modalities share
+        own = AnnData(obs=data.obs, var=data.var, obsm=dict(data.obsm), obsp=dict(data.obsp), uns=data.uns)
+    return sum(map(size_of, (own, *data.mod.values())))

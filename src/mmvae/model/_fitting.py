@@ -94,6 +94,8 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
             if as_raised is error:
                 raise
             raise as_raised from (error if isinstance(error, Exception) else None)
+        finally:
+            keep.best_weights = keep.last_weights = {}  # the model's trainer holds on to them
         history = self.history_ if course.starts_anew else before.since(self.history_)
         notes += [] if self.memory.is_query else keep.overtraining()
         return notes + training_report(history or {}, self.module.priors, *cells.batch_and_patterns())
@@ -189,9 +191,10 @@ class Fitting(UnsupervisedTrainingMixin, DataAccess):
         """Go on with the best of the new weights; which these are, in words."""
         before.load(self.module, keep.chosen)
         self._settle(cells, keep)
-        with suppress(Exception):
+        # What reads the cells may be what failed, and who interrupts again does not wait for it.
+        with suppress(Exception, KeyboardInterrupt):
             self._calibrate(cells, keep)
-        with suppress(Exception):  # what reads the cells may be what failed
+        with suppress(Exception, KeyboardInterrupt):
             self._measure(cells)
             return f"{keep.describe()}."
         return f"{keep.describe()}.{UNMEASURED}"

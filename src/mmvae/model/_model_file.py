@@ -163,7 +163,7 @@ def _untrusted(path: Path, file: BinaryIO) -> ValueError:
     return ValueError(
         f"Expected a model whose file holds plain values; got '{path}', which holds objects ({shown}): so do models of "
         "mmvae 0.1 and of other programs, and files that were tampered with. To read them is to run whatever code they "
-        "name. If you trust who made the file, give trusted=True, and save the model again: it then loads without."
+        "name. If you trust who made the file, load it in Python with trusted=True, and save the model again: it then loads without."
     )
 
 

@@ -1,18 +1,24 @@
-"""While a thread trains a model, no other one reads or trains it."""
+"""While a thread trains a model, no other one reads, saves or trains it."""
 
 from collections.abc import Callable
 from functools import wraps
 from threading import get_ident
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
 
+P = ParamSpec("P")
 R = TypeVar("R")
+M = TypeVar("M")
 TRAINED_BY: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 
 
 def check_no_other_trains(model: object) -> None:
     """Raise a ``RuntimeError`` if another thread trains the model."""
-    if TRAINED_BY.get(model, get_ident()) != get_ident():
+    _refuse_others(TRAINED_BY.get(model, get_ident()))
+
+
+def _refuse_others(thread: int) -> None:
+    if thread != get_ident():
         msg = (
             "Expected a model that no other thread trains; got one whose training goes on. Wait for its end, or load a "
             "model that was saved before."
@@ -20,13 +26,12 @@ def check_no_other_trains(model: object) -> None:
         raise RuntimeError(msg)
 
 
-def alone(train: Callable[..., R]) -> Callable[..., R]:
-    """A method during which no other thread may read or train its model."""
+def alone(train: Callable[Concatenate[M, P], R]) -> Callable[Concatenate[M, P], R]:
+    """A method during which no other thread may read, save or train its model."""
 
     @wraps(train)
-    def guarded(model: Any, *args: Any, **kwargs: Any) -> R:
-        check_no_other_trains(model)
-        TRAINED_BY[model] = get_ident()
+    def guarded(model: M, *args: P.args, **kwargs: P.kwargs) -> R:
+        _refuse_others(TRAINED_BY.setdefault(model, get_ident()))  # in one step, as two may begin at once
         try:
             return train(model, *args, **kwargs)
         finally:

@@ -17,6 +17,7 @@ import h5py
 import mudata
 
 from mmvae._compat import unpulled
+from mmvae._files import take_over
 
 from ._data import Data
 
@@ -24,6 +25,11 @@ from ._data import Data
 FILES = {"setup_mudata": "mdata.h5mu", "setup_anndata": "adata.h5ad"}
 MARK = "mmvae_saved"
 MARK_LENGTH = 32
+
+
+def real_path(path: Path) -> Path:
+    """The file that a link leads to, beside which its data wait."""
+    return Path(os.path.realpath(path))
 
 
 @contextmanager
@@ -38,6 +44,8 @@ def waiting(data: Data, path: Path, mark: str, **options: Any) -> Iterator[Path]
             data.write(name, **options)
         with h5py.File(name, "r+") as file:
             file.attrs[MARK] = mark
+        if path.exists():
+            take_over(path.stat(), name)
         with name.open("rb+") as written:
             os.fsync(written.fileno())
         yield name
@@ -46,9 +54,9 @@ def waiting(data: Data, path: Path, mark: str, **options: Any) -> Iterator[Path]
         raise
 
 
-def clear_waiting(path: Path) -> None:
-    """Remove data that waited for a model file that is none any more, as after a save that was killed."""
-    for left in path.parent.glob(f".{escape(path.stem)}.{'?' * MARK_LENGTH}{path.suffix}"):
+def clear_waiting(path: Path, mark: str = "?" * MARK_LENGTH) -> None:
+    """Remove data that waited for a model file that is none, of any mark, as after a save that was killed."""
+    for left in path.parent.glob(f".{escape(path.stem)}.{mark}{path.suffix}"):
         left.unlink(missing_ok=True)
 
 
@@ -60,6 +68,7 @@ def read_saved(path: Path, mark: str | None) -> Data | None:
     ValueError
         If the file cannot be read, or is of another save.
     """
+    path = real_path(path)
     found = _waiting(path, mark) if mark is not None and _waiting(path, mark).is_file() else path
     if not found.is_file():
         msg = f"The model is loaded without data: there is no '{path}', and none were given as adata."

@@ -4,19 +4,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from mudata import MuData
 
-from mmvae._files import claimed
+from mmvae._files import check_room, claimed
 from mmvae._keys import SCVI_UUID, SETUP_METHOD
-from mmvae.data import annotations_of, joined
+from mmvae.data import annotations_of, joined, size_of
 
 from ._data import DataAccess
-from ._model_file import MODEL_FILE, SavedModel, is_saved, path_in, versions
-from ._saved_data import FILES, clear_waiting, waiting
+from ._model_file import SavedModel, is_saved, path_in, versions
+from ._one_thread import check_no_other_trains
+from ._saved_data import FILES, clear_waiting, real_path, waiting
 
 
 class Saving(DataAccess):
@@ -53,17 +55,27 @@ class Saving(DataAccess):
         ValueError
             If there is such a file and ``overwrite`` is not given, or no data to save; a :class:`~mmvae.SetupError` if
             these were changed since they were set up.
+        OSError
+            If the disk is full, or has no room for the data.
         TypeError
             If an attribute whose name ends in ``_`` is of a type that no file can hold without code.
         """
-        model, data = (path_in(dir_path, prefix, n) for n in (MODEL_FILE, FILES[self.registry_[SETUP_METHOD]]))
+        model = path_in(dir_path, prefix)
+        data = real_path(path_in(dir_path, prefix, FILES[self.registry_[SETUP_METHOD]]))
         self._check_save([model, data][: 1 + save_anndata], anndata_write_kwargs, overwrite=overwrite)
         mark = uuid4().hex if save_anndata else None
         saved = saved_model(self, mark)
         with _made(model.parent), claimed(model, overwrite=overwrite) as claim:
+            if save_anndata and not anndata_write_kwargs:  # which may compress
+                check_room(data.parent, size_of(self.adata), ", or save the model alone")
             kept = nullcontext() if mark is None else waiting(self.adata, data, mark, **anndata_write_kwargs)
-            with claim.writing() as part, kept as name:
-                saved.write(part, self.get_var_names())
+            try:
+                with claim.writing() as part, kept as name:
+                    saved.write(part, self.get_var_names())
+            except Exception:  # what is no Exception may come when the model's file has its name
+                if mark is not None:
+                    clear_waiting(data, mark)
+                raise
             if name is not None:
                 os.replace(name, data)
             clear_waiting(data)
@@ -89,7 +101,8 @@ class Saving(DataAccess):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy is what saving with data and loading would make."""
         make, (kind, saved, data, device) = self.__reduce__()
-        return make(kind, deepcopy(saved, memo), data, device)
+        # The copy is given its weights by values.
+        return make(kind, replace(saved, attributes=deepcopy(saved.attributes, memo)), data, device)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """As in :meth:`__deepcopy__`. mudata has no pickles, and those of anndata lose what was read from a file."""
@@ -104,6 +117,7 @@ class Saving(DataAccess):
 
 def saved_model(model: DataAccess, mark: str | None = None) -> SavedModel:
     """What is saved of a model: weights, and attributes whose names say so."""
+    check_no_other_trains(model)
     attributes = {name: value for name, value in model._get_user_attributes() if is_saved(name)}
     weights = {name: value.detach().cpu() for name, value in model.module.state_dict().items()}
     return SavedModel(weights, attributes, versions(), mark)

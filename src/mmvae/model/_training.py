@@ -67,8 +67,8 @@ class Training(Fitting):
 
         The same model, data, seed and versions of the software give the same weights on a CPU with the same number of
         threads (``torch.get_num_threads()``). Global random generators are neither heeded nor changed, if no other thread
-        draws random numbers meanwhile (``docs/random.md``). While a thread trains a model, others can neither read nor
-        train it (``RuntimeError``). Where there is a progress bar, the last thing that is printed is the short form of
+        draws random numbers meanwhile (``docs/random.md``). While a thread trains a model, others can neither read,
+        save nor train it (``RuntimeError``). Where there is a progress bar, the last thing that is printed is the short form of
         :meth:`diagnose`.
 
         A trained model goes on from its weights, with a new schedule, and ``history_`` goes on, too. It then holds the best

@@ -1,6 +1,5 @@
 """A training on disk: what it was before an epoch, whole or not at all, for another process to go on from."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from mmvae._files import replacing
 
-from ._divergence import weights_of
 from ._surroundings import random_states, set_random_states
 
 FILE, FORMAT = "training.ckpt", 1
@@ -73,13 +71,12 @@ class Checkpoint(Callback):
             if self._stamp() not in (None, self.stamp):
                 msg = "another process has saved a training there"
                 raise FileExistsError(msg)
-            with replacing(self.folder / FILE) as part, part.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
+            with replacing(self.folder / FILE) as part:
+                torch.save(state, part)
         except (OSError, RuntimeError) as error:  # of a full disk torch makes a RuntimeError
             if not self.fails:
-                msg = f"The training cannot be saved in '{self.folder}' and goes on unsaved: {error}."
+                reason = str(getattr(error, "strerror", None) or error).rstrip(".")
+                msg = f"The training cannot be saved in '{self.folder}' and goes on unsaved: {reason}."
                 warnings.warn(msg, UserWarning, stacklevel=2)
             self.fails = True
         else:
@@ -137,7 +134,7 @@ def _state(trainer: Any, module: nn.Module) -> dict[str, Any]:
     return {
         "epoch": trainer.current_epoch,
         "stops": trainer.should_stop,
-        "weights": weights_of(module),
+        "weights": dict(module.state_dict()),
         "memories": {name: [getattr(graph, part) for part in MEMORY] for name, graph in _graphs(module).items()},
         "optimizers": [optimizer.state_dict() for optimizer in trainer.optimizers],
         "schedulers": [config.scheduler.state_dict() for config in trainer.lr_scheduler_configs],

@@ -11,6 +11,7 @@ from mudata import MuData
 from scvi.model.base import ArchesMixin
 from torch import nn
 
+from mmvae._checks import check_is
 from mmvae._compat import device_of, unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import MODEL_NAME, SETUP_ARGS, SETUP_METHOD
@@ -148,6 +149,7 @@ class Loading(Saving, ArchesMixin):
         *args, **kwargs
             Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator``.
         """
+        check_is("adata", adata, MuData, AnnData)
         reference = cls._loaded(reference_model, trusted=trusted)
         _categories_of(reference)  # refused before anything is written to the data
         check_type(adata, reference.registry_)
@@ -210,7 +212,8 @@ class Loading(Saving, ArchesMixin):
     @classmethod
     def _loaded(cls, reference: str | os.PathLike[str] | Self, *, trusted: bool = False) -> Self:
         """A reference, which may be given as its folder."""
-        if isinstance(reference, DataAccess):
+        check_is("reference_model", reference, cls, str, os.PathLike)
+        if isinstance(reference, cls):
             return reference
         return cls.load(reference, False, "cpu", trusted=trusted)
 

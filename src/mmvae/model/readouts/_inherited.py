@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import signature, unwrap
 from typing import Any
 
+import torch
 from scvi.model.base import VAEMixin
 
 from mmvae._checks import COUNT, POSITIVE, check_numbers, near
@@ -38,11 +39,17 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _ungated(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of scvi-tools' without its decorators, one of which looks at the model's own data alone."""
+    return torch.inference_mode()(unwrap(method))
+
+
 class InheritedMethods(VAEMixin, DataAccess):
     """Bounds, and where samples have more cells."""
 
-    get_elbo = _repeatable(VAEMixin.get_elbo)
-    get_reconstruction_error = _repeatable(VAEMixin.get_reconstruction_error)
-    get_marginal_ll = _repeatable(VAEMixin.get_marginal_ll)
+    # scvi-tools refuses these where the model's own data are minified, though others may be given; ours, where values are read.
+    get_elbo = _repeatable(_ungated(VAEMixin.get_elbo))
+    get_marginal_ll = _repeatable(_ungated(VAEMixin.get_marginal_ll))
+    get_reconstruction_error = _repeatable(_ungated(VAEMixin.get_reconstruction_error))
     get_aggregated_posterior = _repeatable(VAEMixin.get_aggregated_posterior)
     differential_abundance = _repeatable(VAEMixin.differential_abundance)

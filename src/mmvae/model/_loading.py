@@ -15,7 +15,7 @@ from mmvae._checks import check_is
 from mmvae._compat import device_of, unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import MODEL_NAME, SETUP_ARGS, SETUP_METHOD
-from mmvae.data import check_type
+from mmvae.data import check_type, renamed_faults
 from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
 
@@ -162,7 +162,7 @@ class Loading(Saving, ArchesMixin):
                 if (name := str(error.args[0])) not in getattr(adata, "mod", ()):
                     raise
                 msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
-                raise SetupError([msg]) from error
+                raise SetupError(renamed_faults(adata, reference.registry_) or [msg]) from error
         known = _categories_of(model)
         start_new_categories(model.module, known)
         if unfrozen:

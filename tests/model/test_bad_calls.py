@@ -175,6 +175,16 @@ TRAIN = {
     ),
 }
 READ = {
+    "text for the data of a bound": (
+        lambda m, d, p: m.get_elbo("all", indices=[1]),
+        TypeError,
+        ["Expected adata to be a MuData or AnnData; got str"],
+    ),
+    "text for the data of samples": (
+        lambda m, d, p: m.differential_abundance("all", sample_key="batch"),
+        TypeError,
+        ["Expected adata to be a MuData or AnnData; got str"],
+    ),
     "an untrained model": (
         lambda m, d, p: untrained(d).get_latent_representation(),
         RuntimeError,

@@ -6,9 +6,11 @@ from inspect import signature, unwrap
 from typing import Any
 
 import torch
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import VAEMixin
 
-from mmvae._checks import COUNT, POSITIVE, check_numbers, near
+from mmvae._checks import COUNT, POSITIVE, check_is, check_numbers, near
 from mmvae.data import numbers_of
 from mmvae.model._data import DataAccess
 from mmvae.train import seeded
@@ -26,6 +28,8 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
         given.apply_defaults()
         found = given.arguments
         data = self.adata if found.get("adata") is None else found["adata"]
+        if data is not None:
+            check_is("adata", data, MuData, AnnData)
         faults = []
         if SAMPLES in found and data is not None and found[SAMPLES] not in list(data.obs):
             known = list(data.obs)

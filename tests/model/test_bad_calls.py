@@ -168,6 +168,11 @@ TRAIN = {
         TypeError,
         ["Expected datasplitter_kwargs to be a Mapping; got str"],
     ),
+    "a misspelt argument of a training": (
+        lambda m, d, p: untrained(d).train(max_epoch=1),
+        TypeError,
+        ["Expected arguments of train or of scvi.train.Trainer; got ['max_epoch']. Did you mean 'max_epochs'?"],
+    ),
     "a data module for a model with data": (
         lambda m, d, p: untrained(d).train(1, datamodule=mmvae.MosaicDataModule(set_up(new()))),
         ValueError,

@@ -111,7 +111,7 @@ def asked(name: str, function: object) -> dict[str, list]:
 
 # Methods of saving and loading, and of scvi-tools' registries, have tests of their own.
 ELSEWHERE = {"load", "load_query_data", "save", "remember", "setup_annbatch", "pdac_visium", "read_backed"}
-ELSEWHERE |= {"minify_mudata", "minify_adata"}
+ELSEWHERE |= {"minify_mudata", "minify_adata", "load_registry", "view_setup_args"}
 FUNCTIONS = {name: each for name, each in functions().items() if name not in ELSEWHERE and asked(name, each)}
 
 

@@ -102,8 +102,11 @@ COPIES = {"deepcopy": copy.deepcopy, "pickle": lambda model: pickle.loads(pickle
 
 
 @pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
-@pytest.mark.parametrize("kind", ["AnnData", "MuData", "MuData of a file"])
+@pytest.mark.parametrize("kind", ["AnnData", "MuData", "MuData of a file", "values in a file"])
 def test_models_are_copied_with_their_data(data, copied, kind, tmp_path):
+    if kind == "values in a file":
+        data.write(tmp_path / "data.h5mu")
+        data = mmvae.pp.read_backed(tmp_path / "data.h5mu")
     model = _trained(data if kind != "AnnData" else data["rna"].copy())
     if kind == "MuData of a file":
         model.save(tmp_path / "m", save_anndata=True)

@@ -49,3 +49,27 @@ def test_where_all_cells_have_one_latent_no_distance_is_relative_to_it():
     found = model.leave_one_out()
     assert found.xs("shift", axis=1, level="change").isna().all(axis=None)
     assert np.isfinite(found.xs("rna", axis=1, level="change")).all(axis=None)
+
+
+@pytest.mark.parametrize("form", ["MuData", "AnnData"])
+def test_data_that_are_saved_stay_as_they_are(form, tmp_path):
+    """anndata makes categories of the texts in the data that it writes."""
+    data = simulated()
+    for rna in (data["rna"], data["rna"].copy()):
+        rna.obs["donor"], rna.var["chromosome"] = ["one", *["two"] * 29], ["X", *["Y"] * 7]
+        rna.raw = rna
+    if form == "MuData":
+        MultiVAE.setup_mudata(data)
+    else:
+        data = rna
+        MultiVAE.setup_anndata(data)
+    model = MultiVAE(data, n_latent=2, n_hidden=4)
+    model.train(1, **QUIET)
+    parts = list(data.mod.values()) if form == "MuData" else [data]
+    frames = [frame for part in parts for frame in (part.obs, part.var, part.raw and part.raw.var) if frame is not None]
+    before = [frame.copy() for frame in frames]
+    model.save(tmp_path / "model", save_anndata=True)
+    for frame, own in zip(frames, before, strict=True):
+        assert dict(frame.dtypes) == dict(own.dtypes)
+    for part, own in zip(parts, before[::3], strict=False):
+        assert dict(part.obs.dtypes) == dict(own.dtypes)

@@ -100,7 +100,7 @@ def draw_and_check(references, data):
     check(reference, query, data.draw(st.sampled_from(["fused", "unweighted", "rna", "shared"])))
 
 
-@settings(max_examples=40, derandomize=True, database=None, **COMMON)
+@settings(max_examples=15, derandomize=True, database=None, **COMMON)
 @given(data=st.data())
 def test_some_queries(references, data):
     draw_and_check(references, data)

@@ -168,6 +168,11 @@ TRAIN = {
         TypeError,
         ["Expected datasplitter_kwargs to be a Mapping; got str"],
     ),
+    "a misspelt argument of a training": (
+        lambda m, d, p: untrained(d).train(max_epoch=1),
+        TypeError,
+        ["Expected arguments of train or of scvi.train.Trainer; got ['max_epoch']. Did you mean 'max_epochs'?"],
+    ),
     "a data module for a model with data": (
         lambda m, d, p: untrained(d).train(1, datamodule=mmvae.MosaicDataModule(set_up(new()))),
         ValueError,
@@ -175,6 +180,16 @@ TRAIN = {
     ),
 }
 READ = {
+    "text for the data of a bound": (
+        lambda m, d, p: m.get_elbo("all", indices=[1]),
+        TypeError,
+        ["Expected adata to be a MuData or AnnData; got str"],
+    ),
+    "text for the data of samples": (
+        lambda m, d, p: m.differential_abundance("all", sample_key="batch"),
+        TypeError,
+        ["Expected adata to be a MuData or AnnData; got str"],
+    ),
     "an untrained model": (
         lambda m, d, p: untrained(d).get_latent_representation(),
         RuntimeError,

@@ -225,9 +225,12 @@ def test_a_query_with_a_modality_that_the_reference_has_not_says_so(reference, q
     _, folder = reference
     lipids = query["rna"].copy()
     lipids.var_names = "lipid " + lipids.var_names
-    more = MuData({"rna": query["rna"].copy(), "lipids": lipids})
+    more = MuData({"rna": query["rna"].copy(), "protein": query["protein"].copy(), "lipids": lipids})
     with pytest.raises(SetupError, match="modality 'lipids' is not one of the reference's"):
         MultiVAE.load_query_data(more, folder, "cpu")
+    renamed = MuData({"gex": query["rna"].copy(), "protein": query["protein"].copy()})
+    with pytest.raises(SetupError, match="'gex' has the features of 'rna': name it so"):
+        MultiVAE.load_query_data(renamed, folder, "cpu")
 
 
 def test_a_model_of_an_anndata_is_loaded_with_its_data_and_takes_queries(query, tmp_path):

@@ -27,5 +27,5 @@ from .setup._arguments import check_setup_arguments
 from .setup._columns import Column, SetupArguments, categories, find_column, resolve_columns, text_of
 from .setup._inspect import confounding_notes, inspect, modality_name_faults, prior_covariate_notes, shared_cells
 from .setup._modality import FEATURE_TYPES, KINDS, Setup, choose_layer, feature_types, kind_of, matrices_of, print_setup
-from .setup._reference import check_type, inspect_or_raise
+from .setup._reference import check_type, inspect_or_raise, renamed_faults
 from .setup._scan import feature_statistics, scan

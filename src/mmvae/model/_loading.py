@@ -11,10 +11,11 @@ from mudata import MuData
 from scvi.model.base import ArchesMixin
 from torch import nn
 
+from mmvae._checks import check_is
 from mmvae._compat import device_of, unpulled
 from mmvae._errors import SetupError
 from mmvae._keys import MODEL_NAME, SETUP_ARGS, SETUP_METHOD
-from mmvae.data import check_type
+from mmvae.data import check_type, renamed_faults
 from mmvae.module import start_new_categories, train_new_categories
 from mmvae.train import quiet
 
@@ -148,6 +149,7 @@ class Loading(Saving, ArchesMixin):
         *args, **kwargs
             Passed to :meth:`scvi.model.base.ArchesMixin.load_query_data`, such as ``accelerator``.
         """
+        check_is("adata", adata, MuData, AnnData)
         reference = cls._loaded(reference_model, trusted=trusted)
         _categories_of(reference)  # refused before anything is written to the data
         check_type(adata, reference.registry_)
@@ -160,7 +162,7 @@ class Loading(Saving, ArchesMixin):
                 if (name := str(error.args[0])) not in getattr(adata, "mod", ()):
                     raise
                 msg = f"modality '{name}' is not one of the reference's. Make a MuData of those that it has."
-                raise SetupError([msg]) from error
+                raise SetupError(renamed_faults(adata, reference.registry_) or [msg]) from error
         known = _categories_of(model)
         start_new_categories(model.module, known)
         if unfrozen:
@@ -210,7 +212,8 @@ class Loading(Saving, ArchesMixin):
     @classmethod
     def _loaded(cls, reference: str | os.PathLike[str] | Self, *, trusted: bool = False) -> Self:
         """A reference, which may be given as its folder."""
-        if isinstance(reference, DataAccess):
+        check_is("reference_model", reference, cls, str, os.PathLike)
+        if isinstance(reference, cls):
             return reference
         return cls.load(reference, False, "cpu", trusted=trusted)
 

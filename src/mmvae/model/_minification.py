@@ -1,12 +1,10 @@
 """Models whose data hold posteriors in place of values. n_m cells that have modality m, D_m latent dimensions."""
 
-from collections.abc import Callable
-from inspect import unwrap
 from typing import Any
 
 import numpy as np
 import torch
-from scvi.model.base import BaseMinifiedModeModelClass, VAEMixin
+from scvi.model.base import BaseMinifiedModeModelClass
 
 from mmvae._keys import POSTERIORS, SETUP_METHOD
 from mmvae.data import WAYS, Minification, StoredPosterior, rows_of
@@ -16,20 +14,10 @@ from ._reader import Reader
 from .readouts import remember_imputation
 
 
-def _ungated(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of scvi-tools' without its decorators, one of which looks at the model's own data alone."""
-    return torch.inference_mode()(unwrap(method))
-
-
 class Minifying(DataAccess, BaseMinifiedModeModelClass):
     """``minify_mudata`` and ``minify_adata``."""
 
     adata: Any  # scvi-tools' property
-
-    # scvi-tools refuses these where the model's own data are minified, though others may be given; ours, where values are read.
-    get_elbo = _ungated(VAEMixin.get_elbo)
-    get_marginal_ll = _ungated(VAEMixin.get_marginal_ll)
-    get_reconstruction_error = _ungated(VAEMixin.get_reconstruction_error)
 
     def minify_mudata(
         self,

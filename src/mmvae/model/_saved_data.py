@@ -15,9 +15,11 @@ from typing import Any
 import anndata
 import h5py
 import mudata
+import numpy as np
 
 from mmvae._compat import unpulled
 from mmvae._files import take_over
+from mmvae.data import modalities_of
 
 from ._data import Data
 
@@ -40,7 +42,7 @@ def waiting(data: Data, path: Path, mark: str, **options: Any) -> Iterator[Path]
     """
     name = _waiting(path, mark)
     try:
-        with unpulled(), _where_it_is(data):
+        with unpulled(), _where_it_is(data), _as_texts(data):
             data.write(name, **options)
         with h5py.File(name, "r+") as file:
             file.attrs[MARK] = mark
@@ -99,6 +101,20 @@ def _where_it_is(data: Data) -> Iterator[None]:
     finally:
         if file is not None:
             data.file.filename = file
+
+
+@contextmanager
+def _as_texts(data: Data) -> Iterator[None]:
+    """Let columns of text stay so, of which anndata makes categories where it writes them."""
+    tables = [one for adata in modalities_of(data).values() for one in (adata, adata.raw) if one is not None]
+    frames = [frame for one in tables for frame in (getattr(one, "obs", None), one.var) if frame is not None]
+    before = [(frame, frame.copy(deep=False)) for frame in frames]
+    try:
+        yield
+    finally:
+        for frame, own in before:
+            for number in np.flatnonzero(frame.dtypes.to_numpy() != own.dtypes.to_numpy()):
+                frame.isetitem(number, own.iloc[:, number])
 
 
 def _waiting(path: Path, mark: str) -> Path:

@@ -109,9 +109,9 @@ class Saving(DataAccess):
         data: Any = self.adata
         if isinstance(data, MuData):
             more = deepcopy(annotations_of(data))
-            data = {name: adata.copy() for name, adata in data.mod.items()}, data.obs.copy(), more
+            data = {name: adata.to_memory(copy=True) for name, adata in data.mod.items()}, data.obs.copy(), more
         elif data is not None:
-            data = data.copy()
+            data = data.to_memory(copy=True)
         return _copied, (type(self), saved_model(self), data, str(self.device))
 
 

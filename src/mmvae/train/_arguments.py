@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import is_dataclass
+from inspect import signature
 from typing import Any, TypeAlias
 
+import scvi.train
+from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import Callback
+from scvi.model.base import UnsupervisedTrainingMixin
 
-from mmvae._checks import check_is
+from mmvae._checks import check_is, near
 
 # A mapping or one of scvi-tools' configs, which have no base that its oldest version names.
 Config: TypeAlias = Any
@@ -14,6 +18,9 @@ Config: TypeAlias = Any
 OF_PLAN = ("weight_decay", "eps", "n_steps_kl_warmup", "n_epochs_kl_warmup")
 # Arguments of `train` that decide on more than the trainer.
 OF_TRAIN = ("max_epochs", "accelerator", "devices", "early_stopping", "early_stopping_patience")
+# What takes the others.
+TAKERS: tuple[Any, ...] = (UnsupervisedTrainingMixin.train, scvi.train.Trainer, Trainer)
+TAKEN = [name for each in TAKERS for name in signature(each).parameters]
 # What there is nothing of, what is right to say of it, and what there is instead.
 ABSENT: dict[str, tuple[Any, str]] = {
     "reduce_lr_on_plateau": (False, "the learning rate falls as a cosine from lr to a twentieth of it"),
@@ -45,6 +52,9 @@ def trainer_of(trainer_config: Config, others: Mapping[str, Any]) -> dict[str, A
         msg = f"Expected {' and '.join(wrong)} as arguments of train; got them in trainer_config. Move them."
         raise ValueError(msg)
     found = config | dict(others)
+    if unknown := [name for name in found if name not in TAKEN]:
+        msg = f"Expected arguments of train or of scvi.train.Trainer; got {unknown}.{near(unknown[0], TAKEN)}"
+        raise TypeError(msg)
     given = found.get("callbacks") or []
     for callback in given if isinstance(given, Sequence) else [given]:
         check_is("callbacks", callback, Callback, advice="Give a list of those of lightning.pytorch.callbacks.")

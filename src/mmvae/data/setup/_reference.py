@@ -40,7 +40,7 @@ def inspect_or_raise(
         modalities = modalities_of(data, {name: name for name in setup.names})
         for name in setup.names:
             setup.faults += feature_faults(name, modalities[name], features_in(name, source))
-        setup.faults += _renamed_faults(data, source)
+        setup.faults += renamed_faults(data, source)
         setup.faults += _far_faults(setup, source) + ([] if extend else _category_faults(setup, source))
     setup.raise_faults()
     return setup
@@ -64,7 +64,7 @@ def features_in(name: str, source: Mapping[str, Any]) -> pd.Index:
     return pd.Index(state.get("column_names", []), dtype=object)
 
 
-def _renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]:
+def renamed_faults(data: AnnData | MuData, source: Mapping[str, Any]) -> list[str]:
     """Modalities that the reference does not have, beside the lack of some that it has: perhaps under other names."""
     known = SetupArguments.of(source[SETUP_ARGS]).likelihoods
     modalities = modalities_of(data, {name: name for name in known})

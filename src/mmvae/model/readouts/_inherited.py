@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import signature, unwrap
 from typing import Any
 
+import torch
+from anndata import AnnData
+from mudata import MuData
 from scvi.model.base import VAEMixin
 
-from mmvae._checks import COUNT, POSITIVE, check_numbers, near
+from mmvae._checks import COUNT, POSITIVE, check_is, check_numbers, near
 from mmvae.data import numbers_of
 from mmvae.model._data import DataAccess
 from mmvae.train import seeded
@@ -25,6 +28,8 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
         given.apply_defaults()
         found = given.arguments
         data = self.adata if found.get("adata") is None else found["adata"]
+        if data is not None:
+            check_is("adata", data, MuData, AnnData)
         faults = []
         if SAMPLES in found and data is not None and found[SAMPLES] not in list(data.obs):
             known = list(data.obs)
@@ -38,11 +43,17 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def _ungated(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of scvi-tools' without its decorators, one of which looks at the model's own data alone."""
+    return torch.inference_mode()(unwrap(method))
+
+
 class InheritedMethods(VAEMixin, DataAccess):
     """Bounds, and where samples have more cells."""
 
-    get_elbo = _repeatable(VAEMixin.get_elbo)
-    get_reconstruction_error = _repeatable(VAEMixin.get_reconstruction_error)
-    get_marginal_ll = _repeatable(VAEMixin.get_marginal_ll)
+    # scvi-tools refuses these where the model's own data are minified, though others may be given; ours, where values are read.
+    get_elbo = _repeatable(_ungated(VAEMixin.get_elbo))
+    get_marginal_ll = _repeatable(_ungated(VAEMixin.get_marginal_ll))
+    get_reconstruction_error = _repeatable(_ungated(VAEMixin.get_reconstruction_error))
     get_aggregated_posterior = _repeatable(VAEMixin.get_aggregated_posterior)
     differential_abundance = _repeatable(VAEMixin.differential_abundance)

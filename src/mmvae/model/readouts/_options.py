@@ -1,13 +1,12 @@
 """Options of scvi-tools' test of differences, as users give them."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
 from scvi.model.base import DifferentialComputation
 
-from mmvae._checks import COUNT, NOT_NEGATIVE, SHARE_INSIDE, check_numbers
+from mmvae._checks import COUNT, NOT_NEGATIVE, SHARE_INSIDE, check_numbers, near
 
 # Arguments of scvi-tools' test that are ours under names of their own, or follow from them.
 OURS = {"self", "idx1", "idx2", "mode", "batchid1", "batchid2", "use_observed_batches", "delta"}
@@ -36,7 +35,4 @@ def check_options(options: Mapping[str, Any], others: list[str]) -> None:
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, KNOWN, n=1)
-    return f"Expected options of the test among {KNOWN}; got {name!r}." + (
-        f" Did you mean {near[0]!r}?" if near else ""
-    )
+    return f"Expected options of the test among {KNOWN}; got {name!r}.{near(name, KNOWN)}"

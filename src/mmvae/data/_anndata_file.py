@@ -58,12 +58,11 @@ def new_matrix(path: Path, cells: pd.Index, features: pd.Index) -> Iterator[Any]
 @contextmanager
 def new_matrices(path: Path, cells: pd.Index, features: pd.Index, layers: Sequence[str] = ()) -> Iterator[list[Any]]:
     """:meth:`new_matrix` with further ones of the same shape, the layers of the file; X is the first."""
+    if path.suffix == ".h5ad":
+        needed = (1 + len(layers)) * _stored(len(cells), len(features)) + OF_NAME * (len(cells) + len(features)) + 2**20
+        check_room(path.parent, needed, ", name fewer features, or write .zarr, which is compressed")
     with replacing(path, overwrite=path.exists()) as part:
         if path.suffix == ".h5ad":
-            needed = (
-                (1 + len(layers)) * _stored(len(cells), len(features)) + OF_NAME * (len(cells) + len(features)) + 2**20
-            )
-            check_room(path.parent, needed, ", name fewer features, or write .zarr, which is compressed")
             with h5py.File(part, "w") as root:
                 yield _empty_matrices(root, cells, features, layers, maxshape=(None, None))
         else:

@@ -244,5 +244,5 @@ def test_features_of_an_anndata_that_share_a_name_are_refused():
     made.is_trained_ = True
     query = simulated(seed=1)["rna"].copy()
     query.var_names = ["gene_1", *query.var_names[1:]]
-    with pytest.raises(SetupError, match="var_names of modality 'rna': 1 names occur more than once"):
+    with pytest.raises(SetupError, match="adata.var_names: 1 names occur more than once"):
         made.get_latent_representation(query)

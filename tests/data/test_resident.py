@@ -126,6 +126,14 @@ def test_what_is_in_memory_is_left_as_it_is():
         assert np.array_equal(mdata[name].X.indptr, matrix.indptr)
 
 
+def test_values_that_are_sent_to_a_card_are_not_copied_here():
+    _, manager = registered(None)
+    dataset = manager.create_torch_dataset()
+    resident, matrix = ResidentDataset(dataset, CPU), dataset.matrices["rna"]
+    assert matrix.has_canonical_format
+    assert np.shares_memory(resident.stored["rna"].values.numpy(), matrix.data)
+
+
 def test_gathering_waits_for_nothing():
     _, manager = registered(0.5, "dense, few values")
     resident = ResidentDataset(manager.create_torch_dataset(), CPU)

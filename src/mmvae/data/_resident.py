@@ -55,8 +55,11 @@ class ResidentDataset(Dataset):
 
     def __init__(self, dataset: MosaicDataset, device: torch.device) -> None:
         self.device, self.n_features, self.rows = device, dataset.n_features, dataset.rows
-        blocks = {name: dataset.block(name, np.arange(m.shape[0]), m) for name, m in dataset.matrices.items()}
-        self.stored = {name: StoredRows.of(block, device) for name, block in blocks.items()}
+        # Every value was compared when the training began; another pass would take a copy of all of them.
+        self.stored = {
+            name: StoredRows.of(matrix if (order := dataset.orders.get(name)) is None else matrix[:, order], device)
+            for name, matrix in dataset.matrices.items()
+        }
         self.covariates = {key: torch.as_tensor(values).to(device) for key, values in dataset.covariates.items()}
 
     def __len__(self) -> int:

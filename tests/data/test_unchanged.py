@@ -277,7 +277,7 @@ def test_a_user_s_column_that_was_changed_is_not_trained_on_and_what_was_registe
     model = trained(mdata)
     expected = model.get_normalized_expression(modality="rna")
     COLUMNS[key](mdata)
-    with pytest.raises(SetupError, match=f"the column of .*_{key}: not what was set up"):
+    with pytest.raises(SetupError, match=f"the column of key '{key}': not what was set up"):
         model.train(max_epochs=1)
     pd.testing.assert_frame_equal(model.get_normalized_expression(modality="rna"), expected)
     again = set_up(mdata)  # of the new column
@@ -290,7 +290,7 @@ def test_a_user_s_column_that_was_changed_between_set_up_and_model_is_named():
     mdata = simulated()
     MultiVAE.setup_mudata(mdata, batch_key="batch")
     COLUMNS["batch"](mdata)
-    with pytest.raises(SetupError, match="the column of batch_batch: not what was set up, in .* cells"):
+    with pytest.raises(SetupError, match="the column of key 'batch': not what was set up, in .* cells"):
         MultiVAE(mdata)
 
 

@@ -140,7 +140,8 @@ class MosaicManager(AnnDataManager):
         columns, _ = resolve_columns(self.adata, SetupArguments.of(self._registry[SETUP_ARGS]), is_query=True)
         known = [column for column in columns if column.name in self.registered.columns]
         now = {column.name: _registered(column, self._scales, self._source_registry) for column in known}
-        if faults := self.registered.column_faults(self.adata, now):
+        keys = {column.name: column.key for column in known}
+        if faults := self.registered.column_faults(self.adata, now, keys):
             raise SetupError(faults)
 
     def register_fields(self, adata: Any, source_registry: dict | None = None, **transfer_kwargs: Any) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
-from mmvae._keys import DATA, FIELDS, RESOLVED_PREFIX
+from mmvae._keys import DATA, FIELDS
 from mmvae.data._access import files_of, modalities_of
 from mmvae.data._matrix import Block, Matrix, blocks, by_rows, is_on_disk, is_supported, take, values_of
 from mmvae.data._minified import StoredPosterior, stored_posteriors
@@ -139,13 +139,12 @@ class Unchanged:
         faults += self._code_faults(data, is_written=with_codes)
         return faults or [f for name in present for f in self._value_faults(data, name, every_value=every_value)]
 
-    def column_faults(self, data: Data, now: Mapping[str, pd.Series]) -> list[str]:
-        """Columns of the user's that are others ``now`` than those that were registered."""
+    def column_faults(self, data: Data, now: Mapping[str, pd.Series], keys: Mapping[str, str]) -> list[str]:
+        """Columns of the user's, found by ``keys``, that are others ``now`` than those that were registered."""
         before, faults = self.kept_columns(data), []
-        for name in set(now) & set(before):
-            key = name.removeprefix(RESOLVED_PREFIX)
-            differ = _differ(now[name].to_numpy(dtype=object), before[name].to_numpy(dtype=object))
-            faults += _changed_cells(f"the column of {key}", differ, data.obs_names)
+        for name, values in now.items():
+            differ = _differ(values.to_numpy(dtype=object), before[name].to_numpy(dtype=object))
+            faults += _changed_cells(f"the column of key '{keys[name]}'", differ, data.obs_names)
         return faults
 
     def changed_values(self, data: Data, name: str, rows: np.ndarray, n_compared: int) -> list[str]:

@@ -34,7 +34,7 @@ def check(data: st.DataObject, n_modalities: int) -> None:
 
 
 @pytest.mark.parametrize("n_modalities", MODALITIES)
-@settings(max_examples=10, derandomize=True, database=None, **COMMON)
+@settings(max_examples=50, derandomize=True, database=None, **COMMON)
 @given(data=st.data())
 def test_some_data(n_modalities, data):
     check(data, n_modalities)

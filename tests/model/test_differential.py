@@ -167,7 +167,7 @@ class TestGroups:
             ({"idx1": "cluster = 'a'"}, "a query of obs"),
             ({"idx1": "cluster =="}, "a query of obs"),
             ({"idx1": "cluster.str.len().sum()"}, "a query of obs"),
-            ({"idx2": [1, 2, 3]}, "Expected idx2 together with idx1"),
+            ({"idx2": [1, 2, 3]}, "idx2 together with idx1.*got it alone"),
             ({"groupby": "cluster", "n_sample_overall": 5}, "'n_sample_overall'. Did you mean 'n_samples_overall'"),
             ({"groupby": "cluster", "fdr": 0.1, "mode": "x"}, "mode as one of.*options of the test among.*got 'fdr'"),
             (

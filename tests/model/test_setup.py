@@ -239,25 +239,38 @@ def test_nothing_is_registered_if_the_table_cannot_be_printed(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("[red]", "[red]"),
-        ("[bold]x", "[bold]x"),
-        ("rna:smile:", "rna:smile:"),
-    ],
+    "name",
+    ["[red]", "[bold]x", "rna:smile:"],
 )
-def test_names_are_printed_as_they_are(name, shown, capsys):
+def test_names_of_modalities_are_printed_as_they_are(name, capsys):
     mdata = simulated()
     with unpulled():
         mdata = mudata.MuData({name: mdata["rna"], "protein": mdata["protein"]})
-    mdata[name].layers["counts[/x]"] = mdata[name].X.copy()
-    mdata.obs["[/b]"] = np.where(HALF, "a", "b")
-    MultiVAE.setup_mudata(mdata, layers={name: "counts[/x]"}, batch_key="[/b]")
+    MultiVAE.setup_mudata(mdata)
     printed = capsys.readouterr().out
-    for text in (f"│ {shown} ", "counts[/x]", f"Cells by what they have: {shown}+protein", "Batch: '[/b]'"):
+    for text in (f"│ {name} ", f"Cells by what they have: {name}+protein"):
         assert text in printed
-    with pytest.raises(SetupError, match=re.escape(f"modality '{shown}'")):
+    with pytest.raises(SetupError, match=re.escape(f"modality '{name}'")):
         MultiVAE.setup_mudata(mdata, layers={name: "absent"})
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("counts[/x]", "counts[/x]"),
+        ("\x1b[31mrna", r"\x1b[31mrna"),
+        ("two\nlines", r"two\nlines"),
+        ("left\u202eright", r"left\u202eright"),
+    ],
+)
+def test_names_of_layers_and_columns_are_printed_as_they_are(name, shown, capsys):
+    mdata = simulated()
+    mdata["rna"].layers[name] = mdata["rna"].X.copy()
+    mdata.obs[name] = np.where(HALF, "a", "b")
+    MultiVAE.setup_mudata(mdata, layers={"rna": name}, batch_key=name)
+    printed = capsys.readouterr().out
+    for text in (f"│ {shown} ", f"Batch: '{shown}'"):
+        assert text in printed
 
 
 @pytest.mark.parametrize("columns", ["5", "20", "39"])

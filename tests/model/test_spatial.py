@@ -258,7 +258,7 @@ def test_posteriors_of_all_cells_are_read_where_a_kl_is_asked_for_and_not_inside
     assert len(reads) == 1
     np.testing.assert_allclose(model.module.priors["spatial"].graph.mean.cpu(), latent, atol=1e-5)
     model.train(2, **QUIET)
-    assert len(reads) == 3  # before the training, and after it for what it says of the latents
+    assert len(reads) == 3  # before it, and with the new weights, for what it says at the end
     model.get_elbo()
     assert len(reads) == 3
     assert not any(reads)

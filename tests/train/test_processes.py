@@ -23,7 +23,10 @@ def results(n_processes: int, case: str) -> list[dict]:
     return found
 
 
-@pytest.mark.parametrize("case", ["mosaic", "streamed", "tissue"])
+# Each takes three processes: the others are run by marker.
+@pytest.mark.parametrize(
+    "case", ["mosaic", *(pytest.param(case, marks=pytest.mark.slow) for case in ("streamed", "tissue"))]
+)
 def test_two_processes_train_as_one_does(case):
     (alone,), together = results(1, case), results(2, case)
     halves = [set(found["cells"]) for found in together]

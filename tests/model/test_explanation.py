@@ -18,6 +18,7 @@ from mmvae import MultiVAE
 from mmvae.data import presence_of
 from mmvae.model._reader import Reader
 from mmvae.model.readouts import _effects
+from mmvae.model.readouts._explained import Deviances
 
 pytest.importorskip("captum")
 LATENTS = [("concat", "mog"), ("attention", "mog"), ("poe", "mog"), ("mopoe", "mog"), ("concat", "coupled")]
@@ -226,3 +227,12 @@ def test_held_at_its_mean_a_dimension_is_lost():
     found = model.get_deviance_explained()["rna"]
     assert found["all"] > 0.1
     assert found["rna_0"] == pytest.approx(found["all"], abs=0.1)
+
+
+@pytest.mark.parametrize("of_mean", [0.0, 1e-6, 1e6])
+def test_shares_of_next_to_no_deviance_are_unknown(of_mean):
+    model, without = torch.tensor([1.0, 2.0]).double(), torch.tensor([4.0, 3.0]).double()
+    found = Deviances(torch.tensor([of_mean, 0.0]).double(), model, without)
+    expected = (without.numpy() - 3.0) / of_mean if of_mean > 1 else [np.nan, np.nan]
+    np.testing.assert_allclose(found.lost(), expected)
+    assert np.isnan(found.share()) == (of_mean < 1)

@@ -53,7 +53,7 @@ class ExplainedMethods(DataAccess):
         -------
         DataFrame by modality: the row ``"all"``; then for each dimension of what the decoders read, named as in
         :meth:`get_loadings`, the share that is lost where it is held at its mean. These do not add up to all, as dimensions
-        may tell the same, or matter together.
+        may tell the same, or matter together. NaN for a modality that is the same in all these cells.
         """
         check_numbers({"n_cells": COUNT}, n_cells=n_cells)
         reader = Reader(self)
@@ -87,8 +87,9 @@ class Deviances:
         return float(explained(self.of_model.sum(), self.of_mean.sum()))
 
     def lost(self) -> np.ndarray:
-        """Share that is lost without each dimension."""
-        return ((self.without - self.of_model.sum()) / self.of_mean.sum()).numpy()
+        """Share that is lost without each dimension; NaN where all features are the same in all cells."""
+        of_mean = self.of_mean.sum()
+        return (explained(self.of_model.sum(), of_mean) - explained(self.without, of_mean)).numpy()
 
 
 @dataclass(frozen=True)
